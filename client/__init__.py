@@ -1,0 +1,1 @@
+"""The application: devices, pipeline, commands."""

@@ -1,0 +1,1 @@
+"""The commands of `health-helper`, one module each."""

@@ -1,0 +1,1 @@
+"""Sources of frames and their replays, behind the ports in `ports.py`."""

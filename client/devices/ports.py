@@ -1,0 +1,53 @@
+"""What the pipeline needs of a source of frames. Every adapter passes tests/contract/frame_source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_models.types import Frame, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What an opened source says about itself.
+
+    name: shown to the person and put in the JSON (`source`); never a path with folders, never credentials.
+    live: frames come at their own pace and may be dropped; otherwise none may be lost.
+    simulated: no person was in front of a camera.
+    header_fps: what the container or the driver claims, frames per second; None where it claims nothing.
+    width_px, height_px: of the frames delivered.
+    warnings: reasons to distrust the source itself, known so far (a file's may grow until its end).
+    notes: sentences for the person (exposure could not be locked, header's frame rate is wrong …).
+    """
+
+    name: str
+    live: bool
+    simulated: bool
+    header_fps: float | None
+    width_px: int
+    height_px: int
+    warnings: tuple[Reason, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class FrameSource(Protocol):
+    """open → read … read → close; one thread at a time; close is safe at any moment, and twice."""
+
+    def open(self) -> SourceFacts:
+        """Start, and wait for a first frame that is not black (or, for a file, that decodes).
+
+        Raises BadInput or EnvironmentFault with a remedy. Nothing stays open after a failure.
+        """
+
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end of a source that ends.
+
+        Raises SourceStalled when nothing has come for `stall_s` (2 s): the caller may call again.
+        """
+
+    def facts(self) -> SourceFacts:
+        """The facts as they stand now; warnings and notes may have grown while reading."""
+
+    def close(self) -> None:
+        """Release the device. Never raises."""

@@ -1,0 +1,1 @@
+"""The few threads of a scan, and the slots between them."""

@@ -1,0 +1,1 @@
+"""A finished scan as a document."""

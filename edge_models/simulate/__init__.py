@@ -1,0 +1,1 @@
+"""People, rooms and photographs with exact truth, for the demo and the tests."""
