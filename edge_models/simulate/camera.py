@@ -155,9 +155,9 @@ class Sensor:
     def noise_in_code(self, code: FloatArray | Float32Array) -> FloatArray:
         """Standard deviation of one pixel in code values: noise in light times the slope of the gamma curve.
 
-        Below code 2 the slope of a power law has no bound; it is held there, as real curves start straight.
+        Near black the slope of a power law has no bound; it is held below code 20, as real curves start straight.
         """
-        held = np.maximum(code, 2.0) / 255
+        held = np.maximum(code, 20.0) / 255
         light = held**GAMMA
         return np.asarray(self.noise_in_light(light) * 255 / GAMMA * held ** (1 - GAMMA))
 

@@ -41,12 +41,16 @@ _FACE = ((186, 80), (205, 79), (240, 82), (258, 87), (269, 92), (271, 110), (269
 _CHIN = ((180, 140), (268, 140), (262, 160), (254, 182), (188, 178), (184, 158))
 _NECK_SKIN = ((187, 160), (189, 178), (196, 183), (230, 189), (252, 184), (255, 174), (256, 158))
 _EAR = ((171, 118), (182, 118), (182, 132), (176, 131))
+_OTHER_EAR = ((267, 131), (274, 131), (273, 136), (267, 137))
+_FRINGE = ((187, 62), (262, 62), (268, 88), (258, 83), (240, 79), (205, 76), (188, 77))
 # Ellipses (x, y, half width, half height, strength of the pulse there relative to the cheeks).
 _WEAK = ((222, 121, 13, 14, 0.45), (222, 146, 25, 11, 0.10), (203, 101, 14, 8, 0.0), (245, 103, 15, 8, 0.0),
          (200, 88, 15, 3.5, 0.3), (246, 93, 15, 3.5, 0.3))
 _MOUTH = (222.0, 148.0)
 # fmt: on
 _TYPICAL_GREEN_CODE = 205.0
+_HAIR_LIGHT: Final = {1: 1.1, 2: 1.0, 3: 0.6, 4: 0.3, 5: 0.2, 6: 0.15}
+"""Hair is darker where skin is: light it sends back, relative to the picture's. Looks only; hair has no pulse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +106,33 @@ def _skin_coloured(picture: ByteArray) -> Float32Array:
 def _skin_area(picture: ByteArray) -> Float32Array:
     """1 where melanin colours the picture: face, lips, lids, ears, neck [shape=(512, 512)]."""
     area = np.zeros(picture.shape[:2], dtype=np.float32)
-    for outline in (_NECK_SKIN, _EAR, _FACE):
+    for outline in (_NECK_SKIN, _EAR, _OTHER_EAR, _FACE):
         _fill(area, outline, 1.0)
+    # The outlines lie just inside the skin; the colour decides in the seam around them.
+    area = cv2.dilate(area, np.ones((5, 5), dtype=np.uint8))
     red, green, blue = (picture[:, :, k].astype(np.float32) for k in (2, 1, 0))
-    coloured = np.clip((red - 0.5 * (green + blue) - 8) / 14, 0, 1) * np.clip((red - 70) / 40, 0, 1)
+    coloured = np.clip((red - 0.5 * (green + blue) - 6) / 10, 0, 1) * np.clip((red - 50) / 40, 0, 1)
     return np.asarray(cv2.GaussianBlur(area * coloured, (0, 0), 0.8), dtype=np.float32)
+
+
+def _hair_area(picture: ByteArray) -> Float32Array:
+    """1 on the hair [shape=(512, 512)]: the head without its skin, eyes and teeth."""
+    area = np.zeros(picture.shape[:2], dtype=np.float32)
+    _fill(area, _HEAD, 1.0)
+    for outline in (_NECK_SKIN, _EAR, _OTHER_EAR, _FACE):
+        _fill(area, outline, 0.0)
+    area[140:] = 0
+    fringe = np.zeros_like(area)
+    _fill(fringe, _FRINGE, 1.0)
+    return np.asarray(cv2.GaussianBlur(np.maximum(area, fringe), (0, 0), 2.0), dtype=np.float32)
 
 
 def dressed(picture: ByteArray, skin_type: int) -> Float32Array:
     """The portrait in linear light (white = 1) with another skin type [shape=(512, 512, 3)]."""
     light = to_light(picture)
     area = _skin_area(picture)[:, :, None]
-    return np.asarray(light + area * (skin.recoloured(light, skin_type) - light), dtype=np.float32)
+    hair = _hair_area(picture)[:, :, None] * (1 - area) * (1 - _HAIR_LIGHT[skin_type])
+    return np.asarray((light + area * (skin.recoloured(light, skin_type) - light)) * (1 - hair), dtype=np.float32)
 
 
 def _fill(mask: Float32Array, outline: tuple[tuple[float, float], ...], value: float) -> None:
@@ -124,6 +143,8 @@ def _fill(mask: Float32Array, outline: tuple[tuple[float, float], ...], value: f
 def _alpha(outline: tuple[tuple[float, float], ...], extra_px: int) -> Float32Array:
     mask = np.zeros((PICTURE_SIZE_PX, PICTURE_SIZE_PX), dtype=np.float32)
     _fill(mask, outline, 1.0)
+    # A little inside the outline: the picture's own background must not shine at the edge.
+    mask = cv2.erode(mask, np.ones((3, 3), dtype=np.uint8), borderType=cv2.BORDER_REPLICATE)
     mask = cv2.copyMakeBorder(mask, 0, extra_px, 0, 0, cv2.BORDER_REPLICATE)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.9), dtype=np.float32)
 
@@ -181,7 +202,7 @@ def person(
     head_box = _frame_box(place, (150, 12, 305, 191), 6)
     head_alpha = _alpha(_HEAD, 0)
     rows = np.arange(PICTURE_SIZE_PX, dtype=np.float32)[:, None]
-    head_alpha = head_alpha * np.clip((187 - rows) / 9, 0, 1)
+    head_alpha = head_alpha * np.clip((186 - rows) / 9, 0, 1)
     code = place.cut(to_code(light * brightness), head_box)
     head = np.dstack([code, np.clip(place.cut(head_alpha, head_box), 0, 1)]).astype(np.float32)
     # Half of the peak-to-peak is one unit of the wave; gamma takes its root; more blood is less light.

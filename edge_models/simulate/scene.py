@@ -39,7 +39,7 @@ class Scene:
 
     The person: heart_rate_bpm goes linearly to heart_rate_end_bpm; sdnn_ms and rmssd_ms (None: usual at this rate);
     ectopics_per_min; breaths_per_min; skin_type 1 to 6; pulse_green_pp: relative peak-to-peak change of green linear
-    light if all came from the dermis (0.016 gives about 0.6 % of the 8-bit green level on a type II cheek).
+    light if all came from the dermis (0.018 gives about 0.6 % of the 8-bit green level on a type II cheek).
     Place: face_width_px is the width of the box a face detector finds, in pixels of the frame.
     Motion: motion_px and sway_deg are standard deviations of slow wandering; nod_px is the amplitude of nods at
     nod_hz; every shift_every_s (0: never) the person moves by about shift_px; talking in 0..1; breath_px is the
@@ -65,7 +65,7 @@ class Scene:
     ectopics_per_min: float = 0.0
     breaths_per_min: float = 14.0
     skin_type: int = 2
-    pulse_green_pp: float = 0.016
+    pulse_green_pp: float = 0.018
     face_width_px: float = 170.0
     leave_at_s: float = 15.0
     # Motion
@@ -333,10 +333,12 @@ class _Stage:
         self._canvas = np.empty_like(self._wall)
         self._person: portrait.Person | None = None
         self._print: portrait.Layer | None = None
-        place = portrait.Placement(scene.face_width_px, (scene.width_px / 2, 0.43 * scene.height_px))
+        # A print is held in the middle; a person sits so that the shoulders are in the picture.
+        height = (0.43 if scene.has_person else 0.5) * scene.height_px
+        place = portrait.Placement(scene.face_width_px, (scene.width_px / 2, height))
         self._neck = place.to_frame(portrait.NECK)
         self._centre = place.to_frame(portrait.FACE_CENTRE)
-        self._head_height_px = 165 * place.scale
+        self._above_neck_px = self._neck[1] - self._centre[1]
         if scene.has_person:
             self._person = portrait.person(
                 face_bgr,
@@ -369,8 +371,8 @@ class _Stage:
             if course.mouth[k] > 0:
                 cv2.scaleAdd(person.jaw, float(course.mouth[k]), self._head, dst=self._head)
             nod = float(course.nod_px[k])
-            # A nod takes the crown down by nod_px and leaves the neck where it is.
-            head = _turn(self._neck, roll, 1 - nod / self._head_height_px, dx, dy)
+            # A nod takes the middle of the face down by nod_px, half by foreshortening.
+            head = _turn(self._neck, roll, 1 - nod / 2 / self._above_neck_px, dx, dy + nod / 2)
             self._lay(person.head, self._head, head, course.face_gain[k])
         return np.asarray(cv2.cvtColor(self._canvas, cv2.COLOR_BGRA2BGR), dtype=np.float32)
 
@@ -380,13 +382,13 @@ class _Stage:
         corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], dtype=np.float64)
         corners[:, :2] += (layer.x, layer.y)
         moved = corners @ matrix.T
-        x0, y0 = np.maximum(np.floor(moved.min(axis=0)).astype(int) - 1, 0)
-        x1, y1 = np.minimum(np.ceil(moved.max(axis=0)).astype(int) + 1, self._size)
+        x0, y0 = (max(0, int(np.floor(edge)) - 1) for edge in moved.min(axis=0))
+        x1, y1 = (min(most, int(np.ceil(edge)) + 1) for edge, most in zip(moved.max(axis=0), self._size, strict=True))
         if x1 <= x0 or y1 <= y0:
             return
         shifted = matrix.copy()
         shifted[:, 2] += matrix[:, :2] @ (layer.x, layer.y) - (x0, y0)
-        size = (int(x1 - x0), int(y1 - y0))
+        size = (x1 - x0, y1 - y0)
         cut = cv2.warpAffine(image, shifted, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         flat = cut.reshape(size[1], -1)
         np.multiply(flat, _gain_row(gain, size[0]), out=flat)
