@@ -1,1 +1,39 @@
 """The commands of `health-helper`, one module each."""
+
+from __future__ import annotations
+
+import typer
+
+from client.cli import cameras, doctor, scan
+from client.cli.parts import Parts
+from client.config import version
+
+
+def commands(parts: Parts) -> typer.Typer:
+    """Every command, wired to these parts. Adding one: a module with `add(app, parts)` and a line here."""
+    app = typer.Typer(
+        name="health-helper",
+        help="Heart rate, pulse-rate variability and breathing from an ordinary webcam, on this device. "
+        "Not a medical device.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"health-helper {version()}")
+            raise typer.Exit
+
+    @app.callback()
+    def root(
+        _version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Print the version and end."
+        ),
+    ) -> None:
+        pass
+
+    for module in (scan, cameras, doctor):
+        module.add(app, parts)
+    return app

@@ -1,0 +1,307 @@
+"""`health-helper doctor`: is this machine ready? One line each: ok, warn or fail, and what to do.
+
+fail: no scan works until it is mended (status 4). warn: a scan works, but something is missing or doubtful;
+having no camera is a warning, for files, streams and the demo need none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from client import config
+from client.cli.parts import Parts
+from client.clock import Clock
+from client.devices.ports import FrameSource
+from client.errors import BadInput, EnvironmentFault, SourceStalled
+
+READY = 0
+NOT_READY = 4
+OLDEST_PYTHON = (3, 11)
+BUILT_IN = 2026
+"""A clock that shows an earlier year is wrong: this program did not exist."""
+LAST_PLAUSIBLE = BUILT_IN + 30
+ENOUGH_FREE_MB = 500.0
+CAMERA_LOOK_S = 2.0
+_MAX_CLOCK_GAP_S = 0.05
+SCHEMA = "health-helper/doctor/1"
+
+
+class State(StrEnum):
+    """How a thing stands."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line. says: what was found. remedy: what to do; empty only where all is well."""
+
+    name: str
+    state: State
+    says: str
+    remedy: str = ""
+
+
+def add(app: typer.Typer, parts: Parts) -> None:
+    """Register the command."""
+
+    @app.command()
+    def doctor(
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print one JSON object on standard output.")
+        ] = False,
+    ) -> None:
+        """Check camera, weights, keyring, store, disk and clock; a line each, with a remedy.
+
+        Exit status: 0 a scan would work, 4 it would not.
+        """
+        checks: list[Check] = []
+        if as_json:
+            checks = list(examine(parts))
+            print(json.dumps(_as_json(checks)))
+        else:
+            console = Console(highlight=False)
+            for check in examine(parts):
+                checks.append(check)
+                console.print(_line(check))
+            console.print(_verdict(checks))
+        raise typer.Exit(NOT_READY if _broken(checks) else READY)
+
+
+def examine(parts: Parts) -> Iterator[Check]:
+    """Every check, in the order in which they are shown; each is made when it is asked for."""
+    yield check_system()
+    yield check_weights(parts)
+    yield check_engine(parts)
+    yield check_camera(parts)
+    yield check_keyring()
+    yield Check(
+        "store",
+        State.OK,
+        "not part of this version: nothing is kept on this device, use --report for a copy",
+    )
+    yield check_disk(config.data_folder())
+    yield check_clock(parts.clock)
+
+
+def check_system() -> Check:
+    """The interpreter and the operating system."""
+    says = f"Health Helper {config.version()}, Python {platform.python_version()}, {platform.platform(terse=True)}"
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Check("system", State.FAIL, says, "Install Python 3.11 or newer and run the set-up again.")
+    return Check("system", State.OK, says)
+
+
+def check_weights(parts: Parts) -> Check:
+    """Are the third-party files there, byte for byte the listed ones?"""
+    try:
+        entries = parts.weights()
+    except EnvironmentFault as fault:
+        return Check("weights", State.FAIL, fault.title, fault.remedy)
+    bad = [entry for entry in entries if entry.state != "good"]
+    if not bad:
+        return Check(
+            "weights", State.OK, f"{', '.join(entry.file_name for entry in entries)}: hash as listed"
+        )
+    says = ", ".join(f"{entry.file_name} ({entry.purpose}) {entry.state}" for entry in bad)
+    return Check(
+        "weights", State.WARN, says, "Run 'make setup' (without make: 'python packaging/setup.py setup')."
+    )
+
+
+def check_engine(parts: Parts) -> Check:
+    """Can a scan be made: libraries, weights, ONNX session?"""
+    try:
+        parts.engine()
+    except EnvironmentFault as fault:
+        return Check("engine", State.FAIL, fault.title, fault.remedy)
+    except ImportError as error:
+        return Check(
+            "engine", State.FAIL, f"{error.name or 'a library'} cannot be loaded", "Run 'make setup' again."
+        )
+    return Check("engine", State.OK, "loads and is ready to measure")
+
+
+def check_camera(parts: Parts) -> Check:
+    """The first camera: its true frame rate over two seconds, and what it says about exposure."""
+    try:
+        found = parts.cameras()
+        if not found:
+            return Check(
+                "camera",
+                State.WARN,
+                "none was found",
+                "Plug one in and allow this terminal to use it; files, streams and the demo work without.",
+            )
+        return _look_through(parts.camera(found[0].id), f"{found[0].id} ({found[0].name})", parts.clock)
+    except (EnvironmentFault, BadInput) as fault:
+        return Check("camera", State.WARN, fault.title, fault.remedy)
+
+
+def _look_through(source: FrameSource, name: str, clock: Clock) -> Check:
+    times_s: list[float] = []
+    try:
+        source.open()
+        until_s = clock.now_s() + CAMERA_LOOK_S
+        while clock.now_s() < until_s:
+            frame = source.read()
+            if frame is None:
+                break
+            times_s.append(frame.t_s)
+        facts = source.facts()
+    except SourceStalled as stall:
+        return Check("camera", State.WARN, f"{name}: {stall.title}", stall.remedy)
+    finally:
+        source.close()
+    if len(times_s) < 3:
+        return Check(
+            "camera", State.WARN, f"{name} opened but gave hardly a frame", "Close programs that use it."
+        )
+    fps = (len(times_s) - 1) / (times_s[-1] - times_s[0])
+    claim = f" ({facts.header_fps:.0f} claimed)" if facts.header_fps else ""
+    says = f"{name}: {facts.width_px}x{facts.height_px}, {fps:.1f} frames/s{claim}"
+    if fps < 15.0:
+        return Check("camera", State.WARN, says, "Use more light: most cameras slow down in the dark.")
+    if facts.notes:
+        return Check(
+            "camera", State.WARN, f"{says}. {' '.join(facts.notes)}", "A scan works; steady light helps."
+        )
+    return Check("camera", State.OK, f"{says}, exposure locked")
+
+
+def check_keyring() -> Check:
+    """Is there a key store that takes a secret, gives it back and forgets it? Found by doing just that."""
+    later = "A scan works without it; the encrypted store of a later version will not."
+    try:
+        import keyring
+        from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError, PasswordDeleteError
+    except ImportError:
+        return Check(
+            "keyring", State.WARN, "the library 'keyring' cannot be loaded", "Run 'make setup' again."
+        )
+    backend = type(keyring.get_keyring())
+    name = f"{backend.__module__.rpartition('.')[2]} ({backend.__name__})"
+    service, user, secret = f"{config.APPLICATION}-doctor", secrets.token_hex(8), secrets.token_hex(16)
+    try:
+        keyring.set_password(service, user, secret)
+        returned = keyring.get_password(service, user)
+        keyring.delete_password(service, user)
+    except NoKeyringError:
+        return Check(
+            "keyring", State.WARN, "none was found", f"Start a key store (GNOME Keyring, KWallet). {later}"
+        )
+    except (KeyringLocked, InitError):
+        return Check(
+            "keyring", State.WARN, f"{name} is locked", f"Unlock it (log in to the desktop). {later}"
+        )
+    except PasswordDeleteError:
+        return Check("keyring", State.WARN, f"{name} does not forget what it was told", f"Repair it. {later}")
+    except KeyringError as error:
+        return Check("keyring", State.WARN, f"{name} fails ({type(error).__name__})", f"Repair it. {later}")
+    if returned != secret:
+        return Check(
+            "keyring", State.WARN, f"{name} does not give back what it was told", f"Repair it. {later}"
+        )
+    return Check("keyring", State.OK, f"{name} keeps and forgets a secret")
+
+
+def check_disk(folder: Path) -> Check:
+    """May the data folder be written to (or made), and is there room? Leaves nothing behind."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free_mb = shutil.disk_usage(place).free / 1e6
+    says = f"{folder}, {free_mb / 1000.0:.1f} GB free"
+    later = "A scan works without it; reports go where --report says."
+    try:
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError
+        with tempfile.TemporaryFile(dir=place) as probe:
+            probe.write(b"\0" * 65536)
+            probe.flush()
+    except OSError as error:
+        why = error.strerror or "no permission"
+        return Check(
+            "disk",
+            State.WARN,
+            f"{folder} cannot be written to ({why})",
+            f"Free it or mend its rights. {later}",
+        )
+    if free_mb < ENOUGH_FREE_MB:
+        return Check("disk", State.WARN, says, f"Free some space. {later}")
+    return Check("disk", State.OK, says)
+
+
+def check_clock(clock: Clock, pause: Callable[[float], object] | None = None) -> Check:
+    """Does the wall clock show a plausible year, and run as fast as the monotonic one?"""
+    utc, now_s = clock.utc(), clock.now_s()
+    (pause or threading.Event().wait)(0.2)
+    gap_s = abs((clock.utc() - utc).total_seconds() - (clock.now_s() - now_s))
+    says = f"{utc:%Y-%m-%d %H:%M} UTC"
+    if not BUILT_IN <= utc.year <= LAST_PLAUSIBLE:
+        return Check(
+            "clock", State.WARN, f"{says}: this year cannot be right", "Set the clock of this machine."
+        )
+    if gap_s > _MAX_CLOCK_GAP_S:
+        return Check(
+            "clock",
+            State.WARN,
+            f"{says}: it stepped by {gap_s:.2f} s while it was watched",
+            "Wait until the time service has set it. Measuring is not affected: it uses the monotonic clock.",
+        )
+    return Check("clock", State.OK, f"{says}, runs evenly")
+
+
+def _broken(checks: Sequence[Check]) -> bool:
+    return any(check.state is State.FAIL for check in checks)
+
+
+def _line(check: Check) -> Table:
+    colour = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}[check.state]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=4)
+    table.add_column(width=8)
+    table.add_column()
+    words = Text(check.says)
+    if check.remedy:
+        words.append(f"\n{check.remedy}", style="yellow" if check.state is State.WARN else "red")
+    table.add_row(Text(str(check.state), style=colour), Text(check.name, style="bold"), words)
+    return table
+
+
+def _verdict(checks: Sequence[Check]) -> Text:
+    if _broken(checks):
+        return Text("\nNot ready: no scan works until the lines marked fail are mended.", style="bold red")
+    if any(check.state is State.WARN for check in checks):
+        return Text("\nReady to scan; the lines marked warn say what is missing.", style="bold")
+    return Text("\nReady to scan.", style="bold green")
+
+
+def _as_json(checks: Sequence[Check]) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "ready": not _broken(checks),
+        "checks": [
+            {"name": check.name, "state": str(check.state), "says": check.says, "remedy": check.remedy}
+            for check in checks
+        ],
+    }

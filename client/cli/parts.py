@@ -1,0 +1,68 @@
+"""What the commands need of the rest of the application. `client.app` fills it with the real things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from client.clock import Clock
+from client.devices.ports import FrameSource
+from client.pipeline.run import Engine
+
+
+class DemoScene(StrEnum):
+    """What the simulator can put in front of its camera."""
+
+    PERSON = "person"
+    PHOTOGRAPH = "photograph"
+    MOVED_PHOTOGRAPH = "moved_photograph"
+    EMPTY_ROOM = "empty_room"
+    LEAVES = "leaves"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEntry:
+    """A camera of this machine. id: what `--camera` takes. name: as the system calls it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsEntry:
+    """A file that the engine needs. state: "good", "missing", "altered" or "unreadable"."""
+
+    file_name: str
+    purpose: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A simulated scene. heart_rate_bpm: its true pulse, /min. real_time: at the camera's own pace."""
+
+    scene: DemoScene
+    heart_rate_bpm: float
+    duration_s: float
+    real_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The real things, or a test's. Calling any of the sources opens nothing yet.
+
+    started_s: the clock's second at which the process began its work.
+    engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
+    """
+
+    clock: Clock
+    started_s: float
+    cameras: Callable[[], Sequence[CameraEntry]]
+    camera: Callable[[str], FrameSource]
+    video: Callable[[Path], FrameSource]
+    url: Callable[[str], FrameSource]
+    demo: Callable[[Demo], FrameSource]
+    engine: Callable[[], Engine]
+    weights: Callable[[], Sequence[WeightsEntry]]

@@ -1,0 +1,254 @@
+"""`health-helper scan`: measure one source and say what was found.
+
+Exit status: 0 a heart rate is shown · 3 it is honestly not shown · 2 bad input or usage · 4 the environment ·
+130 interrupted · 1 our bug. With --json exactly one object on standard output; everything else is on stderr.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from client import config, log
+from client.cli import card
+from client.cli.display import Display, LivePanel, PlainLines
+from client.cli.parts import Demo, DemoScene, Parts
+from client.devices.ports import FrameSource
+from client.errors import BadInput, EnvironmentFault
+from client.pipeline.memory import peak_rss_mb
+from client.pipeline.run import Outcome, ScanRun
+from client.pipeline.session import Goal
+from client.records import ScanRecord
+from client.reports.files import check_target, write_report
+
+SHOWN = 0
+NOT_SHOWN = 3
+DEFAULT_S = 40.0
+MIN_SECONDS, MAX_SECONDS = 1.0, 3600.0
+MIN_BPM, MAX_BPM = 30.0, 220.0
+_LOOK_EVERY_S = 0.1
+
+
+def add(app: typer.Typer, parts: Parts) -> None:
+    """Register the command."""
+
+    @app.command()
+    def scan(
+        camera: Annotated[
+            str | None,
+            typer.Option(metavar="ID", help="Measure in front of this camera (see: health-helper cameras)."),
+        ] = None,
+        video: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="Measure a video file, to its end.")
+        ] = None,
+        url: Annotated[
+            str | None, typer.Option(metavar="URL", help="Measure an MJPEG stream over HTTP, to its end.")
+        ] = None,
+        demo: Annotated[bool, typer.Option("--demo", help="Measure a simulated person.")] = False,
+        demo_bpm: Annotated[
+            float | None,
+            typer.Option(metavar="BPM", help="The simulated person's true heart rate (default 72)."),
+        ] = None,
+        demo_scene: Annotated[DemoScene | None, typer.Option(help="What the simulated camera sees.")] = None,
+        seconds: Annotated[
+            float | None,
+            typer.Option(
+                metavar="N",
+                help="How long to measure. A camera: N seconds of good signal, in at most three times as long "
+                "(default 40). Files and streams: their first N seconds (default: all). Demo: N seconds (default 40).",
+            ),
+        ] = None,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print one JSON object on standard output.")
+        ] = False,
+        report: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="Write a report as well: a .pdf or a .json file.")
+        ] = None,
+        no_save: Annotated[bool, typer.Option("--no-save", help="Keep nothing on this device.")] = False,
+        verbose: Annotated[
+            bool, typer.Option("--verbose", help="Log to standard error; names nobody and no file.")
+        ] = False,
+    ) -> None:
+        """Measure heart rate, its variability and breathing.
+
+        Without a source: the first camera. Exit status: 0 a heart rate is shown, 3 it honestly is not,
+        2 bad input, 4 the machine is not ready, 130 interrupted.
+        """
+        log.start(verbose=verbose)
+        if report is not None:
+            check_target(report)
+        live_screen = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not verbose
+        wanted_demo = _demo(
+            demo,
+            demo_bpm,
+            demo_scene,
+            seconds=_seconds(seconds),
+            real_time=sys.stderr.isatty() and not as_json,
+        )
+        source, goal = _source(
+            parts, camera=camera, video=video, url=url, demo=wanted_demo, seconds=_seconds(seconds)
+        )
+        errors = Console(stderr=True, highlight=False)
+        display: Display = (
+            LivePanel(errors)
+            if live_screen
+            else PlainLines(
+                lambda line: print(line, file=sys.stderr, flush=True), parts.clock, errors.encoding
+            )
+        )
+        outcome = _run(parts, source, goal, display)
+        record = _record(parts, outcome, no_save=no_save)
+        if as_json:
+            card.show(record, errors)
+            _print_result(lambda: print(record.to_json_text()))
+        else:
+            _print_result(lambda: card.show(record, Console(highlight=False)))
+        if report is not None:
+            write_report(record, report)
+            print(f"Report written: {report.name}", file=sys.stderr)
+        raise typer.Exit(NOT_SHOWN if record.heart_rate.value is None else SHOWN)
+
+
+def _seconds(seconds: float | None) -> float | None:
+    if seconds is not None and not MIN_SECONDS <= seconds <= MAX_SECONDS:  # a NaN is in no range
+        raise BadInput(
+            title=f"--seconds {seconds:g} cannot be measured",
+            remedy=f"Give a number from {MIN_SECONDS:g} to {MAX_SECONDS:g}.",
+        )
+    return seconds
+
+
+def _demo(
+    demo: bool, bpm: float | None, scene: DemoScene | None, *, seconds: float | None, real_time: bool
+) -> Demo | None:
+    if not demo:
+        if bpm is not None or scene is not None:
+            raise BadInput(
+                title="--demo-bpm and --demo-scene are for the demo only",
+                remedy="Add --demo, or leave them out.",
+            )
+        return None
+    rate = 72.0 if bpm is None else bpm
+    if math.isnan(rate) or not MIN_BPM <= rate <= MAX_BPM:
+        raise BadInput(
+            title=f"--demo-bpm {rate:g} is no heart rate that can be simulated",
+            remedy=f"Give a number from {MIN_BPM:g} to {MAX_BPM:g}.",
+        )
+    return Demo(
+        scene=scene or DemoScene.PERSON,
+        heart_rate_bpm=rate,
+        duration_s=DEFAULT_S if seconds is None else seconds,
+        real_time=real_time,
+    )
+
+
+def _source(
+    parts: Parts,
+    *,
+    camera: str | None,
+    video: Path | None,
+    url: str | None,
+    demo: Demo | None,
+    seconds: float | None,
+) -> tuple[FrameSource, Goal]:
+    """The one source that was asked for, and when it is enough."""
+    named = [
+        name
+        for name, given in (("--camera", camera), ("--video", video), ("--url", url), ("--demo", demo))
+        if given is not None
+    ]
+    if len(named) > 1:
+        raise BadInput(title=f"{' and '.join(named)} are two sources", remedy="Give one of them.")
+    if video is not None:
+        return parts.video(video), Goal(at_most_s=seconds)
+    if url is not None:
+        return parts.url(url), Goal(at_most_s=seconds)
+    if demo is not None:
+        return parts.demo(demo), Goal(at_most_s=demo.duration_s)
+    enough_s = DEFAULT_S if seconds is None else seconds
+    goal = Goal(accepted_s=enough_s, at_most_s=3.0 * enough_s)
+    if camera is not None:
+        return parts.camera(camera), goal
+    found = parts.cameras()
+    if not found:
+        raise BadInput(
+            title="No camera was found and no other source was named",
+            remedy="Plug in a camera, or use --video FILE, --url URL or --demo.",
+        )
+    return parts.camera(found[0].id), goal
+
+
+def _run(parts: Parts, source: FrameSource, goal: Goal, display: Display) -> Outcome:
+    run = ScanRun(
+        source,
+        parts.engine,
+        goal=goal,
+        clock=parts.clock,
+        started_s=parts.started_s,
+        peak_rss_mb=peak_rss_mb,
+    )
+    with _stopped_by_signals(run.stop), run, display:
+        while not run.wait(_LOOK_EVERY_S):
+            display.show(run.view())
+    return run.outcome()
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and a polite kill call `stop`; nothing is torn down in the middle of a frame."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _record(parts: Parts, outcome: Outcome, *, no_save: bool) -> ScanRecord:
+    notes = list(outcome.facts.notes)
+    if outcome.dropped_frames:
+        notes.append(
+            f"{outcome.dropped_frames} frames were skipped: this machine was too slow for the source."
+        )
+    return ScanRecord(
+        source=outcome.facts.name,
+        simulated=outcome.facts.simulated,
+        result=outcome.result,
+        notes=tuple(notes),
+        cost=outcome.cost,
+        saved=False,
+        saved_reason="no_save" if no_save else "no_store",
+        taken_at=parts.clock.utc(),
+        version=config.version(),
+    )
+
+
+def _print_result(write: Callable[[], None]) -> None:
+    """Write to standard output; a full disk or a closed pipe behind it is the world's fault, not a bug."""
+    try:
+        write()
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (what is still buffered goes there)
+        raise EnvironmentFault(
+            title=f"The result could not be written to standard output ({error.strerror})",
+            remedy="Free some space, or send the output somewhere else.",
+        ) from None

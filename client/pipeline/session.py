@@ -1,0 +1,178 @@
+"""The course of a scan as a pure state machine: what happened goes in, the next state comes out.
+
+    starting → positioning ⇄ measuring ⇄ paused
+                   └────── stalled ──────┘        (and back, when frames come again)
+    any of them → finishing → done
+    any of them → failed
+
+No threads, no clock: the moments are in the events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from edge_models.types import Progress
+
+STALL_LIMIT_S = 10.0
+"""How long a silent source is waited for before the scan ends with what it has."""
+
+PAUSE_AFTER_S = 1.0
+"""How long the accepted signal may stand still before that is called a pause."""
+
+
+class State(StrEnum):
+    """Where a scan stands."""
+
+    STARTING = "starting"
+    POSITIONING = "positioning"
+    MEASURING = "measuring"
+    PAUSED = "paused"
+    STALLED = "stalled"
+    FINISHING = "finishing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class EndedBy(StrEnum):
+    """What ended the taking of frames."""
+
+    GOAL = "goal"
+    SOURCE = "source"
+    STALL = "stall"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """When enough is measured.
+
+    accepted_s: seconds of accepted signal that are enough, or None to go on to the end of the source.
+    at_most_s: seconds of the source after which the scan ends in any case, or None for no limit.
+    """
+
+    accepted_s: float | None = None
+    at_most_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The source is open and the engine is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A frame was measured."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """No frame came for a while; `now_s` is the clock's."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnded:
+    """The source has no more frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The person asked to end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The result is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something was raised; there is no result."""
+
+
+Event = Opened | Measured | Silent | SourceEnded | Stopped | Finished | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Everything that a display needs to know of a running scan.
+
+    progress: what the engine said last. grew_at_s: the scan's second at which the accepted signal last grew.
+    silent_since_s: the clock's second at which the source was first found silent, or None.
+    """
+
+    goal: Goal
+    state: State = State.STARTING
+    progress: Progress | None = None
+    grew_at_s: float | None = None
+    silent_since_s: float | None = None
+    ended_by: EndedBy | None = None
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether frames still matter."""
+        return self.state not in (State.FINISHING, State.DONE, State.FAILED)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the goal is reached, 0 to 1; None where the end is not known beforehand."""
+        if self.state is State.DONE:
+            return 1.0
+        progress = self.progress
+        if self.goal.accepted_s:
+            return min(1.0, progress.accepted_s / self.goal.accepted_s) if progress else 0.0
+        if self.goal.at_most_s:
+            return min(1.0, progress.t_s / self.goal.at_most_s) if progress else 0.0
+        return None
+
+
+def update(session: Session, event: Event) -> Session:
+    """The session after the event. A finished or failed one stays as it is."""
+    if session.state in (State.DONE, State.FAILED):
+        return session
+    match event:
+        case Failed():
+            return replace(session, state=State.FAILED)
+        case Finished():
+            return replace(session, state=State.DONE)
+        case Stopped():
+            return replace(session, state=State.FINISHING, ended_by=session.ended_by or EndedBy.PERSON)
+    if not session.takes_frames:
+        return session
+    match event:
+        case Opened():
+            return replace(session, state=State.POSITIONING)
+        case SourceEnded():
+            return replace(session, state=State.FINISHING, ended_by=EndedBy.SOURCE)
+        case Silent(now_s):
+            return _silent(session, now_s)
+        case Measured(progress):
+            return _measured(session, progress)
+
+
+def _silent(session: Session, now_s: float) -> Session:
+    since_s = now_s if session.silent_since_s is None else session.silent_since_s
+    if now_s - since_s >= STALL_LIMIT_S:
+        return replace(session, state=State.FINISHING, ended_by=EndedBy.STALL, silent_since_s=since_s)
+    return replace(session, state=State.STALLED, silent_since_s=since_s)
+
+
+def _measured(session: Session, progress: Progress) -> Session:
+    accepted_before_s = session.progress.accepted_s if session.progress else 0.0
+    grew_at_s = progress.t_s if progress.accepted_s > accepted_before_s else session.grew_at_s
+    if grew_at_s is None:
+        state = State.POSITIONING
+    elif progress.t_s - grew_at_s > PAUSE_AFTER_S:
+        state = State.PAUSED
+    else:
+        state = State.MEASURING
+    after = replace(session, state=state, progress=progress, grew_at_s=grew_at_s, silent_since_s=None)
+    goal = session.goal
+    enough = goal.accepted_s is not None and progress.accepted_s >= goal.accepted_s
+    over = goal.at_most_s is not None and progress.t_s >= goal.at_most_s
+    return replace(after, state=State.FINISHING, ended_by=EndedBy.GOAL) if enough or over else after

@@ -1,0 +1,129 @@
+"""What a scan says, in words: for every reason what was seen and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge_models.types import Estimate, Reason
+
+NOT_A_DEVICE = (
+    "Not a medical device. It does not diagnose, and it does not replace a doctor or a measuring instrument."
+)
+SIMULATED = "SIMULATED - no person was measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """seen: a clause that can follow "because". remedy: one short sentence that asks for one thing."""
+
+    seen: str
+    remedy: str
+
+
+REASONS: Mapping[Reason, Words] = {
+    Reason.NO_FACE: Words(
+        "no face was seen", "Sit so that your whole face is in the picture, in front of you a light."
+    ),
+    Reason.FACE_LEFT: Words("the face left the picture", "Come back into the picture and stay there."),
+    Reason.TWO_FACES: Words("there was more than one face", "Only one person may be in the picture."),
+    Reason.TOO_FAR: Words("the face was too small in the picture", "Come closer to the camera."),
+    Reason.TOO_NEAR: Words("the face was too near", "Move back a little."),
+    Reason.OFF_CENTRE: Words("the face was at the edge of the picture", "Move to the middle of the picture."),
+    Reason.TOO_DARK: Words("it was too dark", "Switch on a light in front of you, or turn towards a window."),
+    Reason.TOO_BRIGHT: Words("the face was too bright", "Move away from the direct light, or dim it."),
+    Reason.MOTION: Words("there was too much movement", "Hold your head still and do not speak."),
+    Reason.LIGHT_CHANGES: Words(
+        "the light kept changing", "Turn off screens or lamps that change; use one steady light."
+    ),
+    Reason.FLICKER: Words("the lamp flickers", "Use daylight or another lamp."),
+    Reason.TOO_SHORT: Words(
+        "there was too little usable signal", "Measure for longer, at least half a minute."
+    ),
+    Reason.TOO_FEW_FRAMES: Words(
+        "too few pictures came", "Close other programs, or use a camera with more frames per second."
+    ),
+    Reason.LOW_FRAME_RATE: Words(
+        "the camera gave too few pictures per second",
+        "Use more light (cameras slow down in the dark) or another camera.",
+    ),
+    Reason.FRAME_RATE_UNTRUSTED: Words(
+        "the true frame rate of the recording is not known",
+        "Use a recording with true timestamps, or measure live.",
+    ),
+    Reason.SOURCE_STALLED: Words(
+        "the pictures stopped coming", "Check the cable or the network, then start again."
+    ),
+    Reason.NO_PULSE: Words(
+        "no pulse was seen in the skin", "Use more and steadier light on the face, and hold still."
+    ),
+    Reason.WEAK_PULSE: Words(
+        "the pulse was too weak to be sure", "Use more light on the face, and hold still."
+    ),
+    Reason.NOT_FROM_SKIN: Words(
+        "the signal does not come from living skin",
+        "Measure a person, not a picture; nothing may cover the face.",
+    ),
+    Reason.SOURCES_DISAGREE: Words(
+        "two ways of measuring disagreed", "Hold still, breathe calmly and measure again."
+    ),
+    Reason.IMPLAUSIBLE: Words(
+        "the number found cannot be right", "Measure again; hold still in steady light."
+    ),
+    Reason.TOO_FEW_BEATS: Words(
+        "too few heartbeats were seen", "Measure for longer, at least half a minute."
+    ),
+    Reason.BEATS_UNCERTAIN: Words(
+        "the single heartbeats were not sharp enough", "Use more light on the face and hold quite still."
+    ),
+    Reason.NO_BREATHING_SEEN: Words(
+        "no breathing was seen", "Let the chest be in the picture, and breathe calmly."
+    ),
+}
+"""Complete: a test asks for every Reason."""
+
+VITALS: Mapping[str, str] = {
+    "heart_rate": "Heart rate",
+    "respiratory_rate": "Breathing rate",
+    "rmssd": "Variability RMSSD",
+    "sdnn": "Variability SDNN",
+}
+
+
+def vital_name(name: str) -> str:
+    """How a vital sign is called in front of people; a new one by its own name."""
+    return VITALS.get(name, name.replace("_", " ").capitalize())
+
+
+def number(estimate: Estimate) -> str | None:
+    """Value and unit as people read them ("72 /min", "38 ms"), or None where the value is withheld."""
+    if estimate.value is None:
+        return None
+    return f"{estimate.value:.0f} {estimate.unit}"
+
+
+def interval(estimate: Estimate) -> str | None:
+    """The 95 % interval ("70 to 74"), or None where the value is withheld.
+
+    With one decimal where whole numbers would hide that it has a width.
+    """
+    if estimate.low is None or estimate.high is None:
+        return None
+    low, high = f"{estimate.low:.0f}", f"{estimate.high:.0f}"
+    if low == high:
+        low, high = f"{estimate.low:.1f}", f"{estimate.high:.1f}"
+    return f"{low} to {high}"
+
+
+def why_not(estimate: Estimate) -> str:
+    """Why the value is withheld ("not shown: it was too dark"); the first reason is the one that counts."""
+    return f"not shown: {REASONS[estimate.reasons[0]].seen}"
+
+
+def saved_words(saved_reason: str | None) -> str:
+    """One sentence about what was kept; None for a reason: it was saved."""
+    if saved_reason is None:
+        return "Saved on this device."
+    if saved_reason == "no_save":
+        return "Not saved, as you asked."
+    return "Not saved: this version has no store yet. Use --report to keep a copy."
