@@ -1,0 +1,77 @@
+"""Every ONNX session of the app. One thread and no spinning: a default session burns a third of a core at rest.
+
+Weights come in as bytes that the caller has verified; no file is opened here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+from edge_models.types import Box, ByteArray, Float32Array
+
+
+def session(weights: bytes) -> ort.InferenceSession:
+    """A session on one CPU thread that sleeps when it has nothing to do."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+
+
+class FaceNet:
+    """Faces in a picture by RFB-320 ("Ultra-Light-Fast-Generic-Face-Detector-1MB", version RFB, 320×240).
+
+    Input: float32 [1, 240, 320, 3], RGB, (x − 127) / 128. Output: float32 [1, 4420, 6], a row per anchor:
+    background score, face score, x0, y0, x1, y1 as fractions of the input's width and height.
+    """
+
+    _WIDTH_PX = 320
+    _HEIGHT_PX = 240
+    _MIN_SCORE = 0.7
+    _MAX_IOU = 0.3
+
+    def __init__(self, weights: bytes) -> None:
+        self._session = session(weights)
+        self._input_name = self._session.get_inputs()[0].name
+        self._canvas: ByteArray = np.full((self._HEIGHT_PX, self._WIDTH_PX, 3), 127, np.uint8)
+
+    def detect(self, image: ByteArray) -> list[tuple[Box, float]]:
+        """All faces in a BGR picture of any size, surest first, as (box in its pixels, score in [0.7, 1]).
+
+        The picture keeps its aspect (grey bars), because a squeezed portrait clip loses faces.
+        """
+        height, width = image.shape[:2]
+        scale = min(self._WIDTH_PX / width, self._HEIGHT_PX / height)
+        inner_width = min(self._WIDTH_PX, max(1, round(width * scale)))
+        inner_height = min(self._HEIGHT_PX, max(1, round(height * scale)))
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        self._canvas[:] = 127
+        self._canvas[:inner_height, :inner_width] = cv2.resize(
+            image, (inner_width, inner_height), interpolation=interpolation
+        )
+        net_input = cv2.dnn.blobFromImage(
+            self._canvas, 1.0 / 128.0, mean=(127.0, 127.0, 127.0), swapRB=True
+        ).transpose(0, 2, 3, 1)
+        rows: Float32Array = np.asarray(
+            self._session.run(None, {self._input_name: np.ascontiguousarray(net_input)})[0], np.float32
+        )[0]
+        rows = rows[rows[:, 1] >= self._MIN_SCORE]
+        if not len(rows):
+            return []
+        corners = rows[:, 2:6] * np.float32(
+            [
+                self._WIDTH_PX * width / inner_width,
+                self._HEIGHT_PX * height / inner_height,
+                self._WIDTH_PX * width / inner_width,
+                self._HEIGHT_PX * height / inner_height,
+            ]
+        )
+        boxes = [(float(x0), float(y0), float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in corners]
+        scores = [float(s) for s in rows[:, 1]]
+        keep = cv2.dnn.NMSBoxes(boxes, scores, self._MIN_SCORE, self._MAX_IOU)
+        faces = [(Box(*boxes[int(i)]), min(1.0, scores[int(i)])) for i in np.asarray(keep).reshape(-1)]
+        return sorted(faces, key=lambda face: -face[1])

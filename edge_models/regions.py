@@ -1,0 +1,168 @@
+"""Skin samples → a matrix of traces: the log colour of each skin region, then references without a pulse.
+
+Regions are weighted in RGB space, before any projection, because weighting after a projection by its own
+signal-to-noise favours light skin (Chari et al., 2020). Logarithms turn every multiplicative change of light
+into the same step on all skin, whatever its tone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, COLS, ROWS, SkinSample
+from edge_models.pulse import BLOOD_RGB
+from edge_models.signal.filters import without_baseline
+from edge_models.signal.resample import even_grid, measured_fps, on_grid
+from edge_models.types import FloatArray
+
+GRID_RATE_HZ = 30.0
+"""Rate of the even grid on which all analysis happens."""
+CUTOFF_HZ = 0.55
+"""Slower changes than this are baseline (the lowest rate looked for is 38 per minute)."""
+
+# Rows and columns of the cell grid, half-open, as shares of the face box.
+_REGIONS: tuple[tuple[str, tuple[float, float], tuple[float, float]], ...] = (
+    ("forehead_left", (0.03, 0.30), (0.18, 0.50)),
+    ("forehead_right", (0.03, 0.30), (0.50, 0.82)),
+    ("cheek_left", (0.46, 0.80), (0.05, 0.36)),
+    ("cheek_right", (0.46, 0.80), (0.64, 0.95)),
+    ("centre", (0.40, 0.70), (0.36, 0.64)),
+    ("chin", (0.80, 1.00), (0.28, 0.72)),
+)
+REGION_NAMES: tuple[str, ...] = tuple(name for name, _, _ in _REGIONS)
+_REFERENCES = 3 + 4  # background R G B, motion x y roll scale
+TRACES = 3 * len(_REGIONS) + _REFERENCES
+
+SIGNATURE: FloatArray = np.concatenate([np.tile(-BLOOD_RGB, len(_REGIONS)), np.zeros(_REFERENCES)])
+"""What a pulse of size 1 adds to each trace: blood darkens skin, and touches no reference."""
+REFERENCES: NDArray[np.int64] = np.arange(3 * len(_REGIONS), TRACES)
+
+
+def region_traces(names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Columns of the named regions together with all references."""
+    wanted = [3 * REGION_NAMES.index(name) + c for name in names for c in range(3)]
+    return np.concatenate([np.array(wanted, np.int64), REFERENCES])
+
+
+def _masks() -> NDArray[np.bool_]:
+    row = (np.arange(ROWS) + 0.5)[:, None] / ROWS
+    col = (np.arange(COLS) + 0.5)[None, :] / COLS
+    return np.stack(
+        [(row >= y0) & (row < y1) & (col >= x0) & (col < x1) for _, (y0, y1), (x0, x1) in _REGIONS]
+    ).reshape(len(_REGIONS), -1)
+
+
+_REGION_CELLS = _masks()
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """t_s: even grid [shape=(n,)]. values: [shape=(n, TRACES)] without baseline. weight: [shape=(n,)] 0 or 1.
+
+    rgb: [shape=(n, 3)] mean level of all skin, for the classical projections. skin_share: share of the
+    face's cells taken for skin. regions: how many regions hold enough skin. brightness: mean green level
+    of the skin, 0..255.
+    """
+
+    t_s: FloatArray
+    values: NDArray[np.float64]
+    weight: FloatArray
+    rgb: FloatArray
+    skin_share: float
+    regions: int
+    brightness: float
+
+
+def skin_weights(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much each cell counts as skin [shape=(ROWS·COLS,)], from cells over time [shape=(n, ROWS·COLS, 3)].
+
+    A cell counts when its colour is near that of the face's middle and it is neither clipped nor black;
+    it counts the more, the less it flickers on its own (sensor noise, hair, an eyelid).
+    """
+    mean = cells.mean(axis=0)
+    total = mean.sum(axis=1) + 1e-6
+    chroma = mean[:, :2] / total[:, None]
+    core = _REGION_CELLS[[2, 3, 4]].any(axis=0)
+    centre = np.median(chroma[core], axis=0)
+    spread = np.clip(3.0 * 1.4826 * np.median(np.abs(chroma[core] - centre)), 0.02, 0.05)
+    level = float(np.median(total[core]))
+    skin = (np.abs(chroma - centre).max(axis=1) < spread) & (total > 0.35 * level) & (total < 2.2 * level)
+    skin &= (mean.max(axis=1) < 248.0) & (mean.min(axis=1) > 2.0)
+    if len(cells) < 4:
+        return skin.astype(np.float64)
+    noise = np.diff(np.log(np.maximum(cells[:, :, 1], 1.0)), axis=0).var(axis=0)
+    typical = float(np.median(noise[skin])) if skin.any() else 1.0
+    return np.asarray(skin / (noise + 0.5 * typical + 1e-12) * (typical + 1e-12), np.float64)
+
+
+def _background_weights(samples: list[SkinSample], width: float, height: float) -> NDArray[np.float64]:
+    """Cells of the frame that show no person: outside the face, what is above it, and the body below it."""
+    row = ((np.arange(BACKGROUND_ROWS) + 0.5) / BACKGROUND_ROWS * height)[:, None]
+    col = ((np.arange(BACKGROUND_COLS) + 0.5) / BACKGROUND_COLS * width)[None, :]
+    free = np.ones((BACKGROUND_ROWS, BACKGROUND_COLS), np.bool_)
+    for sample in samples[:: max(1, len(samples) // 8)]:
+        face = sample.face
+        if face is None:
+            continue
+        x, y = face.centre
+        head = (np.abs(col - x) < 0.95 * face.width) & (np.abs(row - y) < 0.95 * face.height)
+        body = (np.abs(col - x) < 2.0 * face.width) & (row > y + 0.5 * face.height)
+        free &= ~(head | body)
+    return free.reshape(-1).astype(np.float64)
+
+
+def traces(
+    samples: list[SkinSample],
+    accepted: NDArray[np.bool_],
+    *,
+    start_s: float,
+    end_s: float,
+    frame_size_px: tuple[int, int],
+) -> Traces:
+    """All traces over [start_s, end_s] from the samples of that time; samples not accepted weigh nothing.
+
+    accepted: [shape=(len(samples),)]. frame_size_px: (width, height). Needs at least one accepted sample.
+    """
+    grid_s = even_grid(start_s, end_s, GRID_RATE_HZ)
+    used = [s for s, ok in zip(samples, accepted, strict=True) if ok]
+    t_s = np.array([s.t_s for s in used])
+    cells = np.stack([np.asarray(s.cells) for s in used]).reshape(len(used), ROWS * COLS, 3).astype(np.float64)
+    weights = skin_weights(cells)
+    width, height = frame_size_px
+    free = _background_weights(used, width, height)
+    back = np.stack([s.background for s in used]).reshape(len(used), -1, 3).astype(np.float64)
+    level = back.mean(axis=0)
+    free *= (level.min(axis=1) > 6.0) & (level.max(axis=1) < 248.0)
+    if free.any():
+        noise = np.diff(np.log(np.maximum(back[:, :, 1], 1.0)), axis=0).var(axis=0) if len(used) > 3 else free
+        free /= noise + 0.5 * float(np.median(noise[free > 0])) + 1e-12
+        free /= free.sum()
+
+    by_region = _REGION_CELLS * weights[None]
+    enough = (by_region > 0).sum(axis=1) >= 0.25 * _REGION_CELLS.sum(axis=1)
+    if not enough.any():
+        enough[:] = by_region.sum(axis=1) > 0
+    columns = np.zeros((len(used), TRACES))
+    for r in np.flatnonzero(enough):
+        share = by_region[r] / by_region[r].sum()
+        columns[:, 3 * r : 3 * r + 3] = np.log(np.maximum(np.einsum("nkc,k->nc", cells, share), 0.5))
+    if free.any():
+        columns[:, 3 * len(_REGIONS) : 3 * len(_REGIONS) + 3] = np.log(
+            np.maximum(np.einsum("nkc,k->nc", back, free), 0.5)
+        )
+    columns[:, -4:] = np.array([s.motion for s in used])
+    keys = np.array([s.key for s in used])
+    for key in np.unique(keys):  # another key is another piece of skin: only changes within one count
+        columns[keys == key] -= np.median(columns[keys == key], axis=0)
+
+    fps = measured_fps(t_s)
+    values, valid = on_grid(t_s, columns, grid_s, max_gap_s=max(0.25, 2.5 / max(fps, 1.0)))
+    weight = valid.astype(np.float64)
+    values = without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ)
+    total = weights.sum()
+    rgb, _ = on_grid(t_s, np.einsum("nkc,k->nc", cells, weights / max(total, 1e-12)), grid_s, max_gap_s=1.0)
+    skin_share = float((weights > 0).mean())
+    return Traces(grid_s, values, weight, rgb, skin_share, int(enough.sum()), float(rgb[:, 1].mean()))

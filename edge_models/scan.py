@@ -1,0 +1,262 @@
+"""One scan from its first frame to its result. The same object serves camera, file, demo, tests and benchmark."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from edge_models.face import FaceTracker, SkinSample
+from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
+from edge_models.nets import FaceNet
+from edge_models.quality import MIN_FPS, FrameVerdict, judge
+from edge_models.regions import GRID_RATE_HZ, Traces, traces
+from edge_models.signal.beats import detect
+from edge_models.signal.resample import measured_fps
+from edge_models.types import (
+    Estimate,
+    Frame,
+    Progress,
+    Quality,
+    Reason,
+    ScanResult,
+    Trace,
+    TrendPoint,
+)
+from edge_models.vitals import VITALS, Signals, heart_rate
+from edge_models.vitals.spec import withheld
+
+_MIN_WINDOW_SHARE = 0.6
+_LIVE_WINDOWS = 8
+_LIVE_WAVE_S = 6.0
+_GONE_AFTER_S = 0.7
+_MIN_FRAMES = 60
+_HINT_AFTER_S = 0.5
+_EMPTY = np.zeros(0)
+_NO_WAVE = Trace(_EMPTY, _EMPTY)
+
+
+class Scan:
+    """push every frame in order, read Progress; result() at any moment, as often as wanted.
+
+    face_net: the verified bytes of the face net. Frames must have strictly increasing t_s; a frame that
+    does not is dropped, because its time cannot be told. All frames of a scan should have one size.
+    """
+
+    def __init__(self, face_net: bytes) -> None:
+        self._tracker = FaceTracker(FaceNet(face_net))
+        self._fusion = PulseFusion()
+        self._samples: list[SkinSample] = []
+        self._verdicts: list[FrameVerdict] = []
+        self._start_s = 0.0
+        self._size_px = (0, 0)
+        self._accepted_s = 0.0
+        self._last_accepted_s = -np.inf
+        self._next_window_s = HOP_S
+        self._trend: list[TrendPoint] = []
+        self._live: Estimate | None = None
+        self._live_wave = _NO_WAVE
+        self._hint: Reason | None = None
+        self._hint_candidate: tuple[Reason | None, float] = (None, 0.0)
+
+    def push(self, frame: Frame) -> Progress:
+        """Measure one frame. Raises ValueError for a picture that is not uint8 [height, width, 3]."""
+        image = frame.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape[:2]) < 16:
+            raise ValueError(f"a frame must be uint8 [height, width, 3] of at least 16 px, not {image.shape}")
+        if not self._samples:
+            self._start_s = frame.t_s
+            self._size_px = (image.shape[1], image.shape[0])
+        t_s = frame.t_s - self._start_s
+        before = self._samples[-1] if self._samples else None
+        if before is not None and t_s <= before.t_s:
+            return self._progress(before)
+        sample = self._tracker.update(Frame(image, t_s))
+        verdict = judge(
+            sample,
+            before,
+            frame_height_px=image.shape[0],
+            seen_before=self._last_accepted_s >= 0,
+        )
+        if verdict.accepted:
+            if before is not None and self._verdicts[-1].accepted:
+                self._accepted_s += min(t_s - before.t_s, 0.5)
+            self._last_accepted_s = t_s
+        self._samples.append(sample)
+        self._verdicts.append(verdict)
+        self._choose_hint(verdict, t_s)
+        while t_s >= self._next_window_s:
+            self._each_second(self._next_window_s)
+            self._next_window_s += HOP_S
+        if t_s - self._last_accepted_s > _GONE_AFTER_S and self._live is not None and self._live.value is not None:
+            why = verdict.reasons[:1] or (Reason.FACE_LEFT,)
+            self._live = withheld(heart_rate.UNIT, heart_rate.ALGORITHM, why, self._accepted_s)
+            self._live_wave = _NO_WAVE
+        return self._progress(sample)
+
+    def result(self, *, distrust: tuple[Reason, ...] = ()) -> ScanResult:
+        """Everything measured so far. distrust: what the source says against itself, e.g. its frame rate."""
+        duration_s = self._samples[-1].t_s if self._samples else 0.0
+        t_s = np.array([s.t_s for s in self._samples])
+        fps = measured_fps(t_s)
+        fusion = self._fusion
+        end_s = float(np.floor(duration_s * GRID_RATE_HZ) / GRID_RATE_HZ)
+        if end_s - (self._next_window_s - HOP_S) > 0.3 * HOP_S:  # the last part of a second
+            window = self._window(end_s)
+            if window is not None:
+                fusion = fusion.copy()
+                fusion.add(window)
+        obstacles, forbidding = self._obstacles(fps, distrust)
+        signals = self._signals(fusion, fusion.track(), fps, obstacles, forbidding)
+        rate = heart_rate.estimate(signals)
+        signals = self._with_beats_and_breath(signals, rate)
+        vitals = {spec.name: rate if spec is heart_rate.SPEC else spec.estimate(signals) for spec in VITALS}
+        shown = rate.value is not None
+        beats = signals.beats
+        return ScanResult(
+            duration_s=float(duration_s),
+            accepted_s=self._accepted_s,
+            frames=len(self._samples),
+            measured_fps=fps,
+            vitals=vitals,
+            beats_s=tuple(float(b) for b in beats.times_s[beats.good]) if shown and beats is not None else (),
+            trend=tuple(self._trend),
+            quality=self._quality(rate, obstacles),
+            bvp=Trace(signals.t_s, signals.bvp) if shown else _NO_WAVE,
+        )
+
+    def _progress(self, sample: SkinSample) -> Progress:
+        recent = np.array([s.t_s for s in self._samples[-90:]])
+        return Progress(
+            t_s=sample.t_s,
+            accepted_s=self._accepted_s,
+            frames=len(self._samples),
+            measured_fps=measured_fps(recent),
+            face=sample.face,
+            hint=self._hint,
+            heart_rate=self._live,
+            bvp=self._live_wave,
+        )
+
+    def _choose_hint(self, verdict: FrameVerdict, t_s: float) -> None:
+        """One hint at a time, and only one that lasts: a hint that flickers helps nobody."""
+        wanted = verdict.reasons[0] if verdict.reasons else None
+        candidate, since_s = self._hint_candidate
+        if wanted != candidate:
+            self._hint_candidate = (wanted, t_s)
+        elif t_s - since_s >= _HINT_AFTER_S:
+            self._hint = wanted
+
+    def _counted_s(self, start_s: float, end_s: float) -> float:
+        """Accepted seconds inside [start_s, end_s]."""
+        counted = 0.0
+        for i in range(len(self._samples) - 1, 0, -1):
+            if self._samples[i].t_s < start_s:
+                break
+            if self._samples[i].t_s <= end_s and self._verdicts[i].accepted and self._verdicts[i - 1].accepted:
+                counted += min(self._samples[i].t_s - self._samples[i - 1].t_s, 0.5)
+        return counted
+
+    def _window(self, end_s: float) -> Traces | None:
+        """The traces of the window that ends at end_s; None where too little of it counts."""
+        start_s = end_s - WINDOW_S
+        if self._counted_s(start_s, end_s) < _MIN_WINDOW_SHARE * WINDOW_S:
+            return None
+        first = bisect_left(self._samples, start_s - 0.2, key=lambda s: s.t_s)
+        accepted = np.array([v.accepted for v in self._verdicts[first:]])
+        return traces(
+            self._samples[first:], accepted, start_s=start_s, end_s=end_s, frame_size_px=self._size_px
+        )
+
+    def _each_second(self, now_s: float) -> None:
+        """Close the window that ends now, and renew the live reading."""
+        self._live = None
+        self._live_wave = _NO_WAVE
+        window = self._window(now_s)
+        if window is not None:
+            self._fusion.add(window)
+            if now_s - self._last_accepted_s <= _GONE_AFTER_S:
+                self._measure_live(now_s)
+        live = self._live
+        if live is None:
+            self._trend.append(TrendPoint(now_s, None, None, None))
+        else:
+            self._trend.append(TrendPoint(now_s, live.value, live.low, live.high))
+
+    def _measure_live(self, now_s: float) -> None:
+        fps = measured_fps(np.array([s.t_s for s in self._samples[-300:]]))
+        obstacles, forbidding = self._obstacles(fps, ())
+        signals = self._signals(self._fusion, self._fusion.track(last=_LIVE_WINDOWS), fps, obstacles, forbidding)
+        self._live = heart_rate.estimate(signals)
+        if self._live.value is not None:
+            late = signals.t_s >= now_s - _LIVE_WAVE_S
+            wave = signals.bvp[late]
+            size = float(np.percentile(np.abs(wave), 95)) if len(wave) else 0.0
+            self._live_wave = Trace(signals.t_s[late], wave / size if size > 0 else wave)
+
+    # What all vital signs are computed from
+
+    def _signals(
+        self,
+        fusion: PulseFusion,
+        track: PulseTrack | None,
+        fps: float,
+        obstacles: tuple[Reason, ...],
+        forbidding: tuple[Reason, ...],
+    ) -> Signals:
+        t_s, bvp, rate, valid = _EMPTY, _EMPTY, _EMPTY, np.zeros(0, np.bool_)
+        if track is not None:
+            t_s, bvp, valid = fusion.wave(track)
+            rate = np.interp(t_s, track.t_s, track.rate_per_min)
+        return Signals(
+            accepted_s=self._accepted_s,
+            fps=fps,
+            track=track,
+            t_s=t_s,
+            bvp=bvp,
+            rate_per_min=rate,
+            valid=valid,
+            beats=None,
+            heart_rate=None,
+            chest_t_s=_EMPTY,
+            chest_y=_EMPTY,
+            obstacles=obstacles,
+            forbidding=forbidding,
+        )
+
+    def _with_beats_and_breath(self, signals: Signals, rate: Estimate) -> Signals:
+        """What only a finished scan needs: beats where there is a pulse, and the chest's motion."""
+        beats = None
+        if rate.value is not None:
+            beats = detect(signals.t_s, signals.bvp, signals.rate_per_min, signals.valid)
+        return replace(
+            signals,
+            heart_rate=rate,
+            beats=beats,
+            chest_t_s=np.array([s.t_s for s in self._samples]),
+            chest_y=np.array([s.chest_y for s in self._samples]),
+        )
+
+    def _obstacles(self, fps: float, distrust: tuple[Reason, ...]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+        """(all that stood in the way, worst first; those of them that forbid any value)."""
+        forbidding: list[Reason] = list(distrust)
+        if self._last_accepted_s < 0:
+            seen = Counter(r for v in self._verdicts for r in v.reasons[:1])
+            forbidding += [reason for reason, _ in seen.most_common(1)] or [Reason.TOO_SHORT]
+        if self._samples and fps < MIN_FPS:
+            forbidding.append(Reason.LOW_FRAME_RATE)
+        if len(self._samples) < _MIN_FRAMES:
+            forbidding.append(Reason.TOO_FEW_FRAMES)
+        total = max(len(self._verdicts), 1)
+        often = Counter(r for v in self._verdicts for r in set(v.reasons))
+        remarks = [reason for reason, count in often.most_common() if count > 0.2 * total]
+        return tuple(dict.fromkeys((*forbidding, *remarks))), tuple(dict.fromkeys(forbidding))
+
+    def _quality(self, rate: Estimate, obstacles: tuple[Reason, ...]) -> Quality:
+        """The score is the share of time that counted, times the confidence in the pulse."""
+        duration_s = self._samples[-1].t_s if self._samples else 0.0
+        share = min(1.0, self._accepted_s / duration_s) if duration_s > 0 else 0.0
+        reasons = tuple(dict.fromkeys((*obstacles, *rate.reasons)))
+        return Quality(round(share * rate.confidence, 3), reasons, reasons[0] if reasons else None)

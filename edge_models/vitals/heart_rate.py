@@ -1,0 +1,91 @@
+"""Heart rate: the mean over the accepted seconds, shown only when everything speaks for a pulse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_models.fusion import WINDOW_S, PulseTrack, refined_rate_per_min
+from edge_models.types import Estimate, FloatArray, Reason
+from edge_models.vitals.spec import Signals, VitalSpec, withheld
+
+UNIT = "/min"
+ALGORITHM = "matched-filter-viterbi/1"
+LOWEST_PER_MIN, HIGHEST_PER_MIN = 38.0, 205.0
+MIN_ACCEPTED_S = 7.0
+SHOW_FROM_CONFIDENCE = 0.8
+
+_RATE_FLOOR_PER_MIN = 0.35
+"""Standard error that remains however strong the pulse: clock, rhythm inside a window, taper."""
+
+
+def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
+    """(probability that the path is right within 5 /min, what speaks against it).
+
+    A logistic of what the windows say; its weights were chosen on the simulator, not on people.
+    """
+    reasons: list[Reason] = []
+    evidence = float(np.median(track.evidence))
+    agreement = float(np.mean(sorted(track.agreement.values())[1:]))
+    unexplained = float(np.median(track.unexplained))
+    reference = float(np.median(track.reference_power))
+    power = float(np.median(track.power_over_noise))
+    if track.coherence < 0.35 or agreement < 0.6:
+        reasons.append(Reason.SOURCES_DISAGREE)
+    if reference > 12.0 and reference > 0.5 * power:
+        reasons.append(Reason.NOT_FROM_SKIN)
+    if evidence < 1.0:
+        reasons.append(Reason.NO_PULSE)
+    elif evidence < 5.0:
+        reasons.append(Reason.WEAK_PULSE)
+    score = (
+        -7.0
+        + 0.55 * min(evidence, 16.0)
+        + 4.0 * (agreement - 0.5)
+        + 4.0 * (track.coherence - 0.5)
+        - 0.6 * max(0.0, unexplained - 2.0)
+        - (3.0 if Reason.NOT_FROM_SKIN in reasons else 0.0)
+    )
+    return float(1.0 / (1.0 + np.exp(-score))), tuple(reasons)
+
+
+def mean_rate_per_min(track: PulseTrack, t_s: FloatArray, bvp: FloatArray) -> tuple[float, float]:
+    """(mean rate over the windows, its standard error), per minute.
+
+    The rate of each window is refined on the wave itself. Its variance is the Cramér-Rao bound of a tone in
+    noise, 6 / ((2πT)²·η) with η the power over noise (Rife & Boorstyn, IEEE Trans. IT, 1974), doubled for the taper.
+    """
+    refined = np.array(
+        [
+            refined_rate_per_min(t_s, bvp, centre_s=at_s, near_per_min=near)
+            for at_s, near in zip(track.t_s, track.rate_per_min, strict=True)
+        ]
+    )
+    power = np.maximum(track.power_over_noise, 1.0)
+    variance = 2.0 * 6.0 * 3600.0 / ((2 * np.pi * WINDOW_S) ** 2 * power)
+    weight = 1.0 / (variance + 0.5)
+    mean = float(np.average(refined, weights=weight))
+    independent = max(1.0, (track.t_s[-1] - track.t_s[0]) / WINDOW_S + 1.0)
+    error = float(np.sqrt(np.average(variance, weights=weight) / independent + _RATE_FLOOR_PER_MIN**2))
+    return mean, error
+
+
+def estimate(signals: Signals) -> Estimate:
+    """The heart rate of a whole scan, or of its last windows."""
+    track = signals.track
+    window_s = signals.accepted_s
+    if signals.forbidding:
+        return withheld(UNIT, ALGORITHM, signals.obstacles, window_s)
+    if track is None or window_s < MIN_ACCEPTED_S:
+        return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT, *signals.obstacles), window_s)
+    sure, reasons = confidence(track)
+    if sure < SHOW_FROM_CONFIDENCE or reasons:
+        why = tuple(dict.fromkeys((*(reasons or (Reason.WEAK_PULSE,)), *signals.obstacles)))
+        return withheld(UNIT, ALGORITHM, why, window_s, sure)
+    rate, error = mean_rate_per_min(track, signals.t_s, signals.bvp)
+    if not LOWEST_PER_MIN <= rate <= HIGHEST_PER_MIN:
+        return withheld(UNIT, ALGORITHM, (Reason.IMPLAUSIBLE,), window_s, sure)
+    half = 1.96 * error
+    return Estimate(rate, rate - half, rate + half, UNIT, sure, signals.obstacles, window_s, ALGORITHM)
+
+
+SPEC = VitalSpec("heart_rate", UNIT, LOWEST_PER_MIN, HIGHEST_PER_MIN, ALGORITHM, estimate)

@@ -1,0 +1,57 @@
+"""What a vital sign is to the rest of the program, and what all of them are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_models.fusion import PulseTrack
+from edge_models.signal.beats import Beats
+from edge_models.types import Estimate, FloatArray, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Everything a scan has gathered. Arrays over time share `t_s` [shape=(n,)], an even grid.
+
+    accepted_s: seconds that count. fps: measured frame rate. track: the pulse over windows, None before the first.
+    bvp, rate_per_min, valid: wave, tracked rate, and where they are real [shape=(n,)].
+    heart_rate: the heart rate already decided, which other signs may lean on (None while it is being decided).
+    chest_t_s, chest_y: vertical chest motion in face widths at the frames' own times, NaN where unseen.
+    obstacles: reasons found in the picture or the source, worst first; the first ones of them forbid any value.
+    forbidding: those of the obstacles that forbid any value.
+    """
+
+    accepted_s: float
+    fps: float
+    track: PulseTrack | None
+    t_s: FloatArray
+    bvp: FloatArray
+    rate_per_min: FloatArray
+    valid: NDArray[np.bool_]
+    beats: Beats | None
+    heart_rate: Estimate | None
+    chest_t_s: FloatArray
+    chest_y: FloatArray
+    obstacles: tuple[Reason, ...]
+    forbidding: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VitalSpec:
+    """name: key in the JSON. lowest, highest: what is taken for possible, in `unit`; outside is implausible."""
+
+    name: str
+    unit: str
+    lowest: float
+    highest: float
+    algorithm: str
+    estimate: Callable[[Signals], Estimate]
+
+
+def withheld(spec_unit: str, algorithm: str, reasons: tuple[Reason, ...], window_s: float, confidence: float = 0.0) -> Estimate:
+    """An estimate without a value. reasons: at least one."""
+    return Estimate(None, None, None, spec_unit, confidence, reasons, window_s, algorithm)
