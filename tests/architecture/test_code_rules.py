@@ -1,0 +1,131 @@
+"""Rules that imports alone do not show: which functions may be called where, and what may be loaded at start."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CAMERA_FUNCTIONS = {"VideoCapture", "VideoWriter"}
+"""Of cv2: they open devices and files, so they belong to client.devices."""
+
+OUTSIDE_WORLD = CAMERA_FUNCTIONS | {
+    *("imread", "imreadmulti", "imwrite", "imwritemulti", "haveImageReader", "FileStorage"),
+    *("imshow", "namedWindow", "waitKey", "destroyAllWindows"),
+    *(
+        "load",
+        "loadtxt",
+        "genfromtxt",
+        "fromfile",
+        "save",
+        "savez",
+        "savez_compressed",
+        "savetxt",
+        "tofile",
+        "memmap",
+    ),
+    *("open", "print", "input", "eval", "exec", "breakpoint", "__import__"),
+}
+"""Of cv2, numpy and Python: files, windows, terminals; edge_models takes arrays and bytes instead."""
+
+HEAVY = {"cv2", "onnxruntime", "httpx", "fpdf", "keyring", "scipy", "PIL", "PySide6"}
+"""What a command that needs no camera must not pay for."""
+
+
+def python_files(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def uses(source: str, names: set[str]) -> Iterator[str]:
+    """Where a name is called, read as an attribute, or imported: "name, line n"."""
+    for node in ast.walk(ast.parse(source)):
+        found: set[str] = set()
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in {"cv2", "np", "numpy", "os", "io"} or node.attr in {"tofile", "VideoCapture"}:
+                found = {node.attr}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found = {node.func.id}
+        elif isinstance(node, ast.ImportFrom) and node.module in {"cv2", "numpy", "builtins"}:
+            found = {alias.name for alias in node.names}
+        yield from (f"{name}, line {getattr(node, 'lineno', '?')}" for name in found & names)
+
+
+def test_only_the_devices_open_cameras_and_videos() -> None:
+    found = {
+        str(path.relative_to(ROOT)): list(uses(path.read_text(encoding="utf-8"), CAMERA_FUNCTIONS))
+        for path in python_files("client", "edge_models")
+    }
+    assert {
+        path for path, where in found.items() if where and not path.startswith("client/devices/")
+    } == set()
+    assert any(where for path, where in found.items() if path.startswith("client/devices/"))
+
+
+def test_edge_models_reaches_for_nothing_outside() -> None:
+    found = {
+        str(path.relative_to(ROOT)): where
+        for path in python_files("edge_models")
+        if (where := list(uses(path.read_text(encoding="utf-8"), OUTSIDE_WORLD)))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import cv2; c = cv2.VideoCapture(0)",
+        "import cv2; make = cv2.VideoCapture",
+        "from cv2 import VideoCapture",
+        "import cv2; cv2.imwrite('x.png', p)",
+        "import numpy as np; np.save('x', a)",
+        "a.tofile('x')",
+        "open('x')",
+        "print(1)",
+    ],
+)
+def test_the_rule_above_sees_what_it_forbids(line: str) -> None:
+    assert list(uses(line, OUTSIDE_WORLD))
+
+
+def test_packaging_is_no_package() -> None:
+    assert not (ROOT / "packaging" / "__init__.py").exists(), (
+        "it would hide the library `packaging` from pytest"
+    )
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which of HEAVY a fresh interpreter has loaded after running the code."""
+    report = f"import json, sys; print('\\n' + json.dumps(sorted(set(sys.modules) & set({sorted(HEAVY)}))))"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def command(*arguments: str) -> str:
+    return f"import sys; sys.argv = ['health-helper', *{list(arguments)}]; from client.__main__ import main; main()"
+
+
+def test_starting_the_program_loads_nothing_heavy() -> None:
+    assert loaded_after("import client.__main__") == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["scan", "--help"], ["doctor", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert loaded_after(command(*arguments)) == set()
+
+
+def test_the_probe_sees_what_is_heavy() -> None:
+    assert "cv2" in loaded_after("import cv2")

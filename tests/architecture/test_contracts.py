@@ -1,0 +1,105 @@
+"""The import contracts of pyproject.toml hold, and each of them breaks when its rule is broken on purpose."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """An import that contract `contract` must refuse, added to the end of a module (made if it is not there)."""
+
+    contract: str
+    module: str
+    line: str
+
+
+OFFENCES = (
+    Offence("client-layers", "client/errors.py", "import client.records"),
+    Offence("client-layers", "client/pipeline/slots.py", "import client.cli.scan"),
+    Offence("client-layers", "client/reports/wording.py", "import client.devices.ports"),
+    Offence("client-layers", "client/utilities.py", ""),  # a module that nobody gave a layer
+    Offence("edge-layers", "edge_models/signal/spectrum.py", "import edge_models.scan"),
+    Offence("edge-layers", "edge_models/scan.py", "import edge_models.simulate.scene"),
+    Offence("ports", "client/cli/scan.py", "import client.devices.video_file"),
+    Offence("ports", "client/pipeline/run.py", "import client.devices.simulated"),
+    Offence(
+        "vitals-independent", "edge_models/vitals/heart_rate.py", "import edge_models.vitals.respiratory_rate"
+    ),
+    Offence("vitals-independent", "edge_models/vitals/new_one.py", "import edge_models.vitals.heart_rate"),
+    Offence("edge-alone", "edge_models/types.py", "import client.errors"),
+    Offence("edge-alone", "edge_models/types.py", "import backend_lambda"),
+    Offence("edge-pure", "edge_models/scan.py", "import threading"),
+    Offence("edge-pure", "edge_models/face.py", "from time import monotonic"),
+    Offence("edge-pure", "edge_models/nets.py", "from pathlib import Path"),
+    Offence("edge-pure", "edge_models/signal/beats.py", "def f() -> None:\n    import httpx"),
+    Offence("client-backend", "client/app.py", "import backend_lambda.handler"),
+    Offence("scipy", "edge_models/signal/filters.py", "from scipy import signal"),
+    Offence("scipy", "client/records.py", "import scipy"),
+    Offence("onnxruntime", "client/app.py", "import onnxruntime"),
+    Offence("onnxruntime", "edge_models/face.py", "import onnxruntime"),
+    Offence("qt", "client/pipeline/run.py", "from PySide6 import QtCore"),
+    Offence("terminal", "client/pipeline/run.py", "import rich"),
+    Offence("terminal", "client/reports/wording.py", "import typer"),
+    Offence("network", "client/reports/files.py", "import httpx"),
+    Offence("network", "client/app.py", "import urllib.request"),
+    Offence("keyring", "client/records.py", "import keyring"),
+    Offence("clock", "client/pipeline/run.py", "import time"),
+    Offence("pictures", "client/pipeline/run.py", "import cv2"),
+    Offence("pdf", "client/cli/scan.py", "def f() -> None:\n    import fpdf"),
+)
+
+
+def lint_imports(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", LINT_IMPORTS, "--no-cache", "--no-logo", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The source without anything else, to be spoilt."""
+    for package in ("client", "edge_models"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("third_party", "__pycache__")
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_every_contract_is_kept() -> None:
+    ran = lint_imports(ROOT)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    "offence", OFFENCES, ids=lambda o: f"{o.contract}: {o.module}: {o.line.split()[-1:]}"
+)
+def test_a_contract_breaks_when_its_rule_is_broken(copy: Path, offence: Offence) -> None:
+    module = copy / offence.module
+    before = module.read_text(encoding="utf-8") if module.exists() else ""
+    module.write_text(f"{before}\n{offence.line}\n", encoding="utf-8")
+    ran = lint_imports(copy, "--contract", offence.contract)
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "Contracts: 0 kept, 1 broken." in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_no_contract_is_without_an_offence() -> None:
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {contract["id"] for contract in table["tool"]["importlinter"]["contracts"]}
+    assert contracts == {offence.contract for offence in OFFENCES}
