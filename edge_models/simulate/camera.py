@@ -70,7 +70,7 @@ def frame_times(
         lost = rng.uniform(size=times.size) < drop_fraction / 2
         starts = rng.uniform(size=times.size) < drop_fraction / 8
         for k in range(4):
-            lost[k:] |= starts[: times.size - k]
+            lost[k:] |= starts[: max(0, times.size - k)]
         lost[0] = False
         times = times[~lost]
     return np.asarray(times)
@@ -81,7 +81,9 @@ def flicker_alias_hz(flicker_hz: float, fps: float) -> float:
     return abs(flicker_hz - round(flicker_hz / fps) * fps)
 
 
-def lamp_flicker(t_s: FloatArray, *, flicker_hz: float, depth: float, exposure_s: float, phase: float) -> FloatArray:
+def lamp_flicker(
+    t_s: FloatArray, *, flicker_hz: float, depth: float, exposure_s: float, phase: float
+) -> FloatArray:
     """Gain of a flickering lamp, averaged over an exposure centred at each t_s [shape=(n,)]. Mean 1.
 
     depth: amplitude of the lamp's own ripple. A whole number of periods in exposure_s averages it away.
@@ -184,8 +186,9 @@ class Digitiser:
     def digitise(self, code: Float32Array) -> ByteArray:
         """code: float32 [shape=(height, width, 3)] → uint8 of the same shape, a new array."""
         flat = code.reshape(self._shape)
-        rounded = cv2.add(flat, 0.0, dtype=cv2.CV_8U)
-        sigma = cv2.LUT(rounded, self._table)
+        sigma = cv2.LUT(
+            cv2.convertScaleAbs(flat), self._table
+        )  # light is never negative: the Abs does nothing
         start = int(self._rng.integers(0, self._pool.size - self._values))
         piece = self._pool[start : start + self._values].reshape(self._shape)
         sign = 1.0 if self._rng.integers(2) else -1.0

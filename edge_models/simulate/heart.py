@@ -109,7 +109,9 @@ class Truth:
         """60 / the interval in which each t_s [shape=(n,)] lies, /min."""
         if not self.has_pulse:
             raise ValueError("no heart beats in this scene")
-        index = np.clip(np.searchsorted(self.all_beats_s, t_s, side="right") - 1, 0, self.all_beats_s.size - 2)
+        index = np.clip(
+            np.searchsorted(self.all_beats_s, t_s, side="right") - 1, 0, self.all_beats_s.size - 2
+        )
         return np.asarray(60 / np.diff(self.all_beats_s)[index])
 
     def bvp(self, t_s: FloatArray) -> FloatArray:
@@ -165,7 +167,9 @@ def _smoothed_interval(beats_s: FloatArray) -> FloatArray:
 def make_breathing(rng: np.random.Generator, rate_per_min: float) -> Breathing:
     """A breath at rate_per_min on the whole, with a slow waver of about ±5 % of the rate."""
     waver_hz = float(rng.uniform(0.015, 0.03))
-    return Breathing(rate_per_min, 0.05 * rate_per_min / 60 / waver_hz, waver_hz, float(rng.uniform(0, 2 * np.pi)))
+    return Breathing(
+        rate_per_min, 0.05 * rate_per_min / 60 / waver_hz, waver_hz, float(rng.uniform(0, 2 * np.pi))
+    )
 
 
 def default_variability_ms(heart_rate_bpm: float) -> tuple[float, float]:
@@ -204,13 +208,18 @@ def make_beats(
     slow = np.zeros(intervals.size)
     for hz in (0.03, 0.05, 0.08, 0.11):
         slow += np.sin(2 * np.pi * (hz * moments + rng.uniform())) * (0.03 / hz) ** 0.5
-    parts = [_standard(part, window) for part in (slow, _standard(sinus, window) + 0.5 * _standard(white, window), white)]
+    parts = [
+        _standard(part, window)
+        for part in (slow, _standard(sinus, window) + 0.5 * _standard(white, window), white)
+    ]
     deviation = _mix(parts, window, sdnn_ms / 1000, rmssd_ms / 1000)
     varied = np.concatenate([[0.0], np.cumsum(intervals + deviation)])
     return np.asarray(varied - varied[first] + steady[first])
 
 
-def _steady_beats(rng: np.random.Generator, duration_s: float, start_bpm: float, end_bpm: float) -> FloatArray:
+def _steady_beats(
+    rng: np.random.Generator, duration_s: float, start_bpm: float, end_bpm: float
+) -> FloatArray:
     grid = np.linspace(0, duration_s, max(2, int(duration_s * 50) + 1))
     rate_hz = (start_bpm + (end_bpm - start_bpm) * grid / duration_s) / 60
     phase = np.concatenate([[0.0], np.cumsum((rate_hz[1:] + rate_hz[:-1]) / 2 * np.diff(grid))])

@@ -68,7 +68,7 @@ class Person:
 
     early, late: float32 [shape of head.image], change of code per unit of the pulse wave, for the wave as it comes to
         the forehead and as it comes to the chin; in between it is a mix of both.
-    jaw: change of code per unit of mouth opening. depth_bgr: mean relative peak-to-peak change of linear light.
+    jaw: float32 [shape of head.image], change of code per unit of mouth opening.
     """
 
     head: Layer
@@ -76,21 +76,20 @@ class Person:
     early: Float32Array
     late: Float32Array
     jaw: Float32Array
-    pulse_share: Float32Array
 
 
 def skin_map(picture: ByteArray) -> Float32Array:
     """Strength of the pulse in the portrait's pixels [shape=(512, 512)], 1 on the cheeks, 0 where there is no skin."""
-    strength = np.zeros(picture.shape[:2], dtype=np.float32)
+    strength: Float32Array = np.zeros(picture.shape[:2], dtype=np.float32)
     _fill(strength, _NECK_SKIN, 0.35)
     _fill(strength, _EAR, 0.4)
     _fill(strength, _FACE, 1.0)
     rows = np.arange(picture.shape[0], dtype=np.float32)[:, None]
-    strength *= np.clip(1.0 - 0.3 * np.clip((rows - 145) / 25, 0, 1), 0, 1)  # the chin is weaker than the cheeks
+    strength *= 1.0 - 0.3 * np.clip((rows - 145) / 25, 0, 1)  # the chin is weaker than the cheeks
     for x, y, half_width, half_height, value in _WEAK:
         inside = np.zeros_like(strength)
         cv2.ellipse(inside, ((x, y), (2 * half_width, 2 * half_height), 0), 1.0, -1)
-        strength = np.minimum(strength, 1 - inside * (1 - np.float32(value)))
+        strength = np.asarray(np.minimum(strength, 1 - inside * (1 - np.float32(value))))
     return np.asarray(cv2.GaussianBlur(strength * _skin_coloured(picture), (0, 0), 1.2), dtype=np.float32)
 
 
@@ -105,11 +104,11 @@ def _skin_coloured(picture: ByteArray) -> Float32Array:
 
 def _skin_area(picture: ByteArray) -> Float32Array:
     """1 where melanin colours the picture: face, lips, lids, ears, neck [shape=(512, 512)]."""
-    area = np.zeros(picture.shape[:2], dtype=np.float32)
+    outlined = np.zeros(picture.shape[:2], dtype=np.float32)
     for outline in (_NECK_SKIN, _EAR, _OTHER_EAR, _FACE):
-        _fill(area, outline, 1.0)
+        _fill(outlined, outline, 1.0)
     # The outlines lie just inside the skin; the colour decides in the seam around them.
-    area = cv2.dilate(area, np.ones((5, 5), dtype=np.uint8))
+    area = np.asarray(cv2.dilate(outlined, np.ones((5, 5), dtype=np.uint8)))
     red, green, blue = (picture[:, :, k].astype(np.float32) for k in (2, 1, 0))
     coloured = np.clip((red - 0.5 * (green + blue) - 6) / 10, 0, 1) * np.clip((red - 50) / 40, 0, 1)
     return np.asarray(cv2.GaussianBlur(area * coloured, (0, 0), 0.8), dtype=np.float32)
@@ -132,7 +131,9 @@ def dressed(picture: ByteArray, skin_type: int) -> Float32Array:
     light = to_light(picture)
     area = _skin_area(picture)[:, :, None]
     hair = _hair_area(picture)[:, :, None] * (1 - area) * (1 - _HAIR_LIGHT[skin_type])
-    return np.asarray((light + area * (skin.recoloured(light, skin_type) - light)) * (1 - hair), dtype=np.float32)
+    return np.asarray(
+        (light + area * (skin.recoloured(light, skin_type) - light)) * (1 - hair), dtype=np.float32
+    )
 
 
 def _fill(mask: Float32Array, outline: tuple[tuple[float, float], ...], value: float) -> None:
@@ -144,9 +145,9 @@ def _alpha(outline: tuple[tuple[float, float], ...], extra_px: int) -> Float32Ar
     mask = np.zeros((PICTURE_SIZE_PX, PICTURE_SIZE_PX), dtype=np.float32)
     _fill(mask, outline, 1.0)
     # A little inside the outline: the picture's own background must not shine at the edge.
-    mask = cv2.erode(mask, np.ones((3, 3), dtype=np.uint8), borderType=cv2.BORDER_REPLICATE)
-    mask = cv2.copyMakeBorder(mask, 0, extra_px, 0, 0, cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.9), dtype=np.float32)
+    inner = cv2.erode(mask, np.ones((3, 3), dtype=np.uint8), borderType=cv2.BORDER_REPLICATE)
+    longer = cv2.copyMakeBorder(inner, 0, extra_px, 0, 0, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.GaussianBlur(longer, (0, 0), 0.9), dtype=np.float32)
 
 
 class Placement:
@@ -161,18 +162,22 @@ class Placement:
         """A point of the picture in pixels of the frame."""
         return self.scale * point[0] + self.left, self.scale * point[1] + self.top
 
-    def cut(self, image: Float32Array, box: tuple[int, int, int, int]) -> Float32Array:
+    def cut(self, image: FloatArray | Float32Array, box: tuple[int, int, int, int]) -> Float32Array:
         """The part of the frame in box (x, y, width, height) that the picture fills, cubic or area-averaged."""
         if self.scale < 0.75:  # shrinking: average first, or fine structure aliases
             image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.5 / self.scale), dtype=np.float32)
         matrix = np.array([[self.scale, 0, self.left - box[0]], [0, self.scale, self.top - box[1]]])
         return np.asarray(
-            cv2.warpAffine(image, matrix, (box[2], box[3]), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT),
+            cv2.warpAffine(
+                image, matrix, (box[2], box[3]), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT
+            ),
             dtype=np.float32,
         )
 
 
-def _frame_box(place: Placement, area: tuple[float, float, float, float], margin: int) -> tuple[int, int, int, int]:
+def _frame_box(
+    place: Placement, area: tuple[float, float, float, float], margin: int
+) -> tuple[int, int, int, int]:
     x0, y0 = place.to_frame((area[0], area[1]))
     x1, y1 = place.to_frame((area[2], area[3]))
     left, top = int(np.floor(x0)) - margin, int(np.floor(y0)) - margin
@@ -206,25 +211,24 @@ def person(
     code = place.cut(to_code(light * brightness), head_box)
     head = np.dstack([code, np.clip(place.cut(head_alpha, head_box), 0, 1)]).astype(np.float32)
     # Half of the peak-to-peak is one unit of the wave; gamma takes its root; more blood is less light.
-    per_unit = place.cut((-0.5 / GAMMA * depth).astype(np.float32), head_box) * code
+    per_unit = place.cut(-0.5 / GAMMA * depth, head_box) * code
     late = place.cut(np.broadcast_to(late_share, strength.shape).copy(), head_box)[:, :, None]
     early_map = _with_empty_alpha(per_unit * (1 - late))
     late_map = _with_empty_alpha(per_unit * late)
 
     below = place.to_frame((0, PICTURE_SIZE_PX))[1]
     extra = max(0, int(np.ceil((frame_height_px + 8 - below) / place.scale))) + 8
-    body_light = light.copy()
     # What is behind the chin: without it a nodding head would uncover a second chin.
     hidden = np.zeros(strength.shape, dtype=np.float32)
     _fill(hidden, _CHIN, 1.0)
-    hidden = cv2.GaussianBlur(hidden, (0, 0), 1.5)[:, :, None]
+    soft = np.asarray(cv2.GaussianBlur(hidden, (0, 0), 1.5))[:, :, None]
     neck = light[180:183, 200:240].mean(axis=(0, 1)) * 0.8
-    body_light = body_light * (1 - hidden) + hidden * neck
+    covered = light * (1 - soft) + soft * neck
     body_light = np.asarray(
-        cv2.copyMakeBorder(body_light, 0, extra, 0, 0, cv2.BORDER_REPLICATE), dtype=np.float32
+        cv2.copyMakeBorder(covered, 0, extra, 0, 0, cv2.BORDER_REPLICATE), dtype=np.float32
     )
     body_box = _frame_box(place, (15, 144, 510, PICTURE_SIZE_PX + extra), 6)
-    body_box = (*body_box[:3], min(body_box[3], frame_height_px + 24 - body_box[1]))
+    body_box = (*body_box[:3], max(8, min(body_box[3], frame_height_px + 24 - body_box[1])))
     body = np.dstack(
         [
             place.cut(to_code(body_light * brightness), body_box),
@@ -238,11 +242,12 @@ def person(
         early=early_map,
         late=late_map,
         jaw=_jaw(head, place, head_box),
-        pulse_share=np.asarray(place.cut(strength, head_box)),
     )
 
 
-def _relative_depth(picture: ByteArray, light: Float32Array, strength: Float32Array, green_pp: float) -> FloatArray:
+def _relative_depth(
+    picture: ByteArray, light: Float32Array, strength: Float32Array, green_pp: float
+) -> FloatArray:
     """Relative peak-to-peak change of linear light [shape=(512, 512, 3)]; highlights are surface and do not pulse."""
     typical = (_TYPICAL_GREEN_CODE / 255) ** GAMMA
     green = to_light(picture)[:, :, 1]
@@ -259,10 +264,15 @@ def _jaw(head: Float32Array, place: Placement, box: tuple[int, int, int, int]) -
     x, y = (a - b for a, b in zip(place.to_frame(_MOUTH), box[:2], strict=True))
     rows, columns = np.mgrid[0 : head.shape[0], 0 : head.shape[1]].astype(np.float32)
     across = np.exp(-0.5 * ((columns - x) / (26 * place.scale)) ** 2)
-    down = np.clip((rows - y) / (8 * place.scale), 0, 1) * np.clip((y + 42 * place.scale - rows) / (22 * place.scale), 0, 1)
+    down = np.clip((rows - y) / (8 * place.scale), 0, 1) * np.clip(
+        (y + 42 * place.scale - rows) / (22 * place.scale), 0, 1
+    )
     shift = (4 * place.scale * across * down).astype(np.float32)
     opened = cv2.remap(head, columns, rows - shift, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    gap = np.exp(-0.5 * (((columns - x) / (14 * place.scale)) ** 2 + ((rows - y - place.scale) / (4 * place.scale)) ** 2))
+    gap = np.exp(
+        -0.5
+        * (((columns - x) / (14 * place.scale)) ** 2 + ((rows - y + place.scale) / (4 * place.scale)) ** 2)
+    )
     opened[:, :, :3] *= (1 - 0.6 * gap)[:, :, None]
     change = np.asarray(opened - head, dtype=np.float32)
     change[:, :, 3] = 0

@@ -105,7 +105,7 @@ class Scene:
             "breaths_per_min": (self.breaths_per_min, 3, 60),
             "skin_type": (self.skin_type, 1, 6),
             "pulse_green_pp": (self.pulse_green_pp, 0, 0.2),
-            "face_width_px": (self.face_width_px, 20, 2000),
+            "face_width_px": (self.face_width_px, 20, 1.5 * self.width_px),
             "ectopics_per_min": (self.ectopics_per_min, 0, 30),
             "brightness": (self.brightness, 0.001, 4),
             "fps": (self.fps, 1, 240),
@@ -207,7 +207,9 @@ def timeline(scene: Scene, known: Truth | None = None) -> Timeline:
         early = known.bvp(t_s) + 0.15 * breath
         late = known.bvp(t_s - _TRANSIT_S) + 0.15 * breath
     # A face that moves in a room lit from one side gets brighter and darker: 20 % a face width, a round number.
-    shade = 1 + 0.2 * (dx - _leaving(scene, t_s)) / scene.face_width_px + 0.15 * (dy + nod) / scene.face_width_px
+    shade = (
+        1 + 0.2 * (dx - _leaving(scene, t_s)) / scene.face_width_px + 0.15 * (dy + nod) / scene.face_width_px
+    )
     return Timeline(
         t_s=t_s,
         face_gain=(lamp + screen) * automatic * shade[:, None],
@@ -309,8 +311,10 @@ def render(scene: Scene, face_bgr: ByteArray) -> Iterator[Frame]:
 
     face_bgr: the portrait, uint8 BGR [shape=(512, 512, 3)] (see portrait). Raises ValueError for another shape.
     """
-    course = timeline(scene)
-    stage = _Stage(scene, face_bgr)
+    return _frames(scene, timeline(scene), _Stage(scene, face_bgr))
+
+
+def _frames(scene: Scene, course: Timeline, stage: _Stage) -> Iterator[Frame]:
     digitiser = camera.Digitiser(
         _rng(scene, 7), camera.Sensor(scene.full_scale_e, scene.read_e), scene.height_px, scene.width_px
     )
@@ -361,7 +365,9 @@ class _Stage:
         np.multiply(self._wall.reshape(height, -1), row, out=self._canvas.reshape(height, -1))
         dx, dy, roll = float(course.dx_px[k]), float(course.dy_px[k]), float(course.roll_rad[k])
         if self._print is not None:
-            self._lay(self._print, self._print.image, _turn(self._centre, roll, 1.0, dx, dy), course.face_gain[k])
+            self._lay(
+                self._print, self._print.image, _turn(self._centre, roll, 1.0, dx, dy), course.face_gain[k]
+            )
         if self._person is not None:
             person = self._person
             body = _turn(self._neck, 0.0, 1.0, dx, dy + float(course.chest_px[k]))
@@ -383,7 +389,10 @@ class _Stage:
         corners[:, :2] += (layer.x, layer.y)
         moved = corners @ matrix.T
         x0, y0 = (max(0, int(np.floor(edge)) - 1) for edge in moved.min(axis=0))
-        x1, y1 = (min(most, int(np.ceil(edge)) + 1) for edge, most in zip(moved.max(axis=0), self._size, strict=True))
+        x1, y1 = (
+            min(most, int(np.ceil(edge)) + 1)
+            for edge, most in zip(moved.max(axis=0), self._size, strict=True)
+        )
         if x1 <= x0 or y1 <= y0:
             return
         shifted = matrix.copy()
@@ -407,5 +416,5 @@ def _turn(pivot: tuple[float, float], roll: float, stretch: float, dx: float, dy
     """2×3 matrix: roll about a pivot, stretch of what lies above and below it, then a shift, in frame pixels."""
     cos, sin = np.cos(roll), np.sin(roll)
     matrix = np.array([[cos, -sin * stretch], [sin, cos * stretch]])
-    shift = np.array(pivot) + (dx, dy) - matrix @ pivot
+    shift = np.add(pivot, (dx, dy)) - matrix @ pivot
     return np.hstack([matrix, shift[:, None]])
