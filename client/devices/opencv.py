@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 """More than this in one picture (8K is 33 million) is taken for a mistake or an attack, and refused."""
 
+BLACK_MEAN = 8.0
+"""Mean grey level (0 to 255) below which a picture shows nothing."""
+
 _SETTINGS = {
     "OPENCV_LOG_LEVEL": "SILENT",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # AV_LOG_QUIET; without it every damaged frame prints lines to stderr
@@ -46,3 +49,11 @@ def sealed(image: ByteArray) -> ByteArray:
 def coarse(image: ByteArray) -> ByteArray:
     """Green of every 8th pixel of every 8th line [shape=(ceil(height/8), ceil(width/8))]: for cheap looks."""
     return np.ascontiguousarray(image[::8, ::8, 1])
+
+
+def is_black(image: ByteArray) -> bool:
+    """Whether nothing can be seen: a covered lens, a privacy switch, a device that is not awake yet.
+
+    A dim room with a face in it has a mean well above; sensor noise in the dark stays below.
+    """
+    return float(coarse(image).mean()) < BLACK_MEAN

@@ -18,7 +18,7 @@ class NothingCame(Exception):
 
 
 class Relay:
-    """The newest few frames, in order; a full relay drops its oldest and counts it.
+    """The newest few frames, in order; a full relay drops its oldest.
 
     `size` bridges a reader that is late by some frames; more would only make a live picture old.
     """
@@ -29,6 +29,7 @@ class Relay:
         self._changed = threading.Condition()
         self._ended = False
         self._error: HealthHelperError | None = None
+        self._counting = False
         self._dropped = 0
 
     def put(self, frame: Frame) -> None:
@@ -38,7 +39,7 @@ class Relay:
                 return
             if len(self._frames) >= self._size:
                 self._frames.popleft()
-                self._dropped += 1
+                self._dropped += self._counting
             self._frames.append(frame)
             self._changed.notify_all()
 
@@ -70,6 +71,11 @@ class Relay:
             if self._ended:
                 return None
             raise NothingCame
+
+    def count_drops(self) -> None:
+        """The reader reads from now on: what it misses counts. Before, nobody was late."""
+        with self._changed:
+            self._counting = True
 
     @property
     def dropped(self) -> int:

@@ -185,10 +185,11 @@ class VideoFile:
         # A header may honestly name either: the average, or the rate aimed at that dim light then slowed.
         if min(abs(mean / header - 1), abs(usual / header - 1)) <= _DISAGREE:
             return []
-        return [
+        said = (
             f"The header says {header:.2f} frames per second, the times of the frames say {mean:.2f}; "
             "the times are used."
-        ]
+        )
+        return [said]
 
     def _count_contradictions(self) -> list[str]:
         # Matroska has no count of frames: FFmpeg computes one from the header's rate, which proves nothing.
@@ -196,10 +197,11 @@ class VideoFile:
         if listed is None or self._kind.name == "matroska" or abs(shown / listed - 1) <= _DISAGREE:
             return []
         fewer = "fewer" if shown < listed else "more"
-        return [
+        said = (
             f"The header lists {listed} frames, {shown} can be shown ({100 * abs(shown / listed - 1):.1f} % {fewer}): "
             "the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted."
-        ]
+        )
+        return [said]
 
     def close(self) -> None:
         """Release the decoder and the file."""
