@@ -121,7 +121,11 @@ def _engine() -> Engine:
 
     face_net = weights.load(FACE_NET)
     prepare_opencv()
+    import cv2
+
     from edge_models.scan import Scan
+
+    cv2.setNumThreads(1)  # as fast on our small pictures, and it leaves the other cores to the person
 
     return Scan(face_net)
 

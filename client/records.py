@@ -21,7 +21,8 @@ class Cost:
 
     wall_s: seconds from the command's start to the result. cpu_s: processor seconds of the whole process.
     startup_cpu_s: those spent before the first frame was asked for (interpreter, imports, weights, opening).
-    decode_cpu_s: those of the thread that reads frames, from the first frame on.
+    decode_cpu_s: those after it that went neither into measuring nor into the display: the thread that reads
+    frames and the codec's own.
     frame_ms_p50, frame_ms_p95: wall milliseconds that measuring one frame took.
     peak_rss_mb: most memory held at once, in 10^6 bytes; None where the system does not tell.
     """

@@ -86,7 +86,7 @@ class _Shared:
 
     facts: SourceFacts | None = None
     startup_cpu_s: float = 0.0
-    capture_cpu_s: float = 0.0
+    measure_cpu_s: float = 0.0
     push_ms: array[float] = field(default_factory=lambda: array("d"))
     result: ScanResult | None = None
 
@@ -122,6 +122,7 @@ class ScanRun:
         self._engine_ready = threading.Event()
         self._stop = threading.Event()
         self._person_stopped = False
+        self._caller_cpu_s = 0.0
         self._finished = threading.Event()
         self._capture = threading.Thread(
             target=self._guard, args=(self._read_all,), name="capture", daemon=True
@@ -131,6 +132,7 @@ class ScanRun:
         )
 
     def __enter__(self) -> Self:
+        self._caller_cpu_s = self._clock.thread_cpu_s()
         self._capture.start()
         self._measure.start()
         return self
@@ -180,12 +182,16 @@ class ScanRun:
         return Outcome(self._session, shared.facts, result, self._cost(), self._queue.dropped)
 
     def _cost(self) -> Cost:
+        cpu_s = self._clock.process_cpu_s()
+        looking_on_s = self._clock.thread_cpu_s() - self._caller_cpu_s
+        startup_s, measuring_s = self._shared.startup_cpu_s, self._shared.measure_cpu_s
         push_ms = sorted(self._shared.push_ms)
         return Cost(
             wall_s=self._clock.now_s() - self._started_s,
-            cpu_s=self._clock.process_cpu_s(),
-            startup_cpu_s=self._shared.startup_cpu_s,
-            decode_cpu_s=self._shared.capture_cpu_s,
+            cpu_s=cpu_s,
+            startup_cpu_s=startup_s,
+            # Codecs decode in threads of their own: what nobody else used went into decoding.
+            decode_cpu_s=max(0.0, cpu_s - startup_s - measuring_s - looking_on_s),
             frame_ms_p50=_at_share(push_ms, 0.50),
             frame_ms_p95=_at_share(push_ms, 0.95),
             peak_rss_mb=self._peak_rss_mb(),
@@ -235,14 +241,12 @@ class ScanRun:
             if self._stop.is_set():
                 return
             self._shared.startup_cpu_s = self._clock.process_cpu_s()
-            cpu_before_s = self._clock.thread_cpu_s()
             self._queue.put(Opened(), wait=True)
             while not self._stop.is_set():
                 try:
                     item: Frame | Silent | _End = self._source.read() or _End()
                 except SourceStalled:
                     item = Silent(self._clock.now_s())
-                self._shared.capture_cpu_s = self._clock.thread_cpu_s() - cpu_before_s
                 if not self._queue.put(item, wait=not facts.live) or isinstance(item, _End):
                     break
                 if isinstance(item, Silent):
@@ -256,6 +260,7 @@ class ScanRun:
     def _measure_all(self) -> None:
         engine = self._make_engine()
         log.event("engine_ready")
+        cpu_before_s = self._clock.thread_cpu_s()
         self._engine_ready.set()
         try:
             self._push_all(engine)
@@ -269,6 +274,7 @@ class ScanRun:
             return
         facts = self._shared.facts
         self._shared.result = engine.result(distrust=facts.warnings if facts else ())
+        self._shared.measure_cpu_s = self._clock.thread_cpu_s() - cpu_before_s
         self._update(Finished())
         self._finished.set()
 
