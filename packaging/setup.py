@@ -145,7 +145,7 @@ def become(command: Sequence[str], folder: Path | None) -> NoReturn:
 
 def run_command(flags: Sequence[str]) -> list[str]:
     """`health-helper scan` with the flags; a scan that names no source is the demo."""
-    sources = ("--camera", "--video", "--url", "--demo", "--help")
+    sources = ("--camera", "--video", "--url", "--demo", "--help", "-h")
     if any(flag.partition("=")[0] in sources for flag in flags):
         return [program("health-helper"), "scan", *flags]
     say(
@@ -288,7 +288,7 @@ def bring_venv_module(download: Download) -> None:
     if os.geteuid() != 0:
         if not shutil.which("sudo"):
             raise Fault(f"{package} is missing and only root may install it", by_hand)
-        prefix = ["sudo", *([] if sys.stdin.isatty() else ["--non-interactive"])]
+        prefix = ["sudo", *([] if sys.stdin and sys.stdin.isatty() else ["--non-interactive"])]
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
 
     def count(line: str) -> None:
