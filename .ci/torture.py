@@ -60,13 +60,21 @@ def end(process: subprocess.Popen[str], statuses: set[int]) -> tuple[dict[str, A
         process.communicate()
         return None, f"did not end within {LIMIT_S:.0f} s"
     if process.returncode not in statuses or "Traceback" in errors:
-        return None, f"ended with {process.returncode}, not {sorted(statuses)}: {errors.strip()[-300:]}"
+        said = _reasons(output) if process.returncode == 3 else errors.strip()[-500:]
+        return None, f"ended with {process.returncode}, not {sorted(statuses)}: {said}"
     if process.returncode not in {0, 3}:
         return None, f"standard output is not empty: {output[:80]}" if output else None
     try:
         return json.loads(output), None
     except json.JSONDecodeError as error:
         return None, f"standard output is not one JSON object: {error}"
+
+
+def _reasons(output: str) -> str:
+    try:
+        return str(json.loads(output)["vitals"]["heart_rate"])
+    except (ValueError, KeyError):
+        return output[:500]
 
 
 def rates(tally: Tally) -> None:
@@ -95,7 +103,7 @@ def interruptions(tally: Tally, chance: random.Random) -> None:
     """Ctrl-C ends a scan at any moment, soon, with 130."""
     for _ in range(6):
         begun_s = time.monotonic()
-        after_s = chance.uniform(0.1, 6.0)
+        after_s = chance.uniform(1.5, 6.0)  # not before Python itself is up
         process = start("--demo", "--seconds", "600")
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
