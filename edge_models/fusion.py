@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_models import regions
-from edge_models.regions import GRID_RATE_HZ, SIGNATURE, TRACES, Traces, region_traces
+from edge_models.regions import GRID_RATE_HZ, NOISE_FLOOR, SIGNATURE, TRACES, Traces, region_traces
 from edge_models.signal.matched_filter import (
     GRID_HZ,
     TAPERS,
@@ -111,7 +111,7 @@ class PulseFusion:
     """Collects windows of one scan, one a second, and reads them together."""
 
     def __init__(self) -> None:
-        self._analyser = Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ)
+        self._analyser = Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
         self._windows: list[WindowSpectrum] = []
         self._traces: list[Traces] = []
 

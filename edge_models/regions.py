@@ -38,6 +38,12 @@ TRACES = 3 * len(_REGIONS) + _REFERENCES
 
 SIGNATURE: FloatArray = np.concatenate([np.tile(-BLOOD_RGB, len(_REGIONS)), np.zeros(_REFERENCES)])
 """What a pulse of size 1 adds to each trace: blood darkens skin, and touches no reference."""
+NOISE_FLOOR: FloatArray = np.concatenate(
+    [np.full(3 * len(_REGIONS), 4e-4), np.full(3, 2e-4), [6e-4, 6e-4, 1e-3, 1e-3]]
+)
+"""Standard deviation per sample below which a trace is not believed. The pulse itself shakes the head and shifts
+the corner points by some hundredths of a pixel: a reference believed to that depth would cancel the pulse. And skin
+believed to be quieter than this would show how regions differ in their pulse, which cancels it as well."""
 REFERENCES: NDArray[np.int64] = np.arange(3 * len(_REGIONS), TRACES)
 
 

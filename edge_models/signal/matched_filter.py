@@ -24,6 +24,7 @@ GRID_HZ: FloatArray = np.arange(21, 433) / 60.0
 TAPERS = 2
 _NEAR_HZ = 0.22
 _FAR_HZ = 0.85
+_FAR_SHARE = 0.75
 _LOADING = 0.02
 
 
@@ -45,11 +46,15 @@ class WindowSpectrum:
 
 
 class Analyser:
-    """Spectra of windows of one length; the Fourier matrix is made once."""
+    """Spectra of windows of one length; the Fourier matrix is made once.
 
-    def __init__(self, *, samples: int, rate_hz: float) -> None:
+    noise_floor: [shape=(n,)], standard deviation per sample added to each trace's own noise.
+    """
+
+    def __init__(self, *, samples: int, rate_hz: float, noise_floor: FloatArray) -> None:
         t_s = np.arange(samples) / rate_hz
         self._fourier = fourier_matrix(t_s, GRID_HZ).astype(np.complex64)
+        self._floor = np.diag(noise_floor**2)
         self._tapers = sine_tapers(samples, TAPERS)
         step_hz = GRID_HZ[1] - GRID_HZ[0]
         self._near = round(_NEAR_HZ / step_hz)
@@ -70,9 +75,11 @@ class Analyser:
             first, last = np.clip(low, 0, len(GRID_HZ)), np.clip(high, 0, len(GRID_HZ))
             return total[last] - total[first], (last - first).astype(np.float64)
 
-        below, n_below = between(centre - self._far, centre - self._near + 1)
-        above, n_above = between(centre + self._near, centre + self._far + 1)
-        noise = (below + above) / np.maximum(n_below + n_above, 1.0)[:, None, None]
+        # A neighbour at twice the frequency would hold the pulse's own harmonic.
+        far = np.maximum(np.minimum(self._far, (_FAR_SHARE * GRID_HZ * 60).astype(np.int64)), self._near + 4)
+        below, n_below = between(centre - far, centre - self._near + 1)
+        above, n_above = between(centre + self._near, centre + far + 1)
+        noise = (below + above) / np.maximum(n_below + n_above, 1.0)[:, None, None] + self._floor
         return WindowSpectrum(t_s, share, coefficients, noise, np.abs(traces).sum(axis=0) > 0)
 
 
