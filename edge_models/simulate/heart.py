@@ -187,32 +187,34 @@ def make_beats(
     end_bpm: float,
     sdnn_ms: float,
     rmssd_ms: float,
+    exact: bool = True,
 ) -> FloatArray:
     """Beat times in seconds that cover [0, duration_s] with a margin of some beats on both sides.
 
     Without a ramp, over the intervals inside the recording: mean rate, SDNN and RMSSD are those asked for
     (within 0.1 /min, 2 % and 2 %, for ten intervals or more). With a ramp the variation is laid on top of it, and
     the instantaneous rate goes linearly from start_bpm to end_bpm.
-    Raises ValueError where no mix of the parts has this RMSSD for this SDNN.
+    exact: raise ValueError where no mix of the parts has this RMSSD for this SDNN; else take the nearest there is.
+    Fewer than five beats are left without variation.
     """
     steady = _steady_beats(rng, duration_s, start_bpm, end_bpm)
     inside = (steady >= 0) & (steady <= duration_s)
+    if np.count_nonzero(inside) < 5 or sdnn_ms == 0:
+        return steady
     first, last = int(np.argmax(inside)), int(steady.size - 1 - np.argmax(inside[::-1]))
     window = slice(first, last)  # intervals k .. k+1 with both ends inside
-    if last - first < 4 or sdnn_ms == 0:
-        return steady
     intervals = np.diff(steady)
     moments = steady[:-1]
     sinus = np.sin(breathing.phase_at(moments))
     white = rng.standard_normal(intervals.size)
     slow = np.zeros(intervals.size)
     for hz in (0.03, 0.05, 0.08, 0.11):
-        slow += np.sin(2 * np.pi * (hz * moments + rng.uniform())) * (0.03 / hz) ** 0.5
+        slow += np.sin(2 * np.pi * (hz * moments + rng.uniform())) * (0.03 / hz)
     parts = [
         _standard(part, window)
         for part in (slow, _standard(sinus, window) + 0.5 * _standard(white, window), white)
     ]
-    deviation = _mix(parts, window, sdnn_ms / 1000, rmssd_ms / 1000)
+    deviation = _mix(parts, window, sdnn_ms / 1000, rmssd_ms / 1000, exact=exact)
     varied = np.concatenate([[0.0], np.cumsum(intervals + deviation)])
     return np.asarray(varied - varied[first] + steady[first])
 
@@ -220,21 +222,21 @@ def make_beats(
 def _steady_beats(
     rng: np.random.Generator, duration_s: float, start_bpm: float, end_bpm: float
 ) -> FloatArray:
-    grid = np.linspace(0, duration_s, max(2, int(duration_s * 50) + 1))
-    rate_hz = (start_bpm + (end_bpm - start_bpm) * grid / duration_s) / 60
+    """Beats without variation; the rate ramps within [0, duration_s] and stands still outside."""
+    before_s, after_s = (_MARGIN_BEATS + 1) * 60 / start_bpm, (_MARGIN_BEATS + 1) * 60 / end_bpm
+    count = int((duration_s + before_s + after_s) * 50) + 2
+    grid = np.linspace(-before_s, duration_s + after_s, count)
+    rate_hz = (start_bpm + (end_bpm - start_bpm) * np.clip(grid / duration_s, 0, 1)) / 60
     phase = np.concatenate([[0.0], np.cumsum((rate_hz[1:] + rate_hz[:-1]) / 2 * np.diff(grid))])
     offset = float(rng.uniform(0.2, 0.8))
-    inner = np.interp(np.arange(math.ceil(phase[-1] - offset)) + offset, phase, grid)
-    before = inner[0] - np.arange(_MARGIN_BEATS, 0, -1) * 60 / start_bpm
-    after = inner[-1] + np.arange(1, _MARGIN_BEATS + 1) * 60 / end_bpm
-    return np.concatenate([before, inner, after])
+    return np.interp(np.arange(math.floor(phase[-1] - offset) + 1) + offset, phase, grid)
 
 
 def _standard(part: FloatArray, window: slice) -> FloatArray:
     return np.asarray((part - part[window].mean()) / max(float(part[window].std(ddof=1)), 1e-12))
 
 
-def _mix(parts: list[FloatArray], window: slice, sdnn_s: float, rmssd_s: float) -> FloatArray:
+def _mix(parts: list[FloatArray], window: slice, sdnn_s: float, rmssd_s: float, *, exact: bool) -> FloatArray:
     """The mix of slow → respiratory → white parts whose SD and RMSSD in the window are those asked for."""
 
     def blend(step: float) -> FloatArray:
@@ -248,6 +250,8 @@ def _mix(parts: list[FloatArray], window: slice, sdnn_s: float, rmssd_s: float) 
     steps = np.linspace(0, len(parts) - 1, 65)
     values = np.array([rmssd(float(step)) for step in steps])
     above = np.flatnonzero((values[1:] >= rmssd_s) & (values[:-1] <= rmssd_s))
+    if above.size == 0 and not exact:
+        return blend(float(steps[int(np.abs(values - rmssd_s).argmin())]))
     if above.size == 0:
         raise ValueError(
             f"RMSSD of {1000 * rmssd_s:.1f} ms cannot go with SDNN of {1000 * sdnn_s:.1f} ms here: "
@@ -273,11 +277,12 @@ def make_truth(
     visible_until_s: float | None = None,
     has_pulse: bool = True,
 ) -> Truth:
-    """A heart and a breath for duration_s seconds. None for SDNN and RMSSD: those usual at this rate.
+    """A heart and a breath for duration_s seconds. None for SDNN or RMSSD: what is usual at this rate, or as near as so few beats can come.
 
     An ectopic beat comes 30 % early, is weaker, and is followed by a full compensatory pause and a stronger beat.
     """
     end_bpm = heart_rate_bpm if heart_rate_end_bpm is None else heart_rate_end_bpm
+    both_asked_for = sdnn_ms is not None and rmssd_ms is not None
     usual_sdnn, usual_rmssd = default_variability_ms((heart_rate_bpm + end_bpm) / 2)
     breathing = make_breathing(rng, breaths_per_min)
     if sdnn_ms is None:
@@ -292,6 +297,7 @@ def make_truth(
         end_bpm=end_bpm,
         sdnn_ms=sdnn_ms,
         rmssd_ms=rmssd_ms,
+        exact=both_asked_for,
     )
     beats, ectopic, heights = _with_ectopics(rng, beats, duration_s, ectopics_per_min)
     return Truth(

@@ -28,7 +28,7 @@ class SceneKind(StrEnum):
 
 
 _ALIVE = (SceneKind.PERSON, SceneKind.LEAVES)
-_LEAVING_S = 1.2
+LEAVING_S = 1.2
 _TRANSIT_S = 0.02
 """The wave comes to the chin 20 ms after the forehead: small, as seen over one face; a round number."""
 
@@ -275,7 +275,7 @@ def _talking(scene: Scene, t_s: FloatArray) -> FloatArray:
 def _leaving(scene: Scene, t_s: FloatArray) -> FloatArray:
     if scene.kind is not SceneKind.LEAVES:
         return np.zeros(t_s.size)
-    return np.asarray(1.6 * scene.width_px * np.clip((t_s - scene.leave_at_s) / _LEAVING_S, 0, 1) ** 2)
+    return np.asarray(1.6 * scene.width_px * np.clip((t_s - scene.leave_at_s) / LEAVING_S, 0, 1) ** 2)
 
 
 def background(scene: Scene) -> Float32Array:
