@@ -95,7 +95,7 @@ class VideoFile:
                 raise BadInput(title=f"{name} holds sound but no picture", remedy=_ASK_FOR_ANOTHER)
             if self._kind.bytes_missing:
                 raise BadInput(
-                    title=f"{name} breaks off before its table of contents and cannot be decoded",
+                    title=f"{name} breaks off before anything in it can be decoded",
                     remedy="Copy or record the file again; it was not written to its end.",
                 )
             raise BadInput(title=f"{name} is not a video that can be decoded", remedy=_ASK_FOR_ANOTHER)
@@ -269,8 +269,12 @@ class _ContainerTimes:
 
     @property
     def usual_fps(self) -> float | None:
-        """The rate of the usual step: one over the median."""
-        return 1 / float(np.median(self._steps_s)) if self._steps_s else None
+        """The rate of the usual step: gaps left out, and containers that round to milliseconds averaged."""
+        if not self._steps_s:
+            return None
+        steps_s = np.asarray(self._steps_s)
+        median_s = np.median(steps_s)
+        return 1 / float(steps_s[np.abs(steps_s - median_s) < 0.25 * median_s].mean())
 
     def contradictions(self) -> list[str]:
         """Sentences about times that had to be repaired."""
