@@ -5,6 +5,7 @@ Everything heavy (cv2, onnxruntime, httpx) is imported when a command asks for i
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,6 +58,9 @@ def run(parts: Parts, arguments: Sequence[str] | None = None) -> int:
 def main() -> int:
     """The command `health-helper`. Whatever is not the world's fault is shown redacted and ends with 1."""
     sys.excepthook = log.show_bug
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a poor terminal shows "?" where a name has other letters
     return run(real_parts(SystemClock()))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -38,9 +37,10 @@ def card(record: ScanRecord, columns: int, glyphs: Glyphs) -> RenderableType:
     parts: list[RenderableType] = []
     if record.simulated:
         parts += [Text(SIMULATED, style="bold black on yellow"), Text("")]
-    parts += [_headline(record, glyphs), Text(""), _vitals(record, framed), Text("")]
+    parts += [*_headline(record), _vitals(record, framed, glyphs), Text("")]
     parts += [Text(line, style="dim") for line in _how(record, glyphs)]
-    parts += [Text(note, style="yellow") for note in record.notes]
+    if not record.simulated:  # the banner says more than the source's note
+        parts += [Text(note, style="yellow") for note in record.notes]
     parts += [
         Text(saved_words(record.saved_reason), style="dim"),
         Text(NOT_A_DEVICE, style="dim"),
@@ -57,27 +57,38 @@ def card(record: ScanRecord, columns: int, glyphs: Glyphs) -> RenderableType:
     )
 
 
-def _headline(record: ScanRecord, glyphs: Glyphs) -> Text:
+def _headline(record: ScanRecord) -> list[RenderableType]:
+    """Why there is no heart rate and what to do; nothing where there is one: the first row says it."""
     estimate = record.heart_rate
     if estimate.value is not None:
-        line = Text(f"{glyphs.heart} ", style="bold red")
-        line.append(f"{number(estimate)}", style="bold")
-        line.append(f"   heart rate, 95 % interval {interval(estimate)}")
-        return line
+        return []
     words = REASONS[estimate.reasons[0]]
     line = Text(f"No heart rate: {words.seen}. ", style="bold")
     line.append(words.remedy, style="yellow")
-    return line
+    return [line, Text("")]
 
 
-def _vitals(record: ScanRecord, wide: bool) -> RenderableType:
+def _vitals(record: ScanRecord, framed: bool, glyphs: Glyphs) -> RenderableType:
+    """A table; on a narrow terminal each vital sign on lines of its own."""
+    rate = record.heart_rate
+    withheld = rate.reasons[:1] if rate.value is None else ()
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=wide)
-    table.add_column(no_wrap=wide)
-    table.add_column()
-    for name, estimate in record.result.vitals.items():
-        table.add_row(vital_name(name), *_value_cells(sanitised(estimate)))
-    return Padding(table, (0, 0))
+    for no_wrap in (True, True, False):
+        table.add_column(no_wrap=no_wrap, overflow="fold")
+    stacked: list[RenderableType] = []
+    for name, estimate_ in record.result.vitals.items():
+        estimate = sanitised(estimate_)
+        if name == "heart_rate" and estimate.value is None:
+            cells = Text("--", style="dim"), Text("not shown", style="dim")
+        elif estimate.value is None and estimate.reasons[:1] == withheld:
+            cells = Text("--", style="dim"), Text("not shown, for the same reason", style="dim")
+        else:
+            cells = _value_cells(estimate)
+        heart = Text(f"{glyphs.heart} " if name == "heart_rate" else "  ", style="bold red")
+        title = heart + Text(vital_name(name), style="")
+        table.add_row(title, *cells)
+        stacked += [Text(f"{vital_name(name)}: ") + cells[0], cells[1]]
+    return table if framed else Group(*stacked)
 
 
 def _value_cells(estimate: Estimate) -> tuple[Text, Text]:
@@ -96,6 +107,7 @@ def _how(record: ScanRecord, glyphs: Glyphs) -> list[str]:
         f"quality {result.quality.score * 100.0:.0f} %",
     ]
     lines = [record.source, glyphs.dot.join(parts)]
-    if result.quality.limiting_factor is not None:
-        lines.append(f"What limited it most: {REASONS[result.quality.limiting_factor].seen}.")
+    limit = result.quality.limiting_factor
+    if limit is not None and limit not in record.heart_rate.reasons[:1]:
+        lines.append(f"What limited it most: {REASONS[limit].seen}.")
     return lines

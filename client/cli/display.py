@@ -21,7 +21,7 @@ from client.clock import Clock
 from client.pipeline.run import View
 from client.pipeline.session import Session, State
 from client.reports.wording import REASONS, SIMULATED, interval
-from edge_models.types import Estimate, Trace
+from edge_models.types import Estimate, Reason, Trace
 
 WAVE_SPAN_S = 6.0
 PLAIN_EVERY_S = 5.0
@@ -195,11 +195,24 @@ def hint(view: View) -> str | None:
         case State.FINISHING | State.DONE:
             return "Working out the result."
         case _:
-            reason = session.progress.hint if session.progress else None
+            reason = _hint_reason(session)
     if reason is None:
         return None
+    if reason is Reason.TOO_SHORT:
+        return "Looking for the pulse; the first number takes about ten seconds."
     words = REASONS[reason]
     return words.remedy if live else f"{words.seen[0].upper()}{words.seen[1:]}."
+
+
+def _hint_reason(session: Session) -> Reason | None:
+    """What the engine wants to say now, otherwise why it shows no heart rate yet."""
+    progress = session.progress
+    if progress is None or progress.hint is not None:
+        return progress.hint if progress else None
+    estimate = progress.heart_rate
+    if estimate is None:
+        return Reason.TOO_SHORT
+    return estimate.reasons[0] if estimate.value is None else None
 
 
 def _shown_wave(session: Session) -> Trace:

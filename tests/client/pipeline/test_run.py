@@ -12,7 +12,7 @@ from client.clock import SystemClock
 from client.errors import BadInput, EnvironmentFault, Interrupted
 from client.pipeline.run import Engine, Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal, State
-from edge_models.types import Reason
+from edge_models.types import Frame, Reason
 from tests.client.pipeline.fakes import (
     FACTS,
     CountingEngine,
@@ -26,6 +26,8 @@ from tests.client.pipeline.fakes import (
 )
 
 LIVE = replace(FACTS, live=True)
+Script = Frame | Exception | Turn | Hang
+LONG_SILENCE: list[Script] = [item for _ in range(30) for item in (stalled(), Turn(2.0))]
 
 
 def finished(
@@ -96,7 +98,7 @@ def test_a_short_stall_is_survived() -> None:
 
 def test_a_source_that_stays_silent_ends_the_scan_with_what_was_measured_and_says_so() -> None:
     clock = HandClock()
-    script = [*frames(2), *[item for _ in range(30) for item in (stalled(), Turn(2.0))]]
+    script: list[Script] = [*frames(2), *LONG_SILENCE]
     outcome = finished(ScriptedSource(script, LIVE, clock=clock), CountingEngine(), clock=clock)
     assert outcome.session.ended_by is EndedBy.STALL
     assert outcome.result.frames == 2
@@ -106,9 +108,8 @@ def test_a_source_that_stays_silent_ends_the_scan_with_what_was_measured_and_say
 
 def test_a_source_that_never_sent_a_frame_is_the_environments_fault() -> None:
     clock = HandClock()
-    script = [item for _ in range(30) for item in (stalled(), Turn(2.0))]
     with pytest.raises(EnvironmentFault, match="no picture"):
-        finished(ScriptedSource(script, LIVE, clock=clock), CountingEngine(), clock=clock)
+        finished(ScriptedSource(LONG_SILENCE, LIVE, clock=clock), CountingEngine(), clock=clock)
 
 
 def test_a_driver_that_never_comes_back_is_noticed_without_its_help() -> None:
@@ -170,8 +171,8 @@ def test_an_engine_that_cannot_be_made_ends_the_scan_before_a_frame_is_read() ->
 
 
 @pytest.mark.parametrize("script", [frames(100_000), [Hang()], [*frames(3), Hang()]])
-def test_stopping_ends_everything_within_a_second(script: list[object]) -> None:
-    source = ScriptedSource(script, LIVE)  # type: ignore[arg-type]
+def test_stopping_ends_everything_within_a_second(script: list[Script]) -> None:
+    source = ScriptedSource(script, LIVE)
     run = ScanRun(source, CountingEngine().make, goal=Goal(), clock=SystemClock())
     with run:
         run.wait(0.05)

@@ -1,0 +1,82 @@
+"""The commands with parts of the tests' own, run in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from client.app import run
+from client.cli.parts import CameraEntry, Demo, Parts, WeightsEntry
+from client.clock import Clock
+from client.devices.ports import FrameSource
+from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
+
+
+@dataclass
+class Bench:
+    """Parts whose sources are scripts; remembers what was asked for."""
+
+    clock: Clock = field(default_factory=HandClock)
+    source: FrameSource = field(default_factory=lambda: ScriptedSource(frames(90)))
+    engine: CountingEngine = field(default_factory=CountingEngine)
+    found: Sequence[CameraEntry] = ()
+    weights: Sequence[WeightsEntry] = (WeightsEntry("net.onnx", "finds faces", "good"),)
+    asked: list[object] = field(default_factory=list)
+
+    def parts(self) -> Parts:
+        """These parts, for one command."""
+
+        def source(wanted: object) -> FrameSource:
+            self.asked.append(wanted)
+            return self.source
+
+        def camera(wanted: str) -> FrameSource:
+            return source(wanted)
+
+        def video(wanted: Path) -> FrameSource:
+            return source(wanted)
+
+        def demo(wanted: Demo) -> FrameSource:
+            return source(wanted)
+
+        return Parts(
+            clock=self.clock,
+            started_s=self.clock.now_s(),
+            cameras=lambda: self.found,
+            camera=camera,
+            video=video,
+            url=camera,
+            demo=demo,
+            engine=self.engine.make,
+            weights=lambda: self.weights,
+        )
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command ended with."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Parts that work: ninety frames, a heart rate of 70."""
+    return Bench()
+
+
+@pytest.fixture
+def command(bench: Bench, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """`command("scan", "--demo")`: run it on the bench."""
+
+    def call(*arguments: str) -> Said:
+        status = run(bench.parts(), arguments)
+        captured = capsys.readouterr()
+        return Said(status, captured.out, captured.err)
+
+    return call

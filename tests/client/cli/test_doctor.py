@@ -1,0 +1,232 @@
+"""`health-helper doctor` and `cameras`: every line, with its remedy, and the exit status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import InitError, KeyringError, NoKeyringError, PasswordDeleteError
+
+from client.cli import doctor
+from client.cli.doctor import State, check_clock, check_disk, check_keyring
+from client.cli.parts import CameraEntry, WeightsEntry
+from client.errors import EnvironmentFault
+from edge_models.types import Frame
+from tests.client.cli.conftest import Bench, Said
+from tests.client.pipeline.fakes import FACTS, PICTURE, HandClock, ScriptedSource, Turn, stalled
+
+Command = Callable[..., Said]
+CAMERA = replace(FACTS, live=True, width_px=640, height_px=480)
+
+
+class MemoryKeyring(KeyringBackend):
+    """Keeps secrets in a dictionary, or fails in the way it is told."""
+
+    priority = 1.0
+
+    def __init__(self, *, fails: Exception | None = None, keeps: bool = True, forgets: bool = True) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.secrets: dict[tuple[str, str], str] = {}
+        self._fails, self._keeps, self._forgets = fails, keeps, forgets
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if self._fails is not None:
+            raise self._fails
+        self.secrets[service, username] = password if self._keeps else "other"
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.secrets.get((service, username))
+
+    def delete_password(self, service: str, username: str) -> None:
+        if not self._forgets:
+            raise PasswordDeleteError
+        del self.secrets[service, username]
+
+
+@pytest.fixture(autouse=True)
+def key_store(monkeypatch: pytest.MonkeyPatch) -> MemoryKeyring:
+    """The tests never touch the machine's own key store."""
+    store = MemoryKeyring()
+    monkeypatch.setattr(keyring.core, "_keyring_backend", store)
+    return store
+
+
+def camera_at(fps: float, clock: HandClock, **facts: object) -> ScriptedSource:
+    script = [
+        item for index in range(200) for item in (Turn(1.0 / fps), Frame(PICTURE, 5.0 + (index + 1) / fps))
+    ]
+    return ScriptedSource(script, replace(CAMERA, **facts), clock=clock)  # type: ignore[arg-type]
+
+
+def lines(said: Said) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in json.loads(said.out)["checks"]}
+
+
+def test_a_machine_that_is_ready_ends_with_0_and_a_line_for_everything(
+    command: Command, bench: Bench
+) -> None:
+    assert isinstance(bench.clock, HandClock)
+    bench.found = (CameraEntry("0", "Desk"),)
+    bench.source = camera_at(30.0, bench.clock)
+    said = command("doctor")
+    assert said.status == 0
+    for name in ("system", "weights", "engine", "camera", "keyring", "store", "disk", "clock"):
+        assert name in said.out
+    assert "30.0 frames/s" in said.out
+
+
+def test_with_json_it_is_one_object_and_every_trouble_has_a_remedy(command: Command) -> None:
+    said = command("doctor", "--json")
+    answer = json.loads(said.out)
+    assert answer["schema"] == "health-helper/doctor/1"
+    assert answer["ready"] is True
+    for check in answer["checks"]:
+        assert check["state"] in ("ok", "warn", "fail")
+        assert (check["state"] == "ok") or check["remedy"]
+
+
+def test_a_missing_camera_is_only_a_warning(command: Command) -> None:
+    said = command("doctor", "--json")
+    assert said.status == 0
+    assert lines(said)["camera"]["state"] == "warn"
+
+
+def test_an_engine_that_cannot_be_made_means_that_no_scan_works(command: Command, bench: Bench) -> None:
+    def make() -> None:
+        raise EnvironmentFault(title="The face net is missing", remedy="Run make setup.")
+
+    bench.engine.make = make  # type: ignore[assignment, method-assign]
+    bench.weights = (WeightsEntry("net.onnx", "finds faces", "missing"),)
+    said = command("doctor", "--json")
+    assert said.status == 4
+    assert json.loads(said.out)["ready"] is False
+    assert lines(said)["engine"]["state"] == "fail"
+    assert lines(said)["engine"]["remedy"] == "Run make setup."
+    assert lines(said)["weights"]["state"] != "ok"
+    assert command("doctor").status == 4
+
+
+def test_the_true_frame_rate_of_the_camera_is_measured_not_believed(command: Command, bench: Bench) -> None:
+    assert isinstance(bench.clock, HandClock)
+    bench.found = (CameraEntry("0", "Desk"),)
+    bench.source = camera_at(12.0, bench.clock, header_fps=30.0)
+    camera = lines(command("doctor", "--json"))["camera"]
+    assert camera["state"] == "warn"
+    assert "12.0 frames/s (30 claimed)" in camera["says"]
+    assert "light" in camera["remedy"]
+
+
+def test_what_the_camera_says_about_its_exposure_is_passed_on(command: Command, bench: Bench) -> None:
+    assert isinstance(bench.clock, HandClock)
+    bench.found = (CameraEntry("0", "Desk"),)
+    bench.source = camera_at(30.0, bench.clock, notes=("Exposure cannot be locked.",))
+    camera = lines(command("doctor", "--json"))["camera"]
+    assert camera["state"] == "warn"
+    assert "Exposure cannot be locked." in camera["says"]
+
+
+@pytest.mark.parametrize("how", ["taken", "stalls", "ends"])
+def test_a_camera_in_trouble_is_a_warning_and_is_closed_again(
+    command: Command, bench: Bench, how: str
+) -> None:
+    taken = EnvironmentFault(title="The camera is taken", remedy="Close the other program.")
+    source = {
+        "taken": ScriptedSource([], open_error=taken),
+        "stalls": ScriptedSource([stalled()], CAMERA),
+        "ends": ScriptedSource([], CAMERA),
+    }[how]
+    bench.found, bench.source = (CameraEntry("0", "Desk"),), source
+    said = command("doctor", "--json")
+    assert said.status == 0
+    assert lines(said)["camera"]["state"] == "warn"
+    assert source.closed.is_set()
+
+
+def test_the_key_store_is_tried_and_nothing_stays_in_it(key_store: MemoryKeyring) -> None:
+    assert check_keyring().state is State.OK
+    assert key_store.secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        (MemoryKeyring(fails=NoKeyringError()), "none was found"),
+        (MemoryKeyring(fails=InitError("Prompt dismissed")), "locked"),
+        (MemoryKeyring(fails=KeyringError("no bus")), "fails"),
+        (MemoryKeyring(keeps=False), "does not give back"),
+        (MemoryKeyring(forgets=False), "does not forget"),
+    ],
+)
+def test_a_key_store_in_trouble_is_a_warning_that_says_which(
+    monkeypatch: pytest.MonkeyPatch, store: MemoryKeyring, says: str
+) -> None:
+    monkeypatch.setattr(keyring.core, "_keyring_backend", store)
+    check = check_keyring()
+    assert check.state is State.WARN
+    assert says in check.says
+    assert check.remedy
+
+
+def test_the_disk_is_written_to_and_nothing_is_left(tmp_path: Path) -> None:
+    check = check_disk(tmp_path / "not" / "yet" / "there")
+    assert check.state is State.OK
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_cannot_hold_data(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    check = check_disk(tmp_path / "file")
+    assert check.state is State.WARN
+    assert check.remedy
+
+
+def test_little_room_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "ENOUGH_FREE_MB", 1e12)
+    assert check_disk(tmp_path).state is State.WARN
+
+
+def test_a_good_clock_is_ok() -> None:
+    clock = HandClock()
+
+    def pause(seconds: float) -> None:
+        clock.at_s += seconds
+
+    assert check_clock(clock, pause).state is State.OK
+
+
+@pytest.mark.parametrize("year", [1970, 2019, 2199])
+def test_an_impossible_year_is_a_warning(year: int) -> None:
+    check = check_clock(HandClock(starts=datetime(year, 1, 1, tzinfo=UTC)), lambda _: None)
+    assert check.state is State.WARN
+    assert str(year) in check.says
+
+
+def test_a_wall_clock_that_steps_is_a_warning() -> None:
+    clock = HandClock()
+
+    def pause(_: float) -> None:
+        clock.starts += timedelta(seconds=40.0)
+
+    check = check_clock(clock, pause)
+    assert check.state is State.WARN
+    assert "40" in check.says
+
+
+def test_cameras_are_listed_with_id_and_name(command: Command, bench: Bench) -> None:
+    bench.found = (CameraEntry("0", "Desk"), CameraEntry("11", "Door"))
+    said = command("cameras")
+    assert said.status == 0
+    assert said.out.splitlines() == ["0   Desk", "11  Door"]
+
+
+def test_no_camera_is_an_answer_with_a_remedy(command: Command) -> None:
+    said = command("cameras")
+    assert said.status == 0
+    assert "No camera was found" in said.out
+    assert "--demo" in said.out

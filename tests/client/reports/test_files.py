@@ -1,0 +1,124 @@
+"""A report on the disk: whole or not at all, and a sentence when it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client.errors import BadInput, EnvironmentFault
+from client.reports.files import check_target, write_report
+from tests.client.cli.test_card import RECORD
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows knows other rights and no tmpfs")
+
+
+def test_a_json_report_is_the_contract(tmp_path: Path) -> None:
+    write_report(RECORD, tmp_path / "result.JSON")
+    assert json.loads((tmp_path / "result.JSON").read_text(encoding="ascii")) == RECORD.to_json()
+
+
+def test_an_older_report_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old", encoding="ascii")
+    write_report(RECORD, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert "old" not in target.read_text(encoding="ascii")
+
+
+@posix_only
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    write_report(RECORD, tmp_path / "result.json")
+    assert (tmp_path / "result.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["result.docx", "result", "result.pdf.gz", ".pdf"])
+def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match=r"\.pdf or \.json"):
+        check_target(tmp_path / name)
+
+
+def test_a_folder_is_no_report(tmp_path: Path) -> None:
+    (tmp_path / "result.pdf").mkdir()
+    with pytest.raises(BadInput, match="folder"):
+        check_target(tmp_path / "result.pdf")
+
+
+def test_a_missing_folder_is_said_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="folder does not exist") as caught:
+        write_report(RECORD, tmp_path / "missing" / "result.json")
+    assert "Make the folder" in caught.value.remedy
+
+
+@posix_only
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(EnvironmentFault, match="may not be written to"):
+        write_report(RECORD, tmp_path / "result.json")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real disk of 16 KiB; the test is skipped, saying so, where none can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a tmpfs can be mounted by root only")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="tmpfs is Linux's")
+def test_a_really_full_disk_leaves_the_old_report_and_nothing_half_written(small_disk: Path) -> None:
+    target = small_disk / "result.json"
+    target.write_text("old", encoding="ascii")
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        with pytest.raises(OSError, match="No space left"):
+            file.writelines(bytes(4096) for _ in range(100))
+    with pytest.raises(EnvironmentFault, match="the disk is full") as caught:
+        write_report(RECORD, target)
+    assert caught.value.exit_status == 4
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "result.json"]
+    assert target.read_text(encoding="ascii") == "old"
+    filler.unlink()
+    write_report(RECORD, target)
+    assert json.loads(target.read_text(encoding="ascii"))["schema"]
+
+
+@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="tmpfs is Linux's")
+def test_a_disk_that_is_read_only_is_said(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(EnvironmentFault, match="may not be written to"):
+        write_report(RECORD, small_disk / "result.json")
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (28, "the disk is full"),
+        (30, "may not be written to"),
+        (13, "may not be written to"),
+        (5, "Input/output"),
+    ],
+)
+def test_what_the_system_refuses_while_writing_is_said_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
+    def refuse(_handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("client.reports.files.os.fsync", refuse)
+    with pytest.raises(EnvironmentFault, match=says):
+        write_report(RECORD, tmp_path / "result.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,45 @@
+"""The words for what a scan says."""
+
+from __future__ import annotations
+
+import pytest
+
+from client.reports.wording import REASONS, VITALS, interval, number, saved_words, vital_name, why_not
+from edge_models.types import Estimate, Reason
+from edge_models.vitals import VITALS as MEASURED
+from tests.client.pipeline.fakes import estimate
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_says_what_was_seen_and_what_to_do(reason: Reason) -> None:
+    words = REASONS[reason]
+    assert words.seen
+    assert words.seen[0].islower(), "it stands in the middle of a sentence"
+    assert not words.seen.endswith(".")
+    assert words.remedy[0].isupper()
+    assert words.remedy.endswith(".")
+    assert len(words.remedy) <= 80, "a hint is read at a glance"
+
+
+def test_no_two_reasons_are_told_in_the_same_words() -> None:
+    assert len({words.seen for words in REASONS.values()}) == len(Reason)
+
+
+def test_every_vital_sign_that_is_measured_has_a_name() -> None:
+    assert {spec.name for spec in MEASURED} <= set(VITALS)
+    assert vital_name("oxygen_saturation") == "Oxygen saturation"
+
+
+def test_numbers_are_read_as_people_read_them() -> None:
+    assert number(estimate(71.6)) == "72 /min"
+    assert interval(estimate(71.6)) == "70 to 74"
+    narrow = Estimate(72.0, 71.9, 72.2, "/min", 0.9, (), 30.0, "fake")
+    assert interval(narrow) == "71.9 to 72.2"
+    assert number(estimate(None)) is None
+    assert interval(estimate(None)) is None
+    assert why_not(estimate(None, Reason.TOO_DARK)) == "not shown: it was too dark"
+
+
+def test_what_was_kept_is_one_sentence() -> None:
+    for reason in (None, "no_save", "no_store"):
+        assert saved_words(reason).count(".") == 1 or reason == "no_store"
