@@ -17,6 +17,8 @@ import numpy as np
 from edge_models.types import FloatArray
 
 _MARGIN_BEATS = 4
+_BREATH_IN_HEIGHT = 0.08
+"""Beats are stronger or weaker with the breath by this part (amplitude modulation; a round number)."""
 # The kernel of one beat, in units of the smoothed beat interval: (centre after the systolic peak, width, height).
 # Systolic peak, its run-off, dicrotic wave: a plain picture of a facial reflection pulse, not a fit to data.
 _WAVES = ((0.0, 0.105, 1.0), (0.16, 0.13, 0.45), (0.40, 0.11, 0.34))
@@ -53,7 +55,7 @@ class Truth:
 
     all_beats_s: every systolic peak in seconds [shape=(k,)], some before 0 and after `duration_s`, so that the
         wave is whole at both ends. ectopic: bool [shape=(k,)], True for a premature beat.
-    heights: of the beats [shape=(k,)], 1 for a normal one. visible_until_s: when the person leaves (else duration_s).
+    heights: of the beats [shape=(k,)], 1 for a normal one in the middle of a breath. visible_until_s: when the person leaves (else duration_s).
     Methods raise ValueError where there is no pulse or too few beats; `bvp` is zero where there is no pulse.
     """
 
@@ -175,7 +177,7 @@ def make_breathing(rng: np.random.Generator, rate_per_min: float) -> Breathing:
 def default_variability_ms(heart_rate_bpm: float) -> tuple[float, float]:
     """(SDNN, RMSSD) in ms of a resting adult at this rate: less as the heart goes faster. A plausible curve, no fit."""
     scale = (72 / heart_rate_bpm) ** 1.5
-    return 42.0 * scale, 34.0 * scale
+    return 36.0 * scale, 34.0 * scale
 
 
 def make_beats(
@@ -192,7 +194,7 @@ def make_beats(
     """Beat times in seconds that cover [0, duration_s] with a margin of some beats on both sides.
 
     Without a ramp, over the intervals inside the recording: mean rate, SDNN and RMSSD are those asked for
-    (within 0.1 /min, 2 % and 2 %, for ten intervals or more). With a ramp the variation is laid on top of it, and
+    (to rounding; RMSSD to 0.1 %). With a ramp the variation is laid on top of it, and
     the instantaneous rate goes linearly from start_bpm to end_bpm.
     exact: raise ValueError where no mix of the parts has this RMSSD for this SDNN; else take the nearest there is.
     Fewer than five beats are left without variation.
@@ -203,11 +205,10 @@ def make_beats(
         return steady
     first, last = int(np.argmax(inside)), int(steady.size - 1 - np.argmax(inside[::-1]))
     window = slice(first, last)  # intervals k .. k+1 with both ends inside
-    intervals = np.diff(steady)
     moments = steady[:-1]
     sinus = np.sin(breathing.phase_at(moments))
-    white = rng.standard_normal(intervals.size)
-    slow = np.zeros(intervals.size)
+    white = rng.standard_normal(moments.size)
+    slow = np.zeros(moments.size)
     for hz in (0.03, 0.05, 0.08, 0.11):
         slow += np.sin(2 * np.pi * (hz * moments + rng.uniform())) * (0.03 / hz)
     parts = [
@@ -215,8 +216,10 @@ def make_beats(
         for part in (slow, _standard(sinus, window) + 0.5 * _standard(white, window), white)
     ]
     deviation = _mix(parts, window, sdnn_ms / 1000, rmssd_ms / 1000, exact=exact)
-    varied = np.concatenate([[0.0], np.cumsum(intervals + deviation)])
-    return np.asarray(varied - varied[first] + steady[first])
+    # Only inside the recording: the deviations sum to zero there, so no beat slips in or out at its ends.
+    varied = steady.copy()
+    varied[first + 1 : last] += np.cumsum(deviation[window])[:-1]
+    return varied
 
 
 def _steady_beats(
@@ -300,6 +303,7 @@ def make_truth(
         exact=both_asked_for,
     )
     beats, ectopic, heights = _with_ectopics(rng, beats, duration_s, ectopics_per_min)
+    heights = heights * (1 + _BREATH_IN_HEIGHT * breathing.signal(beats))
     return Truth(
         duration_s=duration_s,
         has_pulse=has_pulse,

@@ -20,6 +20,7 @@ from edge_models.types import ByteArray, FloatArray
 CHEEK = (240, 112, 258, 126)
 """x0, y0, x1, y1 in the portrait: skin below the right eye, away from its outline, nose and highlight."""
 FOREHEAD = (218, 86, 234, 94)
+SMALL: dict[str, Any] = {"width_px": 320, "height_px": 240, "face_width_px": 85.0}
 WITH_FACE = (SceneKind.PERSON, SceneKind.PHOTOGRAPH, SceneKind.MOVED_PHOTOGRAPH)
 
 
@@ -135,7 +136,7 @@ def test_the_colour_of_the_rendered_pulse_is_that_of_blood(face: ByteArray) -> N
 def test_the_spectrum_of_the_cheek_peaks_at_the_true_rate(
     face: ByteArray, rate_bpm: float, knobs: dict[str, Any]
 ) -> None:
-    setting = _still(duration_s=15, heart_rate_bpm=rate_bpm, sdnn_ms=8.0, seed=5, **knobs)
+    setting = _still(duration_s=15, heart_rate_bpm=rate_bpm, sdnn_ms=8.0, seed=5, **SMALL, **knobs)
     t_s, (cheek,) = _means(setting, face, _region(setting, CHEEK))
     assert _peak_bpm(t_s, -cheek[:, 1]) == pytest.approx(scene.truth(setting).mean_heart_rate(), abs=1.5)
 
@@ -170,8 +171,8 @@ def test_no_knob_of_the_heart_changes_a_pixel_where_nobody_lives(face: ByteArray
 
 @pytest.mark.parametrize("region", ["face", "background"])
 def test_a_still_photograph_is_white_noise_about_its_mean(face: ByteArray, region: str) -> None:
-    setting = Scene(kind=SceneKind.PHOTOGRAPH, duration_s=15, seed=6)
-    where = (slice(220, 260), slice(270, 310)) if region == "face" else (slice(100, 200), slice(20, 100))
+    setting = Scene(kind=SceneKind.PHOTOGRAPH, duration_s=15, seed=6, **SMALL)
+    where = (slice(110, 130), slice(135, 155)) if region == "face" else (slice(50, 100), slice(5, 40))
     _, (colours,) = _means(setting, face, where)
     for channel in range(3):
         power = np.abs(np.fft.rfft(colours[:, channel] - colours[:, channel].mean()))[1:] ** 2
