@@ -241,7 +241,7 @@ def pip(arguments: Sequence[str], download: Download) -> None:
 
     command = [python(), "-I", "-m", "pip", *arguments]
     options = ["--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar=off"]
-    run([*command, *options], remedy="Check the network and try again; what came is kept.", on_line=tell)
+    run([*command, *options], remedy="Check the network and try again.", on_line=tell)
 
 
 def run(command: Sequence[str], *, remedy: str, on_line: Callable[[str], None] | None = None) -> None:
