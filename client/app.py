@@ -15,7 +15,7 @@ import typer
 
 from client import log, weights
 from client.cli import commands
-from client.cli.parts import CameraEntry, Demo, Parts, WeightsEntry
+from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
 from client.clock import Clock, SystemClock
 from client.devices.ports import FrameSource
 from client.errors import HealthHelperError
@@ -34,6 +34,7 @@ def real_parts(clock: Clock) -> Parts:
         started_s=clock.now_s(),
         cameras=_cameras,
         camera=_camera,
+        examine_camera=_examine_camera,
         video=_video,
         url=_url,
         demo=_demo,
@@ -74,6 +75,20 @@ def _camera(camera_id: str) -> FrameSource:
     from client.devices.camera import Camera
 
     return Camera(camera_id)
+
+
+def _examine_camera(camera_id: str) -> CameraTruth:
+    from client.devices.camera import Camera, examine
+
+    found = examine(Camera(camera_id))
+    return CameraTruth(
+        fps=found.fps,
+        longest_gap_s=found.longest_gap_s,
+        frames=found.frames,
+        exposure=found.controls.exposure.name.lower(),
+        white_balance=found.controls.white_balance.name.lower(),
+        facts=found.facts,
+    )
 
 
 def _video(path: Path) -> FrameSource:

@@ -26,10 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from client import config
-from client.cli.parts import Parts
+from client.cli.parts import CameraTruth, Parts
 from client.clock import Clock
-from client.devices.ports import FrameSource
-from client.errors import BadInput, EnvironmentFault, SourceStalled
+from client.errors import BadInput, EnvironmentFault
 
 READY = 0
 NOT_READY = 4
@@ -38,7 +37,8 @@ BUILT_IN = 2026
 """A clock that shows an earlier year is wrong: this program did not exist."""
 LAST_PLAUSIBLE = BUILT_IN + 30
 ENOUGH_FREE_MB = 500.0
-CAMERA_LOOK_S = 2.0
+LOW_FPS = 15.0
+LONG_GAP_S = 0.5
 _MAX_CLOCK_GAP_S = 0.05
 SCHEMA = "health-helper/doctor/1"
 
@@ -142,7 +142,7 @@ def check_engine(parts: Parts) -> Check:
 
 
 def check_camera(parts: Parts) -> Check:
-    """The first camera: its true frame rate over two seconds, and what it says about exposure."""
+    """The first camera: its true frame rate, and whether exposure and white balance can be held still."""
     try:
         found = parts.cameras()
         if not found:
@@ -152,40 +152,48 @@ def check_camera(parts: Parts) -> Check:
                 "none was found",
                 "Plug one in and allow this terminal to use it; files, streams and the demo work without.",
             )
-        return _look_through(parts.camera(found[0].id), f"{found[0].id} ({found[0].name})", parts.clock)
+        entry = found[0]
+        return _judge_camera(f"{entry.id} ({entry.name})", parts.examine_camera(entry.id))
     except (EnvironmentFault, BadInput) as fault:
         return Check("camera", State.WARN, fault.title, fault.remedy)
 
 
-def _look_through(source: FrameSource, name: str, clock: Clock) -> Check:
-    times_s: list[float] = []
-    try:
-        source.open()
-        until_s = clock.now_s() + CAMERA_LOOK_S
-        while clock.now_s() < until_s:
-            frame = source.read()
-            if frame is None:
-                break
-            times_s.append(frame.t_s)
-        facts = source.facts()
-    except SourceStalled as stall:
-        return Check("camera", State.WARN, f"{name}: {stall.title}", stall.remedy)
-    finally:
-        source.close()
-    if len(times_s) < 3:
+def _judge_camera(name: str, truth: CameraTruth) -> Check:
+    if truth.frames < 3:
         return Check(
             "camera", State.WARN, f"{name} opened but gave hardly a frame", "Close programs that use it."
         )
-    fps = (len(times_s) - 1) / (times_s[-1] - times_s[0])
+    facts = truth.facts
     claim = f" ({facts.header_fps:.0f} claimed)" if facts.header_fps else ""
-    says = f"{name}: {facts.width_px}x{facts.height_px}, {fps:.1f} frames/s{claim}"
-    if fps < 15.0:
+    says = (
+        f"{name}: {facts.width_px}x{facts.height_px}, {truth.fps:.1f} frames/s{claim}, "
+        f"exposure {_HOLDS[truth.exposure]}, white balance {_HOLDS[truth.white_balance]}"
+    )
+    if truth.fps < LOW_FPS:
         return Check("camera", State.WARN, says, "Use more light: most cameras slow down in the dark.")
-    if facts.notes:
+    if truth.longest_gap_s > LONG_GAP_S:
         return Check(
-            "camera", State.WARN, f"{says}. {' '.join(facts.notes)}", "A scan works; steady light helps."
+            "camera",
+            State.WARN,
+            f"{says}, once {truth.longest_gap_s:.1f} s without a frame",
+            "Use another USB port or cable, and close other programs.",
         )
-    return Check("camera", State.OK, f"{says}, exposure locked")
+    if truth.exposure != "held":
+        return Check(
+            "camera",
+            State.WARN,
+            says,
+            "A scan works; steady light helps, for this camera regulates by itself.",
+        )
+    return Check("camera", State.OK, says)
+
+
+_HOLDS = {
+    "held": "locked",
+    "refused": "not locked (the driver refused)",
+    "absent": "not locked (no such control)",
+    "pending": "not found out",
+}
 
 
 def check_keyring() -> Check:
@@ -229,8 +237,9 @@ def check_disk(folder: Path) -> Check:
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
+    shown = f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
     free_mb = shutil.disk_usage(place).free / 1e6
-    says = f"{folder}, {free_mb / 1000.0:.1f} GB free"
+    says = f"{shown}, {free_mb / 1000.0:.1f} GB free"
     later = "A scan works without it; reports go where --report says."
     try:
         if not os.access(place, os.W_OK | os.X_OK):
@@ -243,7 +252,7 @@ def check_disk(folder: Path) -> Check:
         return Check(
             "disk",
             State.WARN,
-            f"{folder} cannot be written to ({why})",
+            f"{shown} cannot be written to ({why})",
             f"Free it or mend its rights. {later}",
         )
     if free_mb < ENOUGH_FREE_MB:

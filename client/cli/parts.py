@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from client.clock import Clock
-from client.devices.ports import FrameSource
+from client.devices.ports import FrameSource, SourceFacts
 from client.pipeline.run import Engine
 
 
@@ -28,6 +28,22 @@ class CameraEntry:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTruth:
+    """What a camera was found to do in a few seconds.
+
+    fps: measured frames per second. longest_gap_s: between two frames. exposure, white_balance: "held",
+    "refused", "absent" (no such control) or "pending" (not found out).
+    """
+
+    fps: float
+    longest_gap_s: float
+    frames: int
+    exposure: str
+    white_balance: str
+    facts: SourceFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,7 @@ class Parts:
     """The real things, or a test's. Calling any of the sources opens nothing yet.
 
     started_s: the clock's second at which the process began its work.
+    examine_camera: opens it, looks for some seconds, closes it; raises BadInput or EnvironmentFault.
     engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
     """
 
@@ -61,6 +78,7 @@ class Parts:
     started_s: float
     cameras: Callable[[], Sequence[CameraEntry]]
     camera: Callable[[str], FrameSource]
+    examine_camera: Callable[[str], CameraTruth]
     video: Callable[[Path], FrameSource]
     url: Callable[[str], FrameSource]
     demo: Callable[[Demo], FrameSource]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.app import run
-from client.cli.parts import CameraEntry, Demo, Parts, WeightsEntry
+from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
 from client.clock import Clock
 from client.devices.ports import FrameSource
 from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
@@ -23,6 +23,7 @@ class Bench:
     source: FrameSource = field(default_factory=lambda: ScriptedSource(frames(90)))
     engine: CountingEngine = field(default_factory=CountingEngine)
     found: Sequence[CameraEntry] = ()
+    truth: CameraTruth | Exception | None = None
     weights: Sequence[WeightsEntry] = (WeightsEntry("net.onnx", "finds faces", "good"),)
     asked: list[object] = field(default_factory=list)
 
@@ -42,11 +43,18 @@ class Bench:
         def demo(wanted: Demo) -> FrameSource:
             return source(wanted)
 
+        def examine(_: str) -> CameraTruth:
+            if isinstance(self.truth, Exception):
+                raise self.truth
+            assert self.truth is not None
+            return self.truth
+
         return Parts(
             clock=self.clock,
             started_s=self.clock.now_s(),
             cameras=lambda: self.found,
             camera=camera,
+            examine_camera=examine,
             video=video,
             url=camera,
             demo=demo,

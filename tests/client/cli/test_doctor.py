@@ -15,11 +15,10 @@ from keyring.errors import InitError, KeyringError, NoKeyringError, PasswordDele
 
 from client.cli import doctor
 from client.cli.doctor import State, check_clock, check_disk, check_keyring
-from client.cli.parts import CameraEntry, WeightsEntry
+from client.cli.parts import CameraEntry, CameraTruth, WeightsEntry
 from client.errors import EnvironmentFault
-from edge_models.types import Frame
 from tests.client.cli.conftest import Bench, Said
-from tests.client.pipeline.fakes import FACTS, PICTURE, HandClock, ScriptedSource, Turn, stalled
+from tests.client.pipeline.fakes import FACTS, HandClock, stalled
 
 Command = Callable[..., Said]
 CAMERA = replace(FACTS, live=True, width_px=640, height_px=480)
@@ -57,11 +56,7 @@ def key_store(monkeypatch: pytest.MonkeyPatch) -> MemoryKeyring:
     return store
 
 
-def camera_at(fps: float, clock: HandClock, **facts: object) -> ScriptedSource:
-    script = [
-        item for index in range(200) for item in (Turn(1.0 / fps), Frame(PICTURE, 5.0 + (index + 1) / fps))
-    ]
-    return ScriptedSource(script, replace(CAMERA, **facts), clock=clock)  # type: ignore[arg-type]
+GOOD = CameraTruth(30.0, 0.04, 120, "held", "held", CAMERA)
 
 
 def lines(said: Said) -> dict[str, dict[str, str]]:
@@ -71,9 +66,8 @@ def lines(said: Said) -> dict[str, dict[str, str]]:
 def test_a_machine_that_is_ready_ends_with_0_and_a_line_for_everything(
     command: Command, bench: Bench
 ) -> None:
-    assert isinstance(bench.clock, HandClock)
     bench.found = (CameraEntry("0", "Desk"),)
-    bench.source = camera_at(30.0, bench.clock)
+    bench.truth = GOOD
     said = command("doctor")
     assert said.status == 0
     for name in ("system", "weights", "engine", "camera", "keyring", "store", "disk", "clock"):
@@ -113,39 +107,41 @@ def test_an_engine_that_cannot_be_made_means_that_no_scan_works(command: Command
 
 
 def test_the_true_frame_rate_of_the_camera_is_measured_not_believed(command: Command, bench: Bench) -> None:
-    assert isinstance(bench.clock, HandClock)
     bench.found = (CameraEntry("0", "Desk"),)
-    bench.source = camera_at(12.0, bench.clock, header_fps=30.0)
+    bench.truth = replace(GOOD, fps=12.0)
     camera = lines(command("doctor", "--json"))["camera"]
     assert camera["state"] == "warn"
     assert "12.0 frames/s (30 claimed)" in camera["says"]
     assert "light" in camera["remedy"]
 
 
-def test_what_the_camera_says_about_its_exposure_is_passed_on(command: Command, bench: Bench) -> None:
-    assert isinstance(bench.clock, HandClock)
+@pytest.mark.parametrize("hold", ["refused", "absent", "pending"])
+def test_an_exposure_that_cannot_be_locked_is_a_warning(command: Command, bench: Bench, hold: str) -> None:
     bench.found = (CameraEntry("0", "Desk"),)
-    bench.source = camera_at(30.0, bench.clock, notes=("Exposure cannot be locked.",))
+    bench.truth = replace(GOOD, exposure=hold)
     camera = lines(command("doctor", "--json"))["camera"]
     assert camera["state"] == "warn"
-    assert "Exposure cannot be locked." in camera["says"]
+    assert "exposure not" in camera["says"]
+    assert "light" in camera["remedy"]
 
 
-@pytest.mark.parametrize("how", ["taken", "stalls", "ends"])
-def test_a_camera_in_trouble_is_a_warning_and_is_closed_again(
-    command: Command, bench: Bench, how: str
+@pytest.mark.parametrize(
+    "truth",
+    [
+        EnvironmentFault(title="The camera is taken", remedy="Close the other program."),
+        stalled(),
+        replace(GOOD, frames=1, fps=0.0),
+        replace(GOOD, longest_gap_s=1.4),
+    ],
+)
+def test_a_camera_in_trouble_is_a_warning(
+    command: Command, bench: Bench, truth: CameraTruth | Exception
 ) -> None:
-    taken = EnvironmentFault(title="The camera is taken", remedy="Close the other program.")
-    source = {
-        "taken": ScriptedSource([], open_error=taken),
-        "stalls": ScriptedSource([stalled()], CAMERA),
-        "ends": ScriptedSource([], CAMERA),
-    }[how]
-    bench.found, bench.source = (CameraEntry("0", "Desk"),), source
+    bench.found, bench.truth = (CameraEntry("0", "Desk"),), truth
     said = command("doctor", "--json")
     assert said.status == 0
     assert lines(said)["camera"]["state"] == "warn"
-    assert source.closed.is_set()
+    assert lines(said)["camera"]["remedy"]
 
 
 def test_the_key_store_is_tried_and_nothing_stays_in_it(key_store: MemoryKeyring) -> None:

@@ -88,7 +88,7 @@ def test_a_file_without_a_frame_still_has_a_result() -> None:
 
 def test_a_short_stall_is_survived() -> None:
     clock = HandClock()
-    script = [*frames(30), stalled(), Turn(2.0), stalled(), *frames(60)[30:]]
+    script: list[Script] = [*frames(30), stalled(), Turn(2.0), stalled(), *frames(60)[30:]]
     engine = CountingEngine()
     outcome = finished(ScriptedSource(script, LIVE, clock=clock), engine, clock=clock)
     assert outcome.session.ended_by is EndedBy.SOURCE
