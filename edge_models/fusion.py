@@ -11,12 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_models import regions
-from edge_models.regions import GRID_RATE_HZ, NOISE_FLOOR, SIGNATURE, TRACES, Traces, region_traces
+from edge_models.regions import (
+    GRID_RATE_HZ,
+    NOISE_FLOOR,
+    REFERENCES,
+    SIGNATURE,
+    TRACES,
+    Traces,
+    region_traces,
+)
 from edge_models.signal.matched_filter import (
-    GRID_HZ,
+    HARMONIC,
+    RATES_PER_MIN,
     TAPERS,
     Analyser,
+    Noise,
     PulseEvidence,
     WindowSpectrum,
     evidence,
@@ -34,22 +43,16 @@ _MEMORY_S = 8.0
 _INDEPENDENT_S = 4.5
 """Windows this far apart are about independent, for evidence that is summed over overlapping ones."""
 
-RATES: NDArray[np.int64] = np.flatnonzero((GRID_HZ >= 38 / 60) & (GRID_HZ <= 205 / 60))
-"""Candidate heart rates, as indices of GRID_HZ: 38 to 205 per minute."""
-RATES_PER_MIN: FloatArray = GRID_HZ[RATES] * 60.0
-_HARMONIC: NDArray[np.int64] = np.clip(
-    np.round((2 * GRID_HZ[RATES] - GRID_HZ[0]) / (GRID_HZ[1] - GRID_HZ[0])).astype(np.int64), 0, len(GRID_HZ) - 1
-)
 _EXPECTED_POWER = 14.0
 _EXPECTED_HARMONIC_POWER = 3.0
 _MOST_POWER = 120.0
 _PRIOR_CENTRE_PER_MIN = 80.0
 _PRIOR_SPREAD = 0.55
 _CHANGE_PER_SQRT_S = 2.0
+_SAME_RATE_PER_MIN = 5
 
 _ALL = np.arange(TRACES)
 LAYOUTS: dict[str, NDArray[np.int64]] = {
-    "all": _ALL,
     "upper": region_traces(("forehead_left", "forehead_right", "centre")),
     "lower": region_traces(("cheek_left", "cheek_right", "chin")),
     "left": region_traces(("forehead_left", "cheek_left")),
@@ -68,8 +71,10 @@ def log_likelihood_ratio(found: PulseEvidence) -> FloatArray:
     def ratio(values: FloatArray, expected: float) -> FloatArray:
         return values * expected / (1.0 + expected) - TAPERS * np.log1p(expected)
 
-    harmonic = ratio(power[_HARMONIC], _EXPECTED_HARMONIC_POWER)
-    return np.asarray(ratio(power[RATES], _EXPECTED_POWER) + np.clip(harmonic, -2.0, 8.0), np.float64)
+    score = ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER)
+    if len(power) > len(RATES_PER_MIN):
+        score = score + np.clip(ratio(power[HARMONIC], _EXPECTED_HARMONIC_POWER), -2.0, 8.0)
+    return np.asarray(score, np.float64)
 
 
 _PRIOR: FloatArray = -0.5 * (np.log(RATES_PER_MIN / _PRIOR_CENTRE_PER_MIN) / _PRIOR_SPREAD) ** 2
@@ -99,12 +104,14 @@ class PulseTrack:
     reference_power: FloatArray
     amplitude: FloatArray
 
-    @property
-    def total_evidence(self) -> float:
-        """Evidence summed over windows, counted as if they were independent."""
-        return float(self.evidence.sum() * min(1.0, HOP_S / _INDEPENDENT_S)) if len(self.t_s) > 1 else float(
-            self.evidence.sum()
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one window says, given the noise around it."""
+
+    whole: PulseEvidence
+    layouts: dict[str, PulseEvidence]
+    noise: Noise
 
 
 class PulseFusion:
@@ -114,6 +121,7 @@ class PulseFusion:
         self._analyser = Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
         self._windows: list[WindowSpectrum] = []
         self._traces: list[Traces] = []
+        self._readings: list[_Reading] = []
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -121,7 +129,9 @@ class PulseFusion:
     def copy(self) -> PulseFusion:
         """One that can take further windows without touching this one."""
         other = PulseFusion.__new__(PulseFusion)
-        other._analyser, other._windows, other._traces = self._analyser, list(self._windows), list(self._traces)
+        other._analyser = self._analyser
+        other._windows, other._traces = list(self._windows), list(self._traces)
+        other._readings = list(self._readings)
         return other
 
     def add(self, traces: Traces) -> None:
@@ -129,63 +139,76 @@ class PulseFusion:
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
         self._windows.append(self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s))
         self._traces.append(traces)
+        self._readings.append(self._read(len(self._windows) - 1))
+
+    def _read(self, index: int) -> _Reading:
+        window = self._windows[index]
+        noise = pooled_noise(self._windows, index, memory_s=_MEMORY_S)
+        whole = evidence(window, noise, SIGNATURE, _ALL, harmonics=True)
+        layouts = {
+            name: evidence(window, noise, SIGNATURE, columns, harmonics=False) for name, columns in LAYOUTS.items()
+        }
+        return _Reading(whole, layouts, noise)
+
+    def with_hindsight(self) -> PulseFusion:
+        """The same windows, each read again with the noise before and after it: for the final result."""
+        other = self.copy()
+        other._readings = [other._read(i) for i in range(len(other._windows))]
+        return other
 
     def track(self, *, last: int | None = None) -> PulseTrack | None:
         """Read the last `last` windows (None: all) together; None without windows."""
         first = 0 if last is None else max(0, len(self._windows) - last)
-        chosen = range(first, len(self._windows))
-        if not chosen:
+        windows, readings = self._windows[first:], self._readings[first:]
+        if not windows:
             return None
-        noise = [pooled_noise(self._windows, i, memory_s=_MEMORY_S) for i in chosen]
-        found = {
-            name: [evidence(self._windows[i], noise[k], SIGNATURE, columns) for k, i in enumerate(chosen)]
-            for name, columns in LAYOUTS.items()
-        }
-        t_s = np.array([self._windows[i].t_s for i in chosen])
-        steps = np.diff(t_s)
+        t_s = np.array([w.t_s for w in windows])
+        steps_s = np.diff(t_s)
         share = min(1.0, HOP_S / _INDEPENDENT_S) if len(t_s) > 1 else 1.0
+        weight = np.array([w.weight for w in windows])[:, None]
 
         def path_of(score: NDArray[np.float64]) -> NDArray[np.int64]:
-            return viterbi(score * share, step_states=steps, change_per_sqrt_s=_CHANGE_PER_SQRT_S)
+            return viterbi(share * (score + _PRIOR), step_s=steps_s, change_per_sqrt_s=_CHANGE_PER_SQRT_S)
 
-        weight = np.array([self._windows[i].weight for i in chosen])[:, None]
-        scores = {
-            name: np.stack([log_likelihood_ratio(one) for one in windows]) * weight
-            for name, windows in found.items()
-        }
-        path = path_of(scores["all"] + _PRIOR)
+        score = np.stack([log_likelihood_ratio(r.whole) for r in readings]) * weight
+        path = path_of(score)
         here = np.arange(len(t_s))
-        elsewhere = scores["all"].copy()
+        elsewhere = score.copy()
         for k in here:
             elsewhere[k, max(0, path[k] - 9) : path[k] + 10] = -1e3
-        other = path_of(elsewhere + _PRIOR)
-        margin = share * float((scores["all"][here, path] - elsewhere[here, other]).sum())
-        agreement = {}
-        for name in LAYOUTS:
-            if name != "all":
-                agreement[name] = float((np.abs(path_of(scores[name] + _PRIOR) - path) <= 5).mean())
-        index = RATES[path]
-        all_found = found["all"]
+        margin = share * float((score[here, path] - elsewhere[here, path_of(elsewhere)]).sum())
+        agreement = {
+            name: float(
+                (
+                    np.abs(path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings])) - path)
+                    <= _SAME_RATE_PER_MIN
+                ).mean()
+            )
+            for name in LAYOUTS
+        }
+
+        def amplitudes(name: str) -> NDArray[np.complex64]:
+            return np.concatenate([r.layouts[name].amplitude[i] for r, i in zip(readings, path, strict=True)])
+
+        pairs = (("upper", "lower"), ("left", "right"))
+        whole_amplitude = np.stack([r.whole.amplitude[i] for r, i in zip(readings, path, strict=True)])
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
-            power_over_noise=np.array([e.power_over_noise[i] for e, i in zip(all_found, index, strict=True)]),
-            evidence=scores["all"][here, path],
+            power_over_noise=np.array([r.whole.power_over_noise[i] for r, i in zip(readings, path, strict=True)]),
+            evidence=score[here, path],
             margin=margin,
             agreement=agreement,
-            coherence=min(
-                _coherence(found["upper"], found["lower"], index), _coherence(found["left"], found["right"], index)
-            ),
-            unexplained=np.array([e.unexplained[i] for e, i in zip(all_found, index, strict=True)]),
+            coherence=min(_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs),
+            unexplained=np.array([r.whole.unexplained[i] for r, i in zip(readings, path, strict=True)]),
             reference_power=np.array(
-                [_reference_power(self._windows[i], noise[k], int(index[k])) for k, i in enumerate(chosen)]
-            ),
-            amplitude=np.array(
                 [
-                    float(np.sqrt((np.abs(e.amplitude[i]) ** 2).mean()) * np.sqrt(2.0 / _SAMPLES))
-                    for e, i in zip(all_found, index, strict=True)
+                    _reference_power(w, r.noise, int(i))
+                    for w, r, i in zip(windows, readings, path, strict=True)
                 ]
             ),
+            # A sine of amplitude A has coefficients of about A·√(N/4) under a unit-energy taper.
+            amplitude=2.0 * np.sqrt((np.abs(whole_amplitude) ** 2).sum(axis=1) / _SAMPLES),
         )
 
     def wave(self, track: PulseTrack) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
@@ -202,9 +225,9 @@ class PulseFusion:
         taper = np.hanning(_SAMPLES + 2)[1:-1] + 0.02
         for k, i in enumerate(chosen):
             traces = self._traces[i]
-            noise = pooled_noise(self._windows, i, memory_s=_MEMORY_S)
-            at = int(np.argmin(np.abs(GRID_HZ * 60.0 - track.rate_per_min[k])))
-            weights = filter_weights(noise[at], SIGNATURE, self._windows[i].active)
+            at = int(np.argmin(np.abs(RATES_PER_MIN - track.rate_per_min[k])))
+            covariance = self._readings[i].noise.covariance[at]
+            weights = filter_weights(covariance, SIGNATURE, self._windows[i].active)
             first = round((traces.t_s[0] - start_s) * GRID_RATE_HZ)
             total[first : first + _SAMPLES] += (traces.values @ weights) * taper * traces.weight
             weight[first : first + _SAMPLES] += taper * traces.weight
@@ -212,20 +235,19 @@ class PulseFusion:
         return t_s, total / np.maximum(weight, 1e-6), weight > 1e-6
 
 
-def _coherence(first: list[PulseEvidence], second: list[PulseEvidence], index: NDArray[np.int64]) -> float:
-    a = np.concatenate([e.amplitude[i] for e, i in zip(first, index, strict=True)])
-    b = np.concatenate([e.amplitude[i] for e, i in zip(second, index, strict=True)])
-    power = np.sqrt((np.abs(a) ** 2).sum() * (np.abs(b) ** 2).sum())
-    return float((a * b.conj()).sum().real / power) if power > 0 else 0.0
+def _in_step(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> float:
+    """Real part of the coherence of two sets of complex amplitudes, −1..1."""
+    power = float(np.sqrt((np.abs(first) ** 2).sum() * (np.abs(second) ** 2).sum()))
+    return float((first * second.conj()).sum().real) / power if power > 0 else 0.0
 
 
-def _reference_power(window: WindowSpectrum, noise: NDArray[np.float64], index: int) -> float:
-    """Power of the strongest single reference at one frequency over the noise around it."""
-    columns = regions.REFERENCES[window.active[regions.REFERENCES]]
+def _reference_power(window: WindowSpectrum, noise: Noise, index: int) -> float:
+    """Power of the strongest single reference at one rate over the noise around it."""
+    columns = REFERENCES[window.active[REFERENCES]]
     if not len(columns):
         return 1.0
     power = (np.abs(window.coefficients[index][:, columns]) ** 2).mean(axis=0)
-    return float((power / np.maximum(np.diag(noise[index])[columns], 1e-20)).max())
+    return float((power / np.maximum(np.diag(noise.covariance[index])[columns], 1e-20)).max())
 
 
 def refined_rate_per_min(

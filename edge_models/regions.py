@@ -20,7 +20,7 @@ from edge_models.types import FloatArray
 
 GRID_RATE_HZ = 30.0
 """Rate of the even grid on which all analysis happens."""
-CUTOFF_HZ = 0.55
+CUTOFF_HZ = 0.5
 """Slower changes than this are baseline (the lowest rate looked for is 38 per minute)."""
 
 # Rows and columns of the cell grid, half-open, as shares of the face box.

@@ -108,6 +108,7 @@ class Scan:
             if window is not None:
                 fusion = fusion.copy()
                 fusion.add(window)
+        fusion = fusion.with_hindsight()
         obstacles, forbidding = self._obstacles(fps, distrust)
         signals = self._signals(fusion, fusion.track(), fps, obstacles, forbidding)
         rate = heart_rate.estimate(signals)

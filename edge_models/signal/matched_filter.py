@@ -16,16 +16,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_models.signal.spectrum import fourier_matrix, sine_tapers
-from edge_models.types import FloatArray
+from edge_models.types import Float32Array, FloatArray
 
-GRID_HZ: FloatArray = np.arange(21, 433) / 60.0
-"""Frequencies of every spectrum here: 21 to 432 per minute in steps of one."""
+LOWEST_PER_MIN, HIGHEST_PER_MIN = 38, 205
+RATES_PER_MIN: FloatArray = np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1, dtype=np.float64)
+"""Candidate heart rates, in steps of one per minute."""
+_GRID_PER_MIN: NDArray[np.int64] = np.arange(21, 2 * HIGHEST_PER_MIN + 23)
+"""Frequencies of every spectrum here, per minute: the rates, their harmonics, and neighbours of both."""
+_HARMONICS_PER_MIN: NDArray[np.int64] = np.arange(HIGHEST_PER_MIN + 1, 2 * HIGHEST_PER_MIN + 1, 2)
+_AT: NDArray[np.int64] = np.concatenate([np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1), _HARMONICS_PER_MIN]) - 21
+"""Where the noise is learnt: at every rate, and beyond the fastest one at every second grid point."""
+HARMONIC: NDArray[np.int64] = np.array(
+    [
+        2 * r - LOWEST_PER_MIN
+        if 2 * r <= HIGHEST_PER_MIN
+        else len(RATES_PER_MIN) + min((2 * r - HIGHEST_PER_MIN - 1) // 2, len(_HARMONICS_PER_MIN) - 1)
+        for r in range(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1)
+    ]
+)
+"""For each candidate rate, where its second harmonic stands among the frequencies of PulseEvidence."""
 
 TAPERS = 2
-_NEAR_HZ = 0.22
-_FAR_HZ = 0.85
+_NEAR_PER_MIN = 13
+_FAR_PER_MIN = 51
 _FAR_SHARE = 0.75
-_LOADING = 0.02
+_LOADING = 0.002
+_SAMPLES_PER_WINDOW = 50.0
+"""Independent real numbers that one window gives to each noise covariance: 2 · TAPERS · bandwidth · length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +50,15 @@ class WindowSpectrum:
     """The Fourier coefficients of one window, and the noise covariance around each frequency.
 
     t_s: centre of the window. weight: share of its samples that counted, in (0, 1].
-    coefficients: complex128 [shape=(frequencies, TAPERS, traces)].
-    noise: float64 [shape=(frequencies, traces, traces)], real part: light and shading act without delay.
+    coefficients: complex64 [shape=(frequencies, TAPERS, traces)], at the rates first, then beyond them.
+    noise: float32 [shape=(frequencies, traces, traces)], real part: light and shading act without delay.
     active: bool [shape=(traces,)], False for a trace that was absent (a covered cheek, no background).
     """
 
     t_s: float
     weight: float
-    coefficients: NDArray[np.complex128]
-    noise: NDArray[np.float64]
+    coefficients: NDArray[np.complex64]
+    noise: Float32Array
     active: NDArray[np.bool_]
 
 
@@ -53,12 +70,16 @@ class Analyser:
 
     def __init__(self, *, samples: int, rate_hz: float, noise_floor: FloatArray) -> None:
         t_s = np.arange(samples) / rate_hz
-        self._fourier = fourier_matrix(t_s, GRID_HZ).astype(np.complex64)
-        self._floor = np.diag(noise_floor**2)
+        self._fourier = fourier_matrix(t_s, _GRID_PER_MIN / 60.0).astype(np.complex64)
+        self._floor = np.diag(noise_floor**2).astype(np.float32)
         self._tapers = sine_tapers(samples, TAPERS)
-        step_hz = GRID_HZ[1] - GRID_HZ[0]
-        self._near = round(_NEAR_HZ / step_hz)
-        self._far = round(_FAR_HZ / step_hz)
+        per_min = _GRID_PER_MIN[_AT]
+        # A neighbour at twice the frequency would hold the pulse's own harmonic.
+        far = np.maximum(np.minimum(_FAR_PER_MIN, (_FAR_SHARE * per_min).astype(np.int64)), _NEAR_PER_MIN + 4)
+        last = len(_GRID_PER_MIN)
+        self._below = (np.clip(_AT - far, 0, last), np.clip(_AT - _NEAR_PER_MIN + 1, 0, last))
+        self._above = (np.clip(_AT + _NEAR_PER_MIN, 0, last), np.clip(_AT + far + 1, 0, last))
+        self._neighbours = (self._below[1] - self._below[0] + self._above[1] - self._above[0]).astype(np.float32)
 
     def spectrum(self, traces: NDArray[np.float64], weight: FloatArray, *, t_s: float) -> WindowSpectrum:
         """traces: float64 [shape=(samples, n)], without baseline. weight: [shape=(samples,)], 0 where invalid."""
@@ -66,91 +87,99 @@ class Analyser:
         share = max(float(weight.mean()), 1e-3)
         tapered = (self._tapers[:, :, None] * (traces * weight[:, None])[None]) / np.sqrt(share)
         flat = tapered.transpose(1, 0, 2).reshape(samples, -1).astype(np.float32)
-        coefficients = (self._fourier @ flat).reshape(len(GRID_HZ), TAPERS, count).astype(np.complex128)
-        outer = np.einsum("fki,fkj->fij", coefficients, coefficients.conj()).real / TAPERS
-        total = np.concatenate([np.zeros((1, count, count)), np.cumsum(outer, axis=0)])
-        centre = np.arange(len(GRID_HZ))
-
-        def between(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[NDArray[np.float64], FloatArray]:
-            first, last = np.clip(low, 0, len(GRID_HZ)), np.clip(high, 0, len(GRID_HZ))
-            return total[last] - total[first], (last - first).astype(np.float64)
-
-        # A neighbour at twice the frequency would hold the pulse's own harmonic.
-        far = np.maximum(np.minimum(self._far, (_FAR_SHARE * GRID_HZ * 60).astype(np.int64)), self._near + 4)
-        below, n_below = between(centre - far, centre - self._near + 1)
-        above, n_above = between(centre + self._near, centre + far + 1)
-        noise = (below + above) / np.maximum(n_below + n_above, 1.0)[:, None, None] + self._floor
-        return WindowSpectrum(t_s, share, coefficients, noise, np.abs(traces).sum(axis=0) > 0)
+        coefficients = (self._fourier @ flat).reshape(len(_GRID_PER_MIN), TAPERS, count)
+        parts = np.concatenate([coefficients.real, coefficients.imag], axis=1)
+        outer = np.matmul(parts.transpose(0, 2, 1), parts) / np.float32(TAPERS)
+        total = np.zeros((len(outer) + 1, count, count))
+        np.cumsum(outer, axis=0, out=total[1:])
+        noise = total[self._below[1]] - total[self._below[0]] + total[self._above[1]] - total[self._above[0]]
+        noise = noise.astype(np.float32) / self._neighbours[:, None, None] + self._floor
+        return WindowSpectrum(t_s, share, coefficients[_AT], noise, np.abs(traces).sum(axis=0) > 0)
 
 
-def pooled_noise(windows: list[WindowSpectrum], index: int, *, memory_s: float) -> NDArray[np.float64]:
-    """Noise covariance at windows[index], averaged over its neighbours in time with a two-sided exponential.
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A noise covariance [shape=(frequencies, traces, traces)] and how many windows' worth stands behind it."""
+
+    covariance: Float32Array
+    windows: float
+
+
+def pooled_noise(windows: list[WindowSpectrum], index: int, *, memory_s: float) -> Noise:
+    """Noise at windows[index], averaged over its neighbours in time with a two-sided exponential.
 
     One window alone has too few independent neighbours in frequency for a stable inverse.
     """
     at_s = windows[index].t_s
-    weights = np.array([w.weight * np.exp(-abs(w.t_s - at_s) / memory_s) for w in windows])
-    near = np.flatnonzero(weights > 0.02 * weights[index])
+    weights = np.array([w.weight * np.exp(-abs(w.t_s - at_s) / memory_s) for w in windows], np.float32)
+    near = np.flatnonzero(weights > 0.05 * weights[index])
     noise = np.zeros_like(windows[index].noise)
-    total = np.zeros(noise.shape[1:])
+    total = np.zeros(noise.shape[1:], np.float32)
     for i in near:
         noise += weights[i] * windows[i].noise
         total += weights[i] * np.outer(windows[i].active, windows[i].active)
-    return noise / np.maximum(total, 1e-12)
+    spread_s = float(np.ptp([windows[i].t_s for i in near]))
+    return Noise(noise / np.maximum(total, 1e-6), 1.0 + spread_s / 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class PulseEvidence:
-    """Per frequency of GRID_HZ. power_over_noise sums over tapers (mean TAPERS without a pulse).
+    """Per frequency: the candidate rates, then (only where asked for) the harmonics beyond them.
 
+    power_over_noise sums over tapers (mean TAPERS without a pulse).
     amplitude: complex [shape=(frequencies, TAPERS)], in units of the traces along the signature.
     unexplained: whitened power that the signature does not explain, over its mean without a pulse;
     about 1 for noise and for a clean pulse, large for anything else that is periodic.
     """
 
     power_over_noise: FloatArray
-    amplitude: NDArray[np.complex128]
+    amplitude: NDArray[np.complex64]
     unexplained: FloatArray
 
 
 def evidence(
-    window: WindowSpectrum, noise: NDArray[np.float64], signature: FloatArray, traces: NDArray[np.int64]
+    window: WindowSpectrum, noise: Noise, signature: FloatArray, traces: NDArray[np.int64], *, harmonics: bool
 ) -> PulseEvidence:
-    """Matched filter for `signature` [shape=(n,)] at every frequency, from the active ones of `traces`.
+    """Matched filter for `signature` [shape=(n,)] at every rate, from the active ones of `traces`.
 
-    Where none of them carries the signature there is no evidence: power 0, unexplained 1.
+    Where none of them carries the signature there is no evidence: power 0, unexplained 1. A covariance learnt
+    from few samples flatters every vector; power is reduced by (1 − traces/samples), as for Hotelling's T².
     """
     traces = traces[window.active[traces]]
-    signature = signature[traces]
-    if not np.any(signature):
-        nothing = np.zeros(len(GRID_HZ))
-        return PulseEvidence(nothing, np.zeros((len(GRID_HZ), TAPERS), np.complex128), nothing + 1.0)
-    coefficients = window.coefficients[:, :, traces]
-    noise = noise[:, traces][:, :, traces]
-    scale = np.sqrt(np.maximum(np.einsum("fii->fi", noise), 1e-20))
-    count = noise.shape[1]
-    correlation = noise / (scale[:, :, None] * scale[:, None, :]) + _LOADING * np.eye(count)
-    x = coefficients / scale[:, None, :]
-    s = signature[None] / scale
+    picked = signature[traces].astype(np.float32)
+    size = len(window.noise) if harmonics else len(RATES_PER_MIN)
+    if not np.any(picked):
+        return PulseEvidence(np.zeros(size), np.zeros((size, TAPERS), np.complex64), np.ones(size))
+    covariance = noise.covariance[:size, traces[:, None], traces[None, :]]
+    count = len(traces)
+    scale = np.sqrt(np.maximum(np.einsum("fii->fi", covariance), 1e-20))
+    covariance = covariance / (scale[:, :, None] * scale[:, None, :]) + np.float32(_LOADING) * np.eye(
+        count, dtype=np.float32
+    )
+    x = window.coefficients[:size, :, traces] / scale[:, None, :]
+    s = picked[None] / scale
     right = np.concatenate([s[:, :, None], x.real.transpose(0, 2, 1), x.imag.transpose(0, 2, 1)], axis=2)
-    solved = np.linalg.solve(correlation, right)
+    solved = np.linalg.solve(covariance, right)
     gain = np.einsum("fi,fi->f", s, solved[:, :, 0])
     amplitude = np.einsum("fki,fi->fk", x, solved[:, :, 0]) / gain[:, None]
-    power_over_noise = (np.abs(amplitude) ** 2).sum(axis=1) * gain
-    whitened = np.einsum("fik,fik->f", right[:, :, 1:], solved[:, :, 1:])
+    honest = max(0.2, 1.0 - count / (_SAMPLES_PER_WINDOW * noise.windows))
+    power_over_noise = (np.abs(amplitude) ** 2).sum(axis=1) * gain * honest
+    whitened = np.einsum("fik,fik->f", right[:, :, 1:], solved[:, :, 1:]) * honest
     unexplained = (whitened - power_over_noise) / (TAPERS * max(count - 1, 1))
-    return PulseEvidence(power_over_noise, amplitude, unexplained)
+    return PulseEvidence(
+        power_over_noise.astype(np.float64), amplitude.astype(np.complex64), unexplained.astype(np.float64)
+    )
 
 
-def filter_weights(noise: NDArray[np.float64], signature: FloatArray, active: NDArray[np.bool_]) -> FloatArray:
+def filter_weights(noise: NDArray[np.floating], signature: FloatArray, active: NDArray[np.bool_]) -> FloatArray:
     """Real weights w [shape=(n,)] with wᵀ·signature = 1 and least noise power, for one covariance [shape=(n, n)].
 
     Inactive traces weigh 0. Needs an active trace that carries the signature.
     """
     weights = np.zeros(len(signature))
-    noise, signature = noise[np.ix_(active, active)], signature[active]
-    scale = np.sqrt(np.maximum(np.diag(noise), 1e-20))
-    correlation = noise / np.outer(scale, scale) + _LOADING * np.eye(len(noise))
+    covariance, signature = noise[np.ix_(active, active)].astype(np.float64), signature[active]
+    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
+    correlation = covariance / np.outer(scale, scale) + _LOADING * np.eye(len(covariance))
     s = signature / scale
     solved = np.linalg.solve(correlation, s)
     weights[active] = solved / (s @ solved) / scale

@@ -9,11 +9,11 @@ from edge_models.types import FloatArray
 
 
 def viterbi(
-    score: NDArray[np.float64], *, step_states: FloatArray, change_per_sqrt_s: float
+    score: NDArray[np.float64], *, step_s: FloatArray, change_per_sqrt_s: float
 ) -> NDArray[np.int64]:
     """Indices [shape=(times,)] of the path with the largest summed score (Viterbi, IEEE Trans. IT, 1967).
 
-    score: log-likelihood [shape=(times, states)]. step_states: seconds between successive times
+    score: log-likelihood [shape=(times, states)]. step_s: seconds between successive times
     [shape=(times − 1,)]. The state wanders like a Gaussian walk of change_per_sqrt_s states per √s,
     with a floor for the rare jump, so that a wrong start is left again.
     """
@@ -22,7 +22,7 @@ def viterbi(
     best = score[0].copy()
     origin = np.zeros((times, states), np.int64)
     for k in range(1, times):
-        sigma = change_per_sqrt_s * np.sqrt(max(float(step_states[k - 1]), 1e-3))
+        sigma = change_per_sqrt_s * np.sqrt(max(float(step_s[k - 1]), 1e-3))
         cost = np.minimum(0.5 * (distance / sigma) ** 2, 8.0)
         total = best[:, None] - cost
         origin[k] = np.argmax(total, axis=0)
