@@ -7,14 +7,17 @@ stream that stalls, lies or never ends is told apart from one that works.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import math
 import random
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Mapping
 from email.message import Message
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -31,7 +34,9 @@ _MAX_BAD_IN_A_ROW = 60
 """Two seconds of pictures that cannot be decoded: the stream is something else, or broken for good."""
 _MAX_STAMP_STEP_S = 10.0
 _MIN_STEP_S = 1e-3
+_SAME_CLOCK_S = 2.0
 _JOIN_S = 1.0
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _KEPT_FRAMES = 16
 """Networks deliver in bursts; half a second of them is kept for a reader who is late."""
 
@@ -254,17 +259,16 @@ class _Connection:
 
     def _stream(self) -> None:
         """One connection from its first byte to its last. Returns at the stream's own end."""
-        timeout = httpx.Timeout(
-            self._first_frame_s,
-            # Twice the stall: a camera that stops for a moment goes on over the same connection.
-            read=self._first_frame_s if self._pictures == 0 else 2 * self._stall_s,
-        )
+        # Twice the stall: a camera that stops for a moment goes on over the same connection.
+        timeout = httpx.Timeout(self._first_frame_s, read=2 * self._stall_s)
         # No proxy from the environment: a camera stands in the house, and its URL may carry a password.
         with httpx.Client(timeout=timeout, verify=self._trust, trust_env=False) as client:
             try:
                 self._receive(client)
+            except httpx.TimeoutException:
+                raise _Dropped from None  # `open` has its own limit; later, silence is tried again
             except (httpx.HTTPError, ssl.SSLError) as error:
-                raise _Dropped from _connection_fault(self._name, error, self._first_frame_s)
+                raise _Dropped from _connection_fault(self._name, error)
             finally:
                 with self._socket_lock:
                     self._socket = None
@@ -426,7 +430,7 @@ class _StreamTimes:
                 self._trusted = False
                 self._offset_s = self._step_over(arrived_s) - arrived_s
             t_s = max(arrived_s + self._offset_s, self._step_over(-math.inf))
-        elif self._new or self._last_stamp_s is None:
+        elif self._last_stamp_s is None or (self._new and not self._goes_on(stamp_s, arrived_s)):
             t_s = self._step_over(arrived_s)
             self._offset_s = t_s - stamp_s
             self._used_stamps = True
@@ -434,7 +438,7 @@ class _StreamTimes:
             step_s = stamp_s - self._last_stamp_s
             if step_s == 0:
                 return None
-            if not 0 < step_s <= _MAX_STAMP_STEP_S:
+            if not (self._new or 0 < step_s <= _MAX_STAMP_STEP_S):
                 self._trusted = False
                 self._offset_s = self._step_over(arrived_s) - arrived_s
                 t_s = arrived_s + self._offset_s
@@ -443,6 +447,11 @@ class _StreamTimes:
         self._new = False
         self._last_stamp_s, self._last_s = stamp_s, t_s
         return t_s
+
+    def _goes_on(self, stamp_s: float, arrived_s: float) -> bool:
+        """Whether a stamp on a new connection still belongs to the clock of the last one."""
+        t_s = stamp_s + self._offset_s
+        return self._step_over(t_s) == t_s and abs(t_s - arrived_s) < _SAME_CLOCK_S
 
     def _step_over(self, t_s: float) -> float:
         """`t_s`, or a little after the last time if that is later."""
@@ -483,7 +492,7 @@ def _checked(text: str) -> httpx.URL:
     remedy = "Give an address like http://192.168.1.20:8080/video."
     try:
         url = httpx.URL(text.strip())
-        port = url.port
+        port = urlsplit(text.strip()).port  # httpx takes a number that is no port for part of the name
     except (httpx.InvalidURL, TypeError, ValueError):
         raise BadInput(title="The address of the stream is not a URL", remedy=remedy) from None
     if url.scheme not in ("http", "https"):
@@ -492,9 +501,17 @@ def _checked(text: str) -> httpx.URL:
             title=f"The address of the stream starts with {scheme}; only http:// and https:// can be read",
             remedy=remedy,
         )
-    if not url.host or port == 0:
+    if port == 0 or not (_HOST.fullmatch(url.raw_host.decode("ascii")) or _is_ipv6(url.host)):
         raise BadInput(title="The address of the stream names no computer", remedy=remedy)
     return url
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _public_name(url: httpx.URL) -> str:
@@ -543,7 +560,7 @@ def _status_fault(name: str, response: httpx.Response) -> HealthHelperError:
     )
 
 
-def _connection_fault(name: str, error: Exception, waited_s: float) -> HealthHelperError:
+def _connection_fault(name: str, error: Exception) -> HealthHelperError:
     """The sentence for a failed or broken connection. The library's own text is not repeated."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
@@ -574,12 +591,6 @@ def _connection_fault(name: str, error: Exception, waited_s: float) -> HealthHel
         return EnvironmentFault(
             title=f"{name} refuses the connection",
             remedy="Check that the camera's stream is switched on and that the port is right.",
-            retry=True,
-        )
-    if isinstance(error, httpx.TimeoutException):
-        return EnvironmentFault(
-            title=f"{name} did not answer within {waited_s:g} s",
-            remedy="Check that the camera is on and in the same network.",
             retry=True,
         )
     if isinstance(error, httpx.ProtocolError):

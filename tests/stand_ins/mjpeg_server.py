@@ -143,6 +143,9 @@ class MjpegServer:
             if not data:
                 return
             request += data
+            if not b"GET /".startswith(request[:5]):
+                connection.sendall(b"HTTP/1.1 400 What?\r\nConnection: close\r\n\r\n")
+                return
         if self._dropped_s is not None and time.monotonic() - self._dropped_s < behaviour.away_s:
             return
         if not behaviour.answers:
@@ -170,16 +173,18 @@ class MjpegServer:
         if self._began_s is None:
             self._began_s = time.monotonic()
         delimiter = f"--{behaviour.boundary or BOUNDARY}".encode()
+        fresh = True
         while self._next < len(self._pictures):
             t_s, jpeg = self._pictures[self._next]
             number = self._next + 1
             if behaviour.paced:
                 early_s = t_s - (time.monotonic() - self._began_s)
-                if early_s < -0.5:  # nobody was there to see it
+                if fresh and early_s < -0.1:  # nobody was there to see it
                     self._next = number
                     continue
                 if early_s > 0 and self._stopped.wait(early_s):
                     return
+            fresh = False
             if behaviour.rubbish_every and number % behaviour.rubbish_every == 0:
                 jpeg = b"this is no picture " * 40
             head = b"\r\n" + delimiter + b"\r\nContent-Type: image/jpeg\r\n"
