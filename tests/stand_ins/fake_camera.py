@@ -33,6 +33,7 @@ class FakeCamera:
     grabs_before_hang: hang by itself after so many grabs. slow_to_wake: so many first grabs fail.
     brightness: mean grey level. locks_exposure, locks_white_balance: None: no such control. jumps_when_locked:
     the picture's brightness is multiplied by this once exposure is manual. stamps: see Stamps.
+    Afterwards: opened, what was asked for; values, the properties of the last handle; stamps_ms, all given.
     """
 
     fps: dict[str, float] = field(default_factory=lambda: {"YUYV": 100.0, "MJPG": 100.0})
@@ -56,6 +57,7 @@ class FakeCamera:
         self.opened: list[FoundCamera] = []
         self.open_captures = 0
         self.values: dict[int, float] = {}
+        self.stamps_ms: list[float] = []
         self.id = "usb-fake-camera"
         self.index = 0
 
@@ -122,6 +124,7 @@ class FakeCapture:
             Stamps.OTHER_EPOCH: 1000 * time.perf_counter() - 5e6,
             Stamps.STUCK: 1000 * time.perf_counter() - 4.0 if self._grabs < 20 else self._stamp_ms,
         }[camera.stamps]
+        camera.stamps_ms.append(self._stamp_ms)
         return True
 
     def retrieve(self) -> tuple[bool, ByteArray]:
