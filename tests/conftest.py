@@ -93,6 +93,24 @@ def no_thread_outlives_the_session() -> Iterator[None]:
     yield from _no_thread_left()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def same_terminal_everywhere() -> Iterator[None]:
+    """Whatever terminal the tests run in, what is drawn in them is the same (rich reads all of these)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm-256color")
+        for name in (
+            "COLORTERM",
+            "COLUMNS",
+            "LINES",
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "TTY_COMPATIBLE",
+            "TTY_INTERACTIVE",
+        ):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Chance that differs from test to test and is the same on every run, in any order."""
