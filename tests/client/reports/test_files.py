@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from client.errors import BadInput, EnvironmentFault
 from client.reports.files import check_target, write_report
 from tests.client.cli.test_card import RECORD
+from tests.client.reports.small_disk import small_disk as small_disk  # noqa: PLC0414 (a fixture)
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows knows other rights and no tmpfs")
 
@@ -62,23 +62,6 @@ def test_a_folder_without_the_right_to_write_is_said(tmp_path: Path) -> None:
         write_report(RECORD, tmp_path / "result.json")
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real disk of 16 KiB; the test is skipped, saying so, where none can be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("a tmpfs can be mounted by root only")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
-@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="tmpfs is Linux's")
 def test_a_really_full_disk_leaves_the_old_report_and_nothing_half_written(small_disk: Path) -> None:
     target = small_disk / "result.json"
     target.write_text("old", encoding="ascii")
@@ -96,7 +79,6 @@ def test_a_really_full_disk_leaves_the_old_report_and_nothing_half_written(small
     assert json.loads(target.read_text(encoding="ascii"))["schema"]
 
 
-@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="tmpfs is Linux's")
 def test_a_disk_that_is_read_only_is_said(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(EnvironmentFault, match="may not be written to"):
