@@ -15,14 +15,16 @@ _UPSAMPLING = 8
 
 @dataclass(frozen=True, slots=True)
 class Beats:
-    """times_s: [shape=(n,)], increasing. good: [shape=(n,)], beats that fit their neighbours.
+    """times_s: [shape=(n,)], increasing. good: [shape=(n,)], beats that fit a neighbour.
 
+    steady: [shape=(n - 1,)], intervals that fit the local rhythm: no beat lost between, none too early.
     expected: how many beats the rate asks for in that time. jitter_s: standard deviation of a beat's time
     that noise alone would cause, NaN where it cannot be told.
     """
 
     times_s: FloatArray
     good: NDArray[np.bool_]
+    steady: NDArray[np.bool_]
     expected: float
     jitter_s: float
 
@@ -32,17 +34,13 @@ class Beats:
         return float(min(1.0, self.good.sum() / self.expected)) if self.expected > 0 else 0.0
 
     def intervals_s(self) -> list[FloatArray]:
-        """Inter-beat intervals between successive good beats, one array per unbroken run."""
-        runs: list[FloatArray] = []
-        start: int | None = None
-        for i, good in enumerate([*self.good.tolist(), False]):
-            if good and start is None:
-                start = i
-            elif not good and start is not None:
-                if i - start >= 2:
-                    runs.append(np.diff(self.times_s[start:i]))
-                start = None
-        return runs
+        """Inter-beat intervals that fit the rhythm, one array per unbroken run of them.
+
+        Never one across a lost beat or a hole in the signal, though the beats on both sides are good.
+        """
+        interval_s = np.diff(self.times_s)
+        breaks = np.flatnonzero(np.diff(np.concatenate([[False], self.steady, [False]])))
+        return [interval_s[start:end] for start, end in zip(breaks[::2], breaks[1::2], strict=True)]
 
 
 def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: NDArray[np.bool_]) -> Beats:
@@ -52,7 +50,7 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
     refined by a parabola. Where two maxima stand closer than 0.55 periods the higher one is the beat.
     valid: [shape=(n,)], False where the wave is made up; beats there are dropped.
     """
-    nothing = Beats(np.zeros(0), np.zeros(0, np.bool_), 0.0, float("nan"))
+    nothing = Beats(np.zeros(0), np.zeros(0, np.bool_), np.zeros(0, np.bool_), 0.0, float("nan"))
     n = len(bvp)
     if n < 60:
         return nothing
@@ -74,20 +72,22 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
     bend = left - 2 * middle + right
     shift = np.where(bend < 0, 0.5 * (left - right) / np.where(bend < 0, bend, -1.0), 0.0)
     times_s = t_s[0] + (peaks + shift) / fine_rate_hz
-    inside = valid[np.clip(np.round((times_s - t_s[0]) * rate_hz).astype(np.int64), 0, n - 1)]
+    # Near an edge half of the beat is missing, and what the filter puts there is a mirror image.
+    margin = 0.4 * period[kept]
+    at = np.clip(np.round((times_s - t_s[0]) * rate_hz).astype(np.int64), 0, n - 1)
+    inside = valid[at] & (times_s - t_s[0] > margin) & (t_s[-1] - times_s > margin)
     times_s, period_at = times_s[inside], period[kept][inside]
     if len(times_s) < 3:
         return nothing
 
-    # A beat is good when at least one neighbouring interval, and no other, contradicts the local rhythm.
+    # An early beat fits neither neighbour; a beat beside a hole or an early beat fits its other one.
     interval = np.diff(times_s)
     smooth = np.array([np.median(interval[max(0, i - 4) : i + 5]) for i in range(len(interval))])
     fits = np.abs(interval / smooth - 1.0) < 0.25
     fits &= np.abs(interval / (0.5 * (period_at[1:] + period_at[:-1])) - 1.0) < 0.35
     good = np.concatenate([[False], fits]) | np.concatenate([fits, [False]])
-    good &= np.concatenate([[True], fits]) | np.concatenate([fits, [True]])
     expected = float((valid * rate_per_min).sum() / 60.0 / rate_hz)
-    return Beats(times_s, good, max(expected - 1.0, 1.0), _jitter_s(bvp, clean, rate_hz, high_hz))
+    return Beats(times_s, good, fits, max(expected - 1.0, 1.0), _jitter_s(bvp, clean, rate_hz, high_hz))
 
 
 def _upsample(values: FloatArray) -> FloatArray:
@@ -103,13 +103,17 @@ def _upsample(values: FloatArray) -> FloatArray:
 def _jitter_s(bvp: FloatArray, clean: FloatArray, rate_hz: float, high_hz: float) -> float:
     """Timing error of a peak in white noise: σ_t = σ(dx/dt) / |d²x/dt²| at the peak.
 
-    The noise inside the band is taken to be as strong per hertz as just above it, where no pulse is.
+    The noise inside the band is taken to be as strong per hertz as just above it. The pulse's higher harmonics
+    stand there as lines, so its level is the median of the spectrum: ln 2 of the mean for noise.
     """
     top_hz = min(0.48 * rate_hz, high_hz + 4.0)
     if top_hz < high_hz + 1.0:
         return float("nan")
-    outside = band_pass(bvp, rate_hz=rate_hz, low_hz=high_hz * 1.15, high_hz=top_hz)
-    density = float(outside.var()) / max(top_hz - high_hz * 1.15, 0.1)
+    taper = np.hanning(len(bvp) + 2)[1:-1]
+    frequency_hz = np.fft.rfftfreq(len(bvp), 1.0 / rate_hz)
+    spectrum = np.abs(np.fft.rfft((bvp - bvp.mean()) * taper)) ** 2 * 2.0 / (rate_hz * (taper**2).sum())
+    outside = (frequency_hz > high_hz * 1.15) & (frequency_hz < top_hz)
+    density = float(np.median(spectrum[outside])) / np.log(2.0)
     # ∫ (2πf)² N df over the band of the clean wave
     slope_variance = density * (2 * np.pi) ** 2 * high_hz**3 / 3.0
     bend = np.gradient(np.gradient(clean)) * rate_hz**2
