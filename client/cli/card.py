@@ -95,7 +95,7 @@ def _value_cells(estimate: Estimate) -> tuple[Text, Text]:
     shown = number(estimate)
     if shown is None:
         return Text("--", style="dim"), Text(why_not(estimate), style="dim")
-    limits = "".join(f", {REASONS[reason].seen}" for reason in estimate.reasons[:1])
+    limits = "".join(f"; less sure because {REASONS[reason].seen}" for reason in estimate.reasons[:1])
     return Text(shown, style="bold"), Text(f"95 % interval {interval(estimate)}{limits}")
 
 

@@ -252,14 +252,11 @@ def _bar_line(session: Session, columns: int, glyphs: Glyphs) -> Text:
 
 
 def _counted(session: Session) -> str:
-    goal, progress = session.goal, session.progress
-    accepted_s = progress.accepted_s if progress else 0.0
-    if goal.accepted_s is not None:
-        return f"{min(accepted_s, goal.accepted_s):.0f} of {goal.accepted_s:.0f} s"
-    if goal.at_most_s is not None:
-        elapsed_s = progress.t_s if progress else 0.0
-        return f"{min(elapsed_s, goal.at_most_s):.0f} of {goal.at_most_s:.0f} s"
-    return f"{accepted_s:.0f} s counted"
+    accepted_s = session.progress.accepted_s if session.progress else 0.0
+    wanted_s = session.goal.accepted_s or session.goal.at_most_s
+    if wanted_s is None:
+        return f"{accepted_s:.0f} s counted"
+    return f"{min(accepted_s, wanted_s):.0f} of {wanted_s:.0f} s"
 
 
 def _hint_line(view: View, columns: int) -> Text:

@@ -120,15 +120,11 @@ class Session:
 
     @property
     def share(self) -> float | None:
-        """How much of the goal is reached, 0 to 1; None where the end is not known beforehand."""
-        if self.state is State.DONE:
-            return 1.0
-        progress = self.progress
-        if self.goal.accepted_s:
-            return min(1.0, progress.accepted_s / self.goal.accepted_s) if progress else 0.0
-        if self.goal.at_most_s:
-            return min(1.0, progress.t_s / self.goal.at_most_s) if progress else 0.0
-        return None
+        """Accepted seconds of those wanted, 0 to 1: stands still while nothing counts; None for no known end."""
+        wanted_s = self.goal.accepted_s or self.goal.at_most_s
+        if wanted_s is None:
+            return None
+        return min(1.0, self.progress.accepted_s / wanted_s) if self.progress else 0.0
 
 
 def update(session: Session, event: Event) -> Session:

@@ -71,7 +71,7 @@ def _vitals(pdf: FPDF, record: ScanRecord) -> None:
         if shown:
             words = f"95 % interval {interval(estimate)}, confidence {estimate.confidence * 100.0:.0f} %"
             if estimate.reasons:
-                words += f"; {REASONS[estimate.reasons[0]].seen}"
+                words += f"; less sure because {REASONS[estimate.reasons[0]].seen}"
         else:
             words = why_not(estimate)
         _at(pdf, _LEFT + 84, y, words, size=10, colour=_PALE)

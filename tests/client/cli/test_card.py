@@ -68,7 +68,7 @@ def test_what_limits_a_shown_value_is_said() -> None:
         estimate(70.0, Reason.MOTION), quality=Quality(0.5, (Reason.MOTION,), Reason.LIGHT_CHANGES)
     )
     text = joined(text_of(replace(RECORD, result=limited)))
-    assert f"68 to 72, {REASONS[Reason.MOTION].seen}" in text
+    assert f"68 to 72; less sure because {REASONS[Reason.MOTION].seen}" in text
     assert f"What limited it most: {REASONS[Reason.LIGHT_CHANGES].seen}." in text
 
 
