@@ -371,7 +371,7 @@ def lint() -> int:
         [python(), "-m", "ruff", "format", "--check", "."],
         [python(), "-m", "mypy"],
         [python(), "-m", "mypy", "packaging/setup.py"],
-        [program("lint-imports"), "--no-cache"],
+        [program("lint-imports"), "--no-cache", "--no-logo"],
     )
     failed = [command for command in checks if subprocess.call(command, env=environment())]
     for command in failed:
