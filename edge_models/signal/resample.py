@@ -38,11 +38,14 @@ def on_grid(
     if len(t_s) == 0:
         return np.zeros((len(grid_s), *values.shape[1:])), np.zeros(len(grid_s), np.bool_)
     step_s = float(grid_s[1] - grid_s[0]) if len(grid_s) > 1 else max_gap_s
-    per_step = int(step_s * measured_fps(t_s) + 0.25)
-    if per_step > 1:
-        usable = len(t_s) // per_step * per_step
-        t_s = t_s[:usable].reshape(-1, per_step).mean(axis=1)
-        values = values[:usable].reshape(-1, per_step, *values.shape[1:]).mean(axis=1)
+    if step_s * measured_fps(t_s) > 1.75:
+        # By time and not by number, so that no mean is taken across a hole or a change of frame rate.
+        nearest = np.floor(t_s / step_s + 0.5)
+        first = np.flatnonzero(np.diff(nearest, prepend=-np.inf))
+        count = np.diff(first, append=len(t_s)).astype(np.float64)
+        t_s = np.add.reduceat(t_s, first) / count
+        count = count.reshape(-1, *([1] * (values.ndim - 1)))
+        values = np.add.reduceat(values.astype(np.float64), first, axis=0) / count
     if len(t_s) == 1:
         return np.repeat(values.astype(np.float64), len(grid_s), axis=0), np.abs(grid_s - t_s[0]) <= step_s
     right = np.clip(np.searchsorted(t_s, grid_s), 1, len(t_s) - 1)
