@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -55,6 +56,10 @@ def _stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_stay_on_this_machine)
+
+# A busy machine is no failure: pytest-timeout catches what hangs. A failure prints what repeats it.
+hypothesis.settings.register_profile("health-helper", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("health-helper")
 
 
 def _left_running(before: set[threading.Thread]) -> list[threading.Thread]:
