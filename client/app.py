@@ -18,7 +18,7 @@ from client.cli import commands
 from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
 from client.clock import Clock, SystemClock
 from client.devices.ports import FrameSource
-from client.errors import HealthHelperError
+from client.errors import HealthHelperError, Interrupted
 from client.pipeline.run import Engine
 from edge_models.types import ByteArray, Frame
 
@@ -48,6 +48,9 @@ def run(parts: Parts, arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(commands(parts))
     try:
         command.main(args=None if arguments is None else list(arguments), prog_name="health-helper")
+    except Interrupted as stopped:
+        typer.echo(f"{stopped.title}. {stopped.remedy}", err=True)
+        return stopped.exit_status
     except HealthHelperError as error:
         typer.echo(f"Error: {error.title}. {error.remedy}", err=True)
         return error.exit_status

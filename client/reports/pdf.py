@@ -16,13 +16,13 @@ from client.reports.wording import (
     SIMULATED,
     interval,
     number,
-    saved_words,
     vital_name,
     why_not,
 )
 from edge_models.types import FloatArray
 
 _LEFT, _WIDTH = 18.0, 174.0
+_WORDS_AT = 84.0
 _INK, _PALE, _RULE = (33, 37, 41), (108, 117, 125), (206, 212, 218)
 _CURVE, _WARNING = (190, 30, 45), (255, 224, 130)
 _WAVE_S = 10.0
@@ -34,6 +34,7 @@ def render(record: ScanRecord) -> bytes:
     pdf = FPDF(format="A4", unit="mm")
     pdf.set_margins(_LEFT, 16.0)
     pdf.set_auto_page_break(auto=False)
+    pdf.c_margin = 0.0
     pdf.set_creation_date(record.taken_at)
     pdf.set_title("Health Helper: result of a scan")
     pdf.set_creator(f"Health Helper {record.version}")
@@ -73,24 +74,39 @@ def _vitals(pdf: FPDF, record: ScanRecord) -> None:
             if estimate.reasons:
                 words += f"; less sure because {REASONS[estimate.reasons[0]].seen}"
         else:
-            words = why_not(estimate)
-        _at(pdf, _LEFT + 84, y, words, size=10, colour=_PALE)
+            words = (
+                f"{why_not(estimate)}. {REASONS[estimate.reasons[0]].remedy}"
+                if name == "heart_rate"
+                else why_not(estimate)
+            )
+        pdf.set_font("helvetica", "", 10)
+        pdf.set_text_color(*_PALE)
+        pdf.set_xy(_LEFT + _WORDS_AT, y + 1.2)
+        pdf.multi_cell(_WIDTH - _WORDS_AT, 4.6, _latin(words), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        below = max(pdf.get_y() + 1.2, y + 8)
         pdf.set_draw_color(*_RULE)
         pdf.set_line_width(0.2)
-        pdf.line(_LEFT, y + 8, _LEFT + _WIDTH, y + 8)
-        pdf.set_y(y + 9)
+        pdf.line(_LEFT, below, _LEFT + _WIDTH, below)
+        pdf.set_y(below + 1)
     pdf.ln(4)
 
 
 def _wave(pdf: FPDF, record: ScanRecord) -> None:
     trace = record.result.bvp
-    _heading(pdf, f"Pulse wave (the last {_WAVE_S:.0f} s at most; no unit)")
+    _heading(pdf, f"Pulse wave ({_WAVE_S:.0f} s of it at most; no unit)")
     if trace.t_s.size < 2:
         _line(pdf, "None was found.", size=10, colour=_PALE, height=6)
         pdf.ln(4)
         return
-    recent = trace.t_s >= trace.t_s[-1] - _WAVE_S
-    _curve(pdf, [(trace.t_s[recent], trace.values[recent])], height=34.0, unit="", marks=False)
+    begin_s = _busiest_s(record.result.beats_s, float(trace.t_s[-1]))
+    drawn = (trace.t_s >= begin_s) & (trace.t_s <= begin_s + _WAVE_S)
+    _curve(pdf, [(trace.t_s[drawn], trace.values[drawn])], height=34.0, unit="", marks=False)
+
+
+def _busiest_s(beats_s: tuple[float, ...], end_s: float) -> float:
+    """Where the stretch to draw begins: the one with most beats found, the last of several, never after the end."""
+    begins = [max(0.0, min(beat_s, end_s - _WAVE_S)) for beat_s in beats_s] or [max(0.0, end_s - _WAVE_S)]
+    return max(begins, key=lambda begin_s: (sum(begin_s <= b <= begin_s + _WAVE_S for b in beats_s), begin_s))
 
 
 def _trend(pdf: FPDF, record: ScanRecord) -> None:
@@ -126,7 +142,7 @@ def _curve(
     values = np.concatenate([v for _, v in runs])
     t_low, t_high = float(times.min()), max(float(times.max()), float(times.min()) + 1.0)
     low, high = float(values.min()), float(values.max())
-    margin = max(3.0 if unit else 0.1, 0.1 * (high - low))
+    margin = max(3.0 if unit else 1e-6, 0.1 * (high - low))
     low, high = low - margin, high + margin
     pdf.set_draw_color(*_RULE)
     pdf.set_line_width(0.2)
@@ -167,7 +183,8 @@ def _how(pdf: FPDF, record: ScanRecord) -> None:
     ]
     if result.quality.limiting_factor is not None:
         lines.append(f"What limited it most: {REASONS[result.quality.limiting_factor].seen}.")
-    lines += [*record.notes, saved_words(record.saved_reason)]
+    if not record.simulated:  # the banner says more than the source's note
+        lines += record.notes
     pdf.set_font("helvetica", "", 9)
     pdf.set_text_color(*_PALE)
     for line in lines:
