@@ -111,8 +111,9 @@ class Scan:
         fusion = fusion.with_hindsight()
         obstacles, forbidding = self._obstacles(fps, distrust)
         signals = self._signals(fusion, fusion.track(), fps, obstacles, forbidding)
+        signals = self._with_beats_and_breath(signals)
         rate = heart_rate.estimate(signals)
-        signals = self._with_beats_and_breath(signals, rate)
+        signals = replace(signals, heart_rate=rate)
         vitals = {spec.name: rate if spec is heart_rate.SPEC else spec.estimate(signals) for spec in VITALS}
         shown = rate.value is not None
         beats = signals.beats
@@ -123,7 +124,7 @@ class Scan:
             measured_fps=fps,
             vitals=vitals,
             beats_s=tuple(float(b) for b in beats.times_s[beats.good]) if shown and beats is not None else (),
-            trend=tuple(self._trend),
+            trend=tuple(self._trend) if not distrust else tuple(TrendPoint(p.t_s, None, None, None) for p in self._trend),
             quality=self._quality(rate, obstacles),
             bvp=Trace(signals.t_s, signals.bvp) if shown else _NO_WAVE,
         )
@@ -227,15 +228,13 @@ class Scan:
             forbidding=forbidding,
         )
 
-    def _with_beats_and_breath(self, signals: Signals, rate: Estimate) -> Signals:
-        """What only a finished scan needs: beats where there is a pulse, and the chest's motion."""
-        beats = None
-        if rate.value is not None:
-            beats = detect(signals.t_s, signals.bvp, signals.rate_per_min, signals.valid)
+    def _with_beats_and_breath(self, signals: Signals) -> Signals:
+        """What only a finished scan needs: every beat, and the chest's motion."""
         return replace(
             signals,
-            heart_rate=rate,
-            beats=beats,
+            beats=None
+            if signals.track is None
+            else detect(signals.t_s, signals.bvp, signals.rate_per_min, signals.valid),
             chest_t_s=np.array([s.t_s for s in self._samples]),
             chest_y=np.array([s.chest_y for s in self._samples]),
         )

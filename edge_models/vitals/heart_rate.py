@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_models.fusion import WINDOW_S, PulseTrack, refined_rate_per_min
+from edge_models.signal.beats import Beats
 from edge_models.types import Estimate, FloatArray, Reason
 from edge_models.vitals.spec import Signals, VitalSpec, withheld
 
@@ -14,8 +15,10 @@ LOWEST_PER_MIN, HIGHEST_PER_MIN = 38.0, 205.0
 MIN_ACCEPTED_S = 7.0
 SHOW_FROM_CONFIDENCE = 0.8
 
-_RATE_FLOOR_PER_MIN = 0.35
+_RATE_FLOOR_PER_MIN = 0.3
 """Standard error that remains however strong the pulse: clock, rhythm inside a window, taper."""
+_MIN_GOOD_BEATS_SHARE = 0.9
+_MOST_DIFFERENCE_PER_MIN = 1.5
 
 
 def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
@@ -69,6 +72,14 @@ def mean_rate_per_min(track: PulseTrack, t_s: FloatArray, bvp: FloatArray) -> tu
     return mean, error
 
 
+def _rate_of_beats_per_min(beats: Beats | None) -> float | None:
+    """60 / mean inter-beat interval where nearly all beats were found, else None."""
+    if beats is None or beats.good_share < _MIN_GOOD_BEATS_SHARE:
+        return None
+    runs = beats.intervals_s()
+    return 60.0 / float(np.concatenate(runs).mean()) if runs else None
+
+
 def estimate(signals: Signals) -> Estimate:
     """The heart rate of a whole scan, or of its last windows."""
     track = signals.track
@@ -82,6 +93,9 @@ def estimate(signals: Signals) -> Estimate:
         why = tuple(dict.fromkeys((*(reasons or (Reason.WEAK_PULSE,)), *signals.obstacles)))
         return withheld(UNIT, ALGORITHM, why, window_s, sure)
     rate, error = mean_rate_per_min(track, signals.t_s, signals.bvp)
+    counted = _rate_of_beats_per_min(signals.beats)
+    if counted is not None and abs(counted - rate) <= _MOST_DIFFERENCE_PER_MIN:
+        rate = counted  # a spectral peak leans to the steadier stretches; counted beats are the definition
     if not LOWEST_PER_MIN <= rate <= HIGHEST_PER_MIN:
         return withheld(UNIT, ALGORITHM, (Reason.IMPLAUSIBLE,), window_s, sure)
     half = 1.96 * error

@@ -26,7 +26,10 @@ _MIN_PROMINENCE = 4.0
 
 
 def _spectrum(t_s: FloatArray, values: FloatArray) -> FloatArray | None:
-    """Power over the breathing band, scaled to a median of 1; None where less than 20 s of it is known."""
+    """Power of the speed of `values` over the breathing band, scaled to a median of 1; None below 20 s.
+
+    Of the speed, because a body also wanders, the more the slower (about 1/f²), and that is no breath.
+    """
     known = np.isfinite(values)
     if known.sum() < 20 or t_s[known][-1] - t_s[known][0] < 20.0:
         return None
@@ -35,7 +38,7 @@ def _spectrum(t_s: FloatArray, values: FloatArray) -> FloatArray | None:
     line = np.polynomial.Polynomial.fit(grid_s, even, 2)
     even = even - line(grid_s)
     limit = 4.0 * 1.4826 * float(np.median(np.abs(even))) + 1e-12
-    density = power(np.clip(even, -limit, limit), rate_hz=_GRID_RATE_HZ, frequency_hz=_BAND_HZ)
+    density = power(np.clip(even, -limit, limit), rate_hz=_GRID_RATE_HZ, frequency_hz=_BAND_HZ) * _BAND_HZ**2
     middle = float(np.median(density))
     return np.asarray(density / middle) if middle > 0 else None
 
