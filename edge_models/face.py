@@ -75,26 +75,19 @@ class FaceTracker:
 
     def update(self, frame: Frame) -> SkinSample:
         """The skin sample of the next frame."""
-        image = frame.image
-        shrink = max(1, -(-max(image.shape[:2]) // _LARGEST_PX))
-        if shrink > 1:  # a 4K frame holds more pixels than the skin needs
-            image = cv2.resize(
-                image, (image.shape[1] // shrink, image.shape[0] // shrink), interpolation=cv2.INTER_AREA
-            )
+        shrink = -(-max(frame.image.shape[:2]) // _LARGEST_PX)
+        image = _shrunk(frame.image, shrink)  # a 4K frame holds more pixels than the skin needs
         height, width = image.shape[:2]
-        scale = min(1.0, _SMALL_PX / max(height, width))
-        small = (
-            image
-            if scale == 1.0
-            else cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-        )
+        factor = -(-max(height, width) // _SMALL_PX)
+        small = _shrunk(image, factor)
+        scale = 1.0 / factor
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         background = _area_mean(small, BACKGROUND_COLS, BACKGROUND_ROWS)
 
         if self._box is not None and not self._follow(grey, scale):
             self._next_detection_s = frame.t_s
         if frame.t_s >= self._next_detection_s:
-            self._look(image, grey, scale)
+            self._look(small, grey, scale)
             pause_s = _DETECT_EVERY_S if self._box is not None and not self._misses else _SEARCH_EVERY_S
             self._next_detection_s = frame.t_s + pause_s
         if self._box is None:
@@ -123,9 +116,12 @@ class FaceTracker:
         width, height = self._box.width * abs(rotation), self._box.height * abs(rotation)
         return Box(centre.real - width / 2, centre.imag - height / 2, width, height)
 
-    def _look(self, image: ByteArray, grey: ByteArray, scale: float) -> None:
+    def _look(self, small: ByteArray, grey: ByteArray, scale: float) -> None:
         """Ask the net; start, confirm, move or lose the face."""
-        found = [box for box, _ in self._net.detect(image)]
+        found = [
+            Box(box.x / scale, box.y / scale, box.width / scale, box.height / scale)
+            for box, _ in self._net.detect(small)
+        ]
         self._faces = len(found)
         if not found:
             self._misses += 1
@@ -280,8 +276,21 @@ class _Chest:
         self._key = patch.ravel().astype(np.float64)
 
 
+def _shrunk(image: ByteArray, factor: int) -> ByteArray:
+    """The mean of factor × factor blocks; up to factor − 1 pixels at the right and lower edge are left out.
+
+    A whole number, because OpenCV's area mean is many times faster for those.
+    """
+    if factor <= 1:
+        return image
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    whole = image[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _area_mean(image: ByteArray, cols: int, rows: int) -> Float32Array:
-    """Mean R, G, B of a cols × rows grid. In float: a pulse is smaller than one grey level."""
+    """Mean R, G, B of a cols × rows grid of whole pixels. In float: a pulse is smaller than one grey level."""
+    image = image[: image.shape[0] // rows * rows, : image.shape[1] // cols * cols]
     mean = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(mean[:, :, ::-1])
 
