@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
+import re
 import socket
 import ssl
 import threading
@@ -29,7 +32,8 @@ class Behaviour:
     rubbish_every: every n-th picture is replaced by bytes that are no picture (1: all of them).
     repeat_every: every n-th picture is sent twice, with the same stamp.
     closes: the closing boundary is sent at the end; otherwise the connection is simply closed.
-    credentials: "user:password" that HTTP basic authentication must bring; None for nobody asked.
+    credentials: "user:password" that must be brought; None for nobody asked. digest: by HTTP digest
+    authentication (RFC 2069, as many cameras do) instead of basic.
     tls: serve https with this context.
     """
 
@@ -49,6 +53,7 @@ class Behaviour:
     repeat_every: int | None = None
     closes: bool = True
     credentials: str | None = None
+    digest: bool = False
     tls: ssl.SSLContext | None = None
 
 
@@ -100,7 +105,8 @@ class MjpegServer:
         self._listener.close()
         with self._lock:
             for connection in self._open:
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # the client was faster
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
             threads = list(self._threads)
         for thread in threads:
             thread.join(5)
@@ -151,15 +157,15 @@ class MjpegServer:
         if not behaviour.answers:
             self._stopped.wait()
             return
-        status = behaviour.status
-        if behaviour.credentials is not None:
-            expected = b"Basic " + base64.b64encode(behaviour.credentials.encode())
-            if expected not in request:
-                status = 401
+        status = behaviour.status if self._may_see(request) else 401
         kind = behaviour.content_type
         if kind.startswith("multipart/") and behaviour.boundary is not None:
             kind += f"; boundary={behaviour.boundary}"
-        head = f"HTTP/1.1 {status} Stand-in\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n"
+        head = f"HTTP/1.1 {status} Stand-in\r\nContent-Type: {kind}\r\nConnection: close\r\n"
+        if status == 401:
+            scheme = 'Digest nonce="once", ' if behaviour.digest else "Basic "
+            head += f'WWW-Authenticate: {scheme}realm="camera"\r\n'
+        head += "\r\n"
         connection.sendall(head.encode())
         if status != 200:
             return
@@ -167,6 +173,16 @@ class MjpegServer:
             self._stopped.wait()
             return
         self._send_pictures(connection)
+
+    def _may_see(self, request: bytes) -> bool:
+        credentials = self._behaviour.credentials
+        if credentials is None:
+            return True
+        if not self._behaviour.digest:
+            return b"Basic " + base64.b64encode(credentials.encode()) in request
+        user, _, password = credentials.partition(":")
+        response = _md5(f"{_md5(f'{user}:camera:{password}')}:once:{_md5('GET:/video')}")
+        return re.search(rf'Digest .*response="{response}"', request.decode("latin-1")) is not None
 
     def _send_pictures(self, connection: socket.socket) -> None:
         behaviour = self._behaviour
@@ -204,6 +220,10 @@ class MjpegServer:
                 return
         if behaviour.closes:
             connection.sendall(b"\r\n" + delimiter + b"--\r\n")
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def unused_port() -> int:

@@ -128,6 +128,15 @@ def test_a_silent_stream_is_said_to_stall_in_time_and_goes_on_when_it_comes_back
     assert len(frames) > 10
 
 
+def test_a_closed_source_does_not_connect_again() -> None:
+    with _server(EVEN_15, Behaviour(stall_after=2, stall_s=60)) as server:
+        source = HttpMjpeg(server.url)
+        source.open()
+        source.close()
+        time.sleep(0.6)  # longer than the first pause before a new connection
+        assert server.connections == 1
+
+
 def test_a_silence_that_lasts_is_mended_by_a_new_connection() -> None:
     with _server([i / 30 for i in range(90)], Behaviour(stall_after=5, stall_s=60)) as server:
         source = HttpMjpeg(server.url, stall_s=0.3)
@@ -242,7 +251,15 @@ def test_what_is_no_address_is_bad_input(url: str) -> None:
     assert type(_refused(url)) is BadInput
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour(credentials="someone:s3cr@t"), Behaviour(status=403)])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(credentials="someone:s3cr@t"),
+        Behaviour(credentials="someone:s3cr@t", digest=True),
+        Behaviour(status=403),
+    ],
+    ids=["basic", "digest", "refused"],
+)
 def test_a_password_in_the_address_is_used_and_never_shown(
     behaviour: Behaviour, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -262,6 +279,13 @@ def test_a_password_in_the_address_is_used_and_never_shown(
         source.close()
     for hidden in ("s3cr", "someone"):
         assert hidden not in said and hidden not in caplog.text
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_a_wrong_password_is_bad_input(*, digest: bool) -> None:
+    with _server(EVEN_15, Behaviour(credentials="someone:right", digest=digest)) as server:
+        told = _refused(server.url.replace("http://", "http://someone:wrong@"))
+    assert type(told) is BadInput and "password" in told.title
 
 
 @pytest.mark.parametrize("url", ["http://me:hush@h:99999/", "gopher://me:hush@h/", "http://me:hu sh@[x/"])

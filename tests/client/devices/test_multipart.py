@@ -53,6 +53,14 @@ def test_a_picture_without_a_length_need_not_wait_for_the_next_one() -> None:
     assert [part.body for part in parts] == [JPEG]
 
 
+def test_a_picture_without_a_length_does_not_end_with_its_thumbnail() -> None:
+    thumbnail = b"\xff\xe1" + (2 + len(JPEG)).to_bytes(2, "big") + JPEG
+    picture = JPEG[:2] + thumbnail + JPEG[2:]
+    reader = MultipartReader("b")
+    assert reader.feed(b"--b\r\n\r\n" + picture[: 2 + len(thumbnail)], 1.0) == []
+    assert [part.body for part in reader.feed(picture[2 + len(thumbnail) :], 2.0)] == [picture]
+
+
 def test_a_part_is_stamped_when_its_headers_have_come() -> None:
     reader = MultipartReader("b")
     data = _part(JPEG, headers="X-Timestamp: 12.5\r\n")
