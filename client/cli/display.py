@@ -191,7 +191,7 @@ def hint(view: View) -> str | None:
         case State.STARTING:
             return "Starting: opening the source and loading the nets."
         case State.STALLED:
-            return "No picture for 2 s. Check the cable or the network; waiting up to 10 s."
+            return "No picture for 2 s: check cable or network. Waiting up to 10 s."
         case State.FINISHING | State.DONE:
             return "Working out the result."
         case _:

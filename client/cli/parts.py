@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from client.clock import Clock
 from client.devices.ports import FrameSource, SourceFacts
 from client.pipeline.run import Engine
+from edge_models.types import Frame
 
 
 class DemoScene(StrEnum):
@@ -72,6 +73,7 @@ class Parts:
     started_s: the clock's second at which the process began its work.
     examine_camera: opens it, looks for some seconds, closes it; raises BadInput or EnvironmentFault.
     engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
+    write_clip: (folder, simulated frames, frames per second) → the video file; raises EnvironmentFault.
     """
 
     clock: Clock
@@ -84,3 +86,4 @@ class Parts:
     demo: Callable[[Demo], FrameSource]
     engine: Callable[[], Engine]
     weights: Callable[[], Sequence[WeightsEntry]]
+    write_clip: Callable[[Path, Iterable[Frame], float], Path]

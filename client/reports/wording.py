@@ -23,7 +23,7 @@ class Words:
 
 REASONS: Mapping[Reason, Words] = {
     Reason.NO_FACE: Words(
-        "no face was seen", "Sit so that your whole face is in the picture, in front of you a light."
+        "no face was seen", "Let the camera see your whole face, with a light in front of you."
     ),
     Reason.FACE_LEFT: Words("the face left the picture", "Come back into the picture and stay there."),
     Reason.TWO_FACES: Words("there was more than one face", "Only one person may be in the picture."),

@@ -18,7 +18,7 @@ def test_every_reason_says_what_was_seen_and_what_to_do(reason: Reason) -> None:
     assert not words.seen.endswith(".")
     assert words.remedy[0].isupper()
     assert words.remedy.endswith(".")
-    assert len(words.remedy) <= 80, "a hint is read at a glance"
+    assert len(words.remedy) <= 70, "a hint is read at a glance, on one line"
 
 
 def test_no_two_reasons_are_told_in_the_same_words() -> None:
