@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_models.regions import (
+    BACKGROUND,
     GRID_RATE_HZ,
+    MOTION,
     NOISE_FLOOR,
     REFERENCES,
     SIGNATURE,
@@ -89,7 +91,8 @@ class PulseTrack:
     evidence_per_window: log-likelihood ratio on the path. margin: of the total evidence over the best
     path elsewhere. agreement: share of time that the layouts' own paths stay near, 0..1, per layout.
     coherence: how much the layouts' pulses are in step, −1..1. unexplained: see PulseEvidence, on the path.
-    reference_power: power over noise of the strongest reference on the path (1 is noise).
+    background_power, motion_power: power over noise, on the path, of the strongest trace of the background
+    and of the head's motion (1 is noise).
     amplitude: size of the pulse on the path, as a fraction of the skin's level.
     """
 
@@ -101,7 +104,8 @@ class PulseTrack:
     agreement: dict[str, float]
     coherence: float
     unexplained: FloatArray
-    reference_power: FloatArray
+    background_power: FloatArray
+    motion_power: FloatArray
     amplitude: FloatArray
 
 
@@ -190,6 +194,12 @@ class PulseFusion:
         def amplitudes(name: str) -> NDArray[np.complex64]:
             return np.concatenate([r.layouts[name].amplitude[i] for r, i in zip(readings, path, strict=True)])
 
+        def power_of(columns: NDArray[np.int64]) -> FloatArray:
+            powers = [
+                _line_power(w, r.noise, int(i), columns) for w, r, i in zip(windows, readings, path, strict=True)
+            ]
+            return np.array(powers)
+
         pairs = (("upper", "lower"), ("left", "right"))
         whole_amplitude = np.stack([r.whole.amplitude[i] for r, i in zip(readings, path, strict=True)])
         return PulseTrack(
@@ -201,12 +211,8 @@ class PulseFusion:
             agreement=agreement,
             coherence=min(_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs),
             unexplained=np.array([r.whole.unexplained[i] for r, i in zip(readings, path, strict=True)]),
-            reference_power=np.array(
-                [
-                    _reference_power(w, r.noise, int(i))
-                    for w, r, i in zip(windows, readings, path, strict=True)
-                ]
-            ),
+            background_power=power_of(BACKGROUND),
+            motion_power=power_of(MOTION),
             # A sine of amplitude A has coefficients of about A·√(N/4) under a unit-energy taper.
             amplitude=2.0 * np.sqrt((np.abs(whole_amplitude) ** 2).sum(axis=1) / _SAMPLES),
         )
@@ -262,9 +268,9 @@ def _in_step(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> flo
     return float((first * second.conj()).sum().real) / power if power > 0 else 0.0
 
 
-def _reference_power(window: WindowSpectrum, noise: Noise, index: int) -> float:
-    """Power of the strongest single reference at one rate over the noise around it."""
-    columns = REFERENCES[window.active[REFERENCES]]
+def _line_power(window: WindowSpectrum, noise: Noise, index: int, columns: NDArray[np.int64]) -> float:
+    """Power of the strongest of some traces at one rate over the noise around it; 1 where all are absent."""
+    columns = columns[window.active[columns]]
     if not len(columns):
         return 1.0
     power = (np.abs(window.coefficients[index][:, columns]) ** 2).mean(axis=0)

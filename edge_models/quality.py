@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from edge_models.face import SkinSample
 from edge_models.types import Reason
 
@@ -15,6 +17,9 @@ _DARK_LEVEL, _TOO_DARK_LEVEL = 28.0, 7.0
 _BRIGHT_LEVEL = 246.0
 _MOVING_WIDTHS_PER_S, _TOO_FAST_WIDTHS_PER_S = 0.35, 2.0
 _MIN_VISIBLE = 0.75
+
+
+_LIGHT_STEP = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +67,12 @@ def judge(sample: SkinSample, before: SkinSample | None, *, frame_height_px: int
     if sample.faces > 1:
         remarks.append(Reason.TWO_FACES)
     return FrameVerdict(not refusals, (*refusals, *remarks))
+
+
+def light_changes(samples: list[SkinSample]) -> bool:
+    """Whether the light of the room, seen on the background, varied by more than a tenth in the samples."""
+    level = np.array([float(s.background.mean()) for s in samples[:: max(1, len(samples) // 200)]])
+    if len(level) < 2 or np.median(level) < 1.0:
+        return False
+    low, high = np.percentile(level, [5, 95])
+    return bool((high - low) / np.median(level) > _LIGHT_STEP)

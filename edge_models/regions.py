@@ -45,6 +45,7 @@ NOISE_FLOOR: FloatArray = np.concatenate(
 the corner points by some hundredths of a pixel: a reference believed to that depth would cancel the pulse. And skin
 believed to be quieter than this would show how regions differ in their pulse, which cancels it as well."""
 REFERENCES: NDArray[np.int64] = np.arange(3 * len(_REGIONS), TRACES)
+BACKGROUND, MOTION = REFERENCES[:3], REFERENCES[3:]
 
 
 def region_traces(names: tuple[str, ...]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from edge_models.face import FaceTracker, SkinSample
 from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
 from edge_models.nets import FaceNet
-from edge_models.quality import MIN_FPS, FrameVerdict, judge
+from edge_models.quality import MIN_FPS, FrameVerdict, judge, light_changes
 from edge_models.regions import GRID_RATE_HZ, Traces, traces
 from edge_models.signal.beats import detect
 from edge_models.signal.resample import measured_fps
@@ -252,6 +252,8 @@ class Scan:
         total = max(len(self._verdicts), 1)
         often = Counter(r for v in self._verdicts for r in set(v.reasons))
         remarks = [reason for reason, count in often.most_common() if count > 0.2 * total]
+        if light_changes(self._samples):
+            remarks.append(Reason.LIGHT_CHANGES)
         return tuple(dict.fromkeys((*forbidding, *remarks))), tuple(dict.fromkeys(forbidding))
 
     def _quality(self, rate: Estimate, obstacles: tuple[Reason, ...]) -> Quality:

@@ -17,6 +17,8 @@ SHOW_FROM_CONFIDENCE = 0.8
 
 _RATE_FLOOR_PER_MIN = 0.3
 """Standard error that remains however strong the pulse: clock, rhythm inside a window, taper."""
+_STRONG_LINE = 12.0
+"""Power over noise from which a periodic disturbance counts as one."""
 _MIN_GOOD_BEATS_SHARE = 0.9
 _MOST_DIFFERENCE_PER_MIN = 1.5
 
@@ -30,23 +32,24 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
     evidence = float(np.median(track.evidence))
     agreement = float(np.mean(sorted(track.agreement.values())[1:]))
     unexplained = float(np.median(track.unexplained))
-    reference = float(np.median(track.reference_power))
     power = float(np.median(track.power_over_noise))
-    if track.coherence < 0.35 or agreement < 0.6:
-        reasons.append(Reason.SOURCES_DISAGREE)
-    if reference > 12.0 and reference > 0.5 * power:
+    for line, reason in ((track.background_power, Reason.FLICKER), (track.motion_power, Reason.MOTION)):
+        if np.median(line) > max(_STRONG_LINE, 0.5 * power):
+            reasons.append(reason)
+    if unexplained > _STRONG_LINE and unexplained > 0.3 * power:
         reasons.append(Reason.NOT_FROM_SKIN)
     if evidence < 1.0:
         reasons.append(Reason.NO_PULSE)
     elif evidence < 5.0:
         reasons.append(Reason.WEAK_PULSE)
+    if evidence >= 1.0 and (track.coherence < 0.35 or agreement < 0.6):
+        reasons.append(Reason.SOURCES_DISAGREE)
     score = (
         -7.0
         + 0.55 * min(evidence, 16.0)
         + 4.0 * (agreement - 0.5)
         + 4.0 * (track.coherence - 0.5)
         - 0.6 * max(0.0, unexplained - 2.0)
-        - (3.0 if Reason.NOT_FROM_SKIN in reasons else 0.0)
     )
     return float(1.0 / (1.0 + np.exp(-score))), tuple(reasons)
 
