@@ -95,3 +95,20 @@ def test_the_peak_of_memory_is_plausible_or_not_told(tmp_path: Path) -> None:
     status = tmp_path / "status"
     status.write_text("Name:\tpython\nVmHWM:\t  200000 kB\n", encoding="ascii")
     assert _from_proc(status) == pytest.approx(204.8)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_while_the_command_is_still_loading_ends_it_quietly() -> None:
+    code = (
+        "import builtins, os, signal, sys\n"
+        "import client.__main__ as command\n"
+        "real = builtins.__import__\n"
+        "def slow(name, *rest):\n"
+        "    if name == 'client.app':\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = slow\n"
+        "sys.exit(command.main())\n"
+    )
+    ended = python("-c", code)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
