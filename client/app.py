@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -40,6 +40,7 @@ def real_parts(clock: Clock) -> Parts:
         demo=_demo,
         engine=_engine,
         weights=_weights,
+        write_clip=_write_clip,
     )
 
 
@@ -157,3 +158,9 @@ def _weights() -> Sequence[WeightsEntry]:
         WeightsEntry(file_name=entry.file_name, purpose=entry.purpose, state=str(state))
         for entry, state in weights.states()
     ]
+
+
+def _write_clip(folder: Path, frames: Iterable[Frame], fps: float) -> Path:
+    from client.devices.clip_writer import write_clip
+
+    return write_clip(folder, frames, fps)

@@ -11,6 +11,7 @@ import pytest
 from client.app import run
 from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
 from client.clock import Clock
+from client.devices.clip_writer import write_clip
 from client.devices.ports import FrameSource
 from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
 
@@ -60,6 +61,7 @@ class Bench:
             demo=demo,
             engine=self.engine.make,
             weights=lambda: self.weights,
+            write_clip=write_clip,
         )
 
 

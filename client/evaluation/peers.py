@@ -1,0 +1,113 @@
+"""The packages that Health Helper is compared with: each in an environment of its own, locked, outside the app's.
+
+Adding one: an entry in `known`, a runner that imports nothing of ours, a lock in requirements/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.clock import Clock
+from client.errors import EnvironmentFault
+from client.evaluation.process import run_to_end
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: locks and environments lie in it; an installed application has neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another package that measures a heart rate from a video.
+
+    name: as shown. folder: its environment. lock: what is in it. runner: the script that its Python runs, followed
+    by `arguments` and the video; prints the JSON that vitallens_runner describes. programs: what must be on the path.
+    """
+
+    name: str
+    folder: Path
+    lock: Path
+    runner: Path
+    arguments: tuple[str, ...]
+    programs: tuple[str, ...]
+
+    def command(self, video: Path) -> list[str]:
+        """What measures this video. Raises EnvironmentFault where the peer or what it needs is missing."""
+        if not self._stamp.is_file() or self._stamp.read_text("utf-8") != self._digest():
+            raise EnvironmentFault(
+                title=f"{self.name} is not installed for the comparison",
+                remedy="Run 'health-helper bench install-peers' and try again.",
+            )
+        if missing := self.missing_program():
+            raise EnvironmentFault(
+                title=f"{self.name} needs the program {missing}",
+                remedy="Run 'apt-get install ffmpeg' (as root; macOS: 'brew install ffmpeg') and try again.",
+            )
+        # -I: nothing of this folder, the person's settings or our environment gets into the peer.
+        return [str(self._python), "-I", str(self.runner), *self.arguments, str(video)]
+
+    def missing_program(self) -> str | None:
+        """A program that it needs and that is not on the path."""
+        return next((program for program in self.programs if shutil.which(program) is None), None)
+
+    def install(self, clock: Clock) -> bool:
+        """Make its environment from the lock; False where it is there already. A torn-off attempt starts again.
+
+        Raises EnvironmentFault with the installer's last words.
+        """
+        wanted = self._digest()
+        if self._stamp.is_file() and self._stamp.read_text("utf-8") == wanted:
+            return False
+        self._stamp.unlink(missing_ok=True)
+        # The interpreter itself, not that of our environment: the peer's must not lean on ours.
+        base = str(getattr(sys, "_base_executable", None) or sys.executable)
+        pip = ["-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+        steps: Sequence[Sequence[str]] = (
+            [base, "-I", "-m", "venv", "--clear", str(self.folder)],
+            [str(self._python), *pip, "--require-hashes", "--only-binary=:all:", "-r", str(self.lock)],
+        )
+        for command in steps:
+            ended = run_to_end(command, clock=clock)
+            if ended.status:
+                raise EnvironmentFault(
+                    title=f"{self.name} could not be installed: {ended.last_words}",
+                    remedy="Check the network and try again.",
+                )
+        self._stamp.write_text(wanted, "utf-8")
+        return True
+
+    @property
+    def _python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def _stamp(self) -> Path:
+        """Written last, so that it is there only beside a whole environment; names the lock it was made from."""
+        return self.folder / "health-helper-stamp.txt"
+
+    def _digest(self) -> str:
+        try:
+            return hashlib.sha256(self.lock.read_bytes()).hexdigest()
+        except OSError as error:
+            raise EnvironmentFault(
+                title=f"{self.lock.name} is missing: peers are compared in a checkout of the source only",
+                remedy="Clone the repository, run 'make setup' and try there.",
+            ) from error
+
+
+def known() -> tuple[Peer, ...]:
+    """Every peer. vitallens: POS of Wang et al. 2017 on the whole face box, by the package's own pipeline."""
+    return (
+        Peer(
+            name="vitallens 0.6.2 POS",
+            folder=ROOT / ".cache" / "peers" / "vitallens",
+            lock=ROOT / "requirements" / "peers-vitallens.txt",
+            runner=Path(__file__).with_name("vitallens_runner.py"),
+            arguments=("pos",),
+            programs=("ffmpeg", "ffprobe"),
+        ),
+    )
