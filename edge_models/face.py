@@ -81,7 +81,7 @@ class FaceTracker:
         factor = -(-max(height, width) // _SMALL_PX)
         small = _shrunk(image, factor)
         scale = 1.0 / factor
-        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        grey: ByteArray = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         background = _area_mean(small, BACKGROUND_COLS, BACKGROUND_ROWS)
 
         if self._box is not None and not self._follow(grey, scale):
@@ -150,8 +150,9 @@ class FaceTracker:
         x1, y1 = round((face.x + 0.92 * face.width) * scale), round((face.y + 0.95 * face.height) * scale)
         mask[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = 255
         spacing = max(2.0, 0.06 * face.width * scale)
-        points = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.005, spacing, mask=mask)
-        self._points = np.zeros((0, 1, 2), np.float32) if points is None else np.asarray(points, np.float32)
+        points: object = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.005, spacing, mask=mask)
+        # None on a blank picture, whatever OpenCV's types say
+        self._points = points if isinstance(points, np.ndarray) else np.zeros((0, 1, 2), np.float32)
         self._grey = grey
         self._key_to_box = self._similarity
 
@@ -215,7 +216,7 @@ class FaceTracker:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return _area_mean(upright, COLS, ROWS)
+        return _area_mean(np.asarray(upright, np.uint8), COLS, ROWS)
 
 
 class _Chest:
@@ -254,7 +255,7 @@ class _Chest:
             self._solver = None
         x0, y0, x1, y1 = self._place
         patch = cv2.resize(grey[y0:y1, x0:x1], _CHEST_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
-        patch = cv2.GaussianBlur(patch, (5, 5), 0)
+        patch = np.asarray(cv2.GaussianBlur(patch, (5, 5), 0), np.float32)
         px_per_row = (y1 - y0) / _CHEST_SIZE[1]
         if self._solver is None:
             self._set_key(patch)
@@ -269,7 +270,8 @@ class _Chest:
     def _set_key(self, patch: Float32Array) -> None:
         vertical, horizontal = np.gradient(patch.astype(np.float64))
         columns = np.stack(
-            [-horizontal.ravel(), -vertical.ravel(), patch.ravel().astype(np.float64), np.ones(patch.size)], axis=1
+            [-horizontal.ravel(), -vertical.ravel(), patch.ravel().astype(np.float64), np.ones(patch.size)],
+            axis=1,
         )
         gram = columns.T @ columns
         self._solver = np.linalg.solve(gram + 1e-6 * np.trace(gram) / 4 * np.eye(4) * 1e-3, columns.T)

@@ -6,7 +6,9 @@ blood's colour, and not in the background; a photograph under a lamp or in a han
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +73,7 @@ def log_likelihood_ratio(found: PulseEvidence) -> FloatArray:
     power = np.minimum(found.power_over_noise, _MOST_POWER)
 
     def ratio(values: FloatArray, expected: float) -> FloatArray:
-        return values * expected / (1.0 + expected) - TAPERS * np.log1p(expected)
+        return np.asarray(values * expected / (1.0 + expected) - TAPERS * np.log1p(expected), np.float64)
 
     score = ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER)
     if len(power) > len(RATES_PER_MIN):
@@ -118,52 +120,53 @@ class _Reading:
     noise: Noise
 
 
+@cache
+def _analyser() -> Analyser:
+    return Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
+
+
+def _read(windows: list[WindowSpectrum], index: int) -> _Reading:
+    window = windows[index]
+    noise = pooled_noise(windows, index, memory_s=_MEMORY_S)
+    whole = evidence(window, noise, SIGNATURE, _ALL, harmonics=True)
+    layouts = {
+        name: evidence(window, noise, SIGNATURE, columns, harmonics=False)
+        for name, columns in LAYOUTS.items()
+    }
+    return _Reading(whole, layouts, noise)
+
+
 class PulseFusion:
     """Collects windows of one scan, one a second, and reads them together."""
 
-    def __init__(self) -> None:
-        self._analyser = Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
-        self._windows: list[WindowSpectrum] = []
-        self._traces: list[Traces] = []
-        self._readings: list[_Reading] = []
+    def __init__(self, windows: Iterable[tuple[Traces, WindowSpectrum, _Reading]] = ()) -> None:
+        self._analyser = _analyser()
+        self._windows = list(windows)
 
     def __len__(self) -> int:
         return len(self._windows)
 
     def copy(self) -> PulseFusion:
         """One that can take further windows without touching this one."""
-        other = PulseFusion.__new__(PulseFusion)
-        other._analyser = self._analyser
-        other._windows, other._traces = list(self._windows), list(self._traces)
-        other._readings = list(self._readings)
-        return other
+        return PulseFusion(self._windows)
 
     def add(self, traces: Traces) -> None:
         """traces: over exactly WINDOW_S (on the even grid); samples that do not count have weight 0."""
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
-        self._windows.append(self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s))
-        self._traces.append(traces)
-        self._readings.append(self._read(len(self._windows) - 1))
+        window = self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s)
+        spectra = [*(w for _, w, _ in self._windows), window]
+        self._windows.append((traces, window, _read(spectra, len(spectra) - 1)))
 
-    def _read(self, index: int) -> _Reading:
-        window = self._windows[index]
-        noise = pooled_noise(self._windows, index, memory_s=_MEMORY_S)
-        whole = evidence(window, noise, SIGNATURE, _ALL, harmonics=True)
-        layouts = {
-            name: evidence(window, noise, SIGNATURE, columns, harmonics=False) for name, columns in LAYOUTS.items()
-        }
-        return _Reading(whole, layouts, noise)
-
-    def with_hindsight(self) -> PulseFusion:
-        """The same windows, each read again with the noise before and after it: for the final result."""
-        other = self.copy()
-        other._readings = [other._read(i) for i in range(len(other._windows))]
-        return other
+    def read_again(self) -> None:
+        """Read every window anew with the noise before and after it; before the final result."""
+        spectra = [w for _, w, _ in self._windows]
+        self._windows = [(traces, w, _read(spectra, i)) for i, (traces, w, _) in enumerate(self._windows)]
 
     def track(self, *, last: int | None = None) -> PulseTrack | None:
         """Read the last `last` windows (None: all) together; None without windows."""
         first = 0 if last is None else max(0, len(self._windows) - last)
-        windows, readings = self._windows[first:], self._readings[first:]
+        windows = [w for _, w, _ in self._windows[first:]]
+        readings = [r for _, _, r in self._windows[first:]]
         if not windows:
             return None
         t_s = np.array([w.t_s for w in windows])
@@ -184,7 +187,9 @@ class PulseFusion:
         agreement = {
             name: float(
                 (
-                    np.abs(path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings])) - path)
+                    np.abs(
+                        path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings])) - path
+                    )
                     <= _SAME_RATE_PER_MIN
                 ).mean()
             )
@@ -196,7 +201,8 @@ class PulseFusion:
 
         def power_of(columns: NDArray[np.int64]) -> FloatArray:
             powers = [
-                _line_power(w, r.noise, int(i), columns) for w, r, i in zip(windows, readings, path, strict=True)
+                _line_power(w, r.noise, int(i), columns)
+                for w, r, i in zip(windows, readings, path, strict=True)
             ]
             return np.array(powers)
 
@@ -205,7 +211,9 @@ class PulseFusion:
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
-            power_over_noise=np.array([r.whole.power_over_noise[i] for r, i in zip(readings, path, strict=True)]),
+            power_over_noise=np.array(
+                [r.whole.power_over_noise[i] for r, i in zip(readings, path, strict=True)]
+            ),
             evidence=score[here, path],
             margin=margin,
             agreement=agreement,
@@ -226,9 +234,7 @@ class PulseFusion:
         """
         first = len(self._windows) - len(track.t_s)
         moved, size = np.zeros(TRACES), np.zeros(TRACES)
-        for window, reading, rate in zip(
-            self._windows[first:], self._readings[first:], track.rate_per_min, strict=True
-        ):
+        for (_, window, reading), rate in zip(self._windows[first:], track.rate_per_min, strict=True):
             at = int(rate - RATES_PER_MIN[0])
             pulse = reading.whole.amplitude[at]
             moved += window.active * (pulse.conj() @ window.coefficients[at]).real
@@ -244,17 +250,14 @@ class PulseFusion:
         Each window is filtered by the weights that are best at its rate; Hann-weighted windows are added up.
         """
         signature = self._seen_signature(track)
-        chosen = range(len(self._windows) - len(track.t_s), len(self._windows))
-        start_s = self._traces[chosen[0]].t_s[0]
-        end_s = self._traces[chosen[-1]].t_s[-1]
-        n = round((end_s - start_s) * GRID_RATE_HZ) + 1
+        chosen = self._windows[len(self._windows) - len(track.t_s) :]
+        start_s = chosen[0][0].t_s[0]
+        n = round((chosen[-1][0].t_s[-1] - start_s) * GRID_RATE_HZ) + 1
         total, weight = np.zeros(n), np.zeros(n)
         taper = np.hanning(_SAMPLES + 2)[1:-1] + 0.02
-        for k, i in enumerate(chosen):
-            traces = self._traces[i]
-            at = int(np.argmin(np.abs(RATES_PER_MIN - track.rate_per_min[k])))
-            covariance = self._readings[i].noise.covariance[at]
-            weights = filter_weights(covariance, signature, self._windows[i].active)
+        for (traces, window, reading), rate in zip(chosen, track.rate_per_min, strict=True):
+            covariance = reading.noise.covariance[int(rate - RATES_PER_MIN[0])]
+            weights = filter_weights(covariance, signature, window.active)
             first = round((traces.t_s[0] - start_s) * GRID_RATE_HZ)
             total[first : first + _SAMPLES] += (traces.values @ weights) * taper * traces.weight
             weight[first : first + _SAMPLES] += taper * traces.weight

@@ -62,14 +62,8 @@ class FaceNet:
         rows = rows[rows[:, 1] >= self._MIN_SCORE]
         if not len(rows):
             return []
-        corners = rows[:, 2:6] * np.float32(
-            [
-                self._WIDTH_PX * width / inner_width,
-                self._HEIGHT_PX * height / inner_height,
-                self._WIDTH_PX * width / inner_width,
-                self._HEIGHT_PX * height / inner_height,
-            ]
-        )
+        to_x, to_y = self._WIDTH_PX * width / inner_width, self._HEIGHT_PX * height / inner_height
+        corners = rows[:, 2:6] * np.array([to_x, to_y, to_x, to_y], np.float32)
         boxes = [(float(x0), float(y0), float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in corners]
         scores = [float(s) for s in rows[:, 1]]
         keep = cv2.dnn.NMSBoxes(boxes, scores, self._MIN_SCORE, self._MAX_IOU)

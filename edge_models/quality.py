@@ -30,7 +30,9 @@ class FrameVerdict:
     reasons: tuple[Reason, ...]
 
 
-def judge(sample: SkinSample, before: SkinSample | None, *, frame_height_px: int, seen_before: bool) -> FrameVerdict:
+def judge(
+    sample: SkinSample, before: SkinSample | None, *, frame_height_px: int, seen_before: bool
+) -> FrameVerdict:
     """Judge one frame. before: the sample of the frame before it, for speed."""
     face, cells = sample.face, sample.cells
     if face is None or cells is None:
@@ -58,7 +60,9 @@ def judge(sample: SkinSample, before: SkinSample | None, *, frame_height_px: int
         refusals.append(Reason.TOO_BRIGHT)
     if before is not None and before.face is not None and before.key == sample.key:
         elapsed_s = max(sample.t_s - before.t_s, 1e-3)
-        moved = ((sample.motion[0] - before.motion[0]) ** 2 + (sample.motion[1] - before.motion[1]) ** 2) ** 0.5
+        moved = (
+            (sample.motion[0] - before.motion[0]) ** 2 + (sample.motion[1] - before.motion[1]) ** 2
+        ) ** 0.5
         speed = moved / elapsed_s
         if speed > _TOO_FAST_WIDTHS_PER_S:
             refusals.append(Reason.MOTION)

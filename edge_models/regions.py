@@ -90,7 +90,7 @@ def skin_weights(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     it counts the more, the less it flickers on its own (sensor noise, hair, an eyelid).
     """
     mean = cells.mean(axis=0)
-    total = mean.sum(axis=1) + 1e-6
+    total: FloatArray = mean.sum(axis=1) + 1e-6
     chroma = mean[:, :2] / total[:, None]
     core = _REGION_CELLS[[2, 3, 4]].any(axis=0)
     centre = np.median(chroma[core], axis=0)
@@ -99,7 +99,7 @@ def skin_weights(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     skin = (np.abs(chroma - centre).max(axis=1) < spread) & (total > 0.35 * level) & (total < 2.2 * level)
     skin &= (mean.max(axis=1) < 248.0) & (mean.min(axis=1) > 2.0)
     if len(cells) < 4:
-        return skin.astype(np.float64)
+        return np.asarray(skin, np.float64)
     noise = np.diff(np.log(np.maximum(cells[:, :, 1], 1.0)), axis=0).var(axis=0)
     typical = float(np.median(noise[skin])) if skin.any() else 1.0
     return np.asarray(skin / (noise + 0.5 * typical + 1e-12) * (typical + 1e-12), np.float64)
@@ -136,7 +136,9 @@ def traces(
     grid_s = even_grid(start_s, end_s, GRID_RATE_HZ)
     used = [s for s, ok in zip(samples, accepted, strict=True) if ok]
     t_s = np.array([s.t_s for s in used])
-    cells = np.stack([np.asarray(s.cells) for s in used]).reshape(len(used), ROWS * COLS, 3).astype(np.float64)
+    cells = (
+        np.stack([np.asarray(s.cells) for s in used]).reshape(len(used), ROWS * COLS, 3).astype(np.float64)
+    )
     weights = skin_weights(cells)
     width, height = frame_size_px
     free = _background_weights(used, width, height)

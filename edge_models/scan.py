@@ -90,7 +90,11 @@ class Scan:
         while t_s >= self._next_window_s:
             self._each_second(self._next_window_s)
             self._next_window_s += HOP_S
-        if t_s - self._last_accepted_s > _GONE_AFTER_S and self._live is not None and self._live.value is not None:
+        if (
+            t_s - self._last_accepted_s > _GONE_AFTER_S
+            and self._live is not None
+            and self._live.value is not None
+        ):
             why = verdict.reasons[:1] or (Reason.FACE_LEFT,)
             self._live = withheld(heart_rate.UNIT, heart_rate.ALGORITHM, why, self._accepted_s)
             self._live_wave = _NO_WAVE
@@ -101,14 +105,13 @@ class Scan:
         duration_s = self._samples[-1].t_s if self._samples else 0.0
         t_s = np.array([s.t_s for s in self._samples])
         fps = measured_fps(t_s)
-        fusion = self._fusion
+        fusion = self._fusion.copy()  # the scan may go on after this result
         end_s = float(np.floor(duration_s * GRID_RATE_HZ) / GRID_RATE_HZ)
         if end_s - (self._next_window_s - HOP_S) > 0.3 * HOP_S:  # the last part of a second
             window = self._window(end_s)
             if window is not None:
-                fusion = fusion.copy()
                 fusion.add(window)
-        fusion = fusion.with_hindsight()
+        fusion.read_again()
         obstacles, forbidding = self._obstacles(fps, distrust)
         signals = self._signals(fusion, fusion.track(), fps, obstacles, forbidding)
         signals = self._with_beats_and_breath(signals)
@@ -124,7 +127,9 @@ class Scan:
             measured_fps=fps,
             vitals=vitals,
             beats_s=tuple(float(b) for b in beats.times_s[beats.good]) if shown and beats is not None else (),
-            trend=tuple(self._trend) if not distrust else tuple(TrendPoint(p.t_s, None, None, None) for p in self._trend),
+            trend=tuple(self._trend)
+            if not distrust
+            else tuple(TrendPoint(p.t_s, None, None, None) for p in self._trend),
             quality=self._quality(rate, obstacles),
             bvp=Trace(signals.t_s, signals.bvp) if shown else _NO_WAVE,
         )
@@ -157,7 +162,11 @@ class Scan:
         for i in range(len(self._samples) - 1, 0, -1):
             if self._samples[i].t_s < start_s:
                 break
-            if self._samples[i].t_s <= end_s and self._verdicts[i].accepted and self._verdicts[i - 1].accepted:
+            if (
+                self._samples[i].t_s <= end_s
+                and self._verdicts[i].accepted
+                and self._verdicts[i - 1].accepted
+            ):
                 counted += min(self._samples[i].t_s - self._samples[i - 1].t_s, 0.5)
         return counted
 
@@ -174,29 +183,29 @@ class Scan:
 
     def _each_second(self, now_s: float) -> None:
         """Close the window that ends now, and renew the live reading."""
-        self._live = None
-        self._live_wave = _NO_WAVE
+        self._live, self._live_wave = None, _NO_WAVE
+        point = TrendPoint(now_s, None, None, None)
         window = self._window(now_s)
         if window is not None:
             self._fusion.add(window)
             if now_s - self._last_accepted_s <= _GONE_AFTER_S:
-                self._measure_live(now_s)
-        live = self._live
-        if live is None:
-            self._trend.append(TrendPoint(now_s, None, None, None))
-        else:
-            self._trend.append(TrendPoint(now_s, live.value, live.low, live.high))
+                self._live, self._live_wave = live, _ = self._measure_live(now_s)
+                point = TrendPoint(now_s, live.value, live.low, live.high)
+        self._trend.append(point)
 
-    def _measure_live(self, now_s: float) -> None:
+    def _measure_live(self, now_s: float) -> tuple[Estimate, Trace]:
+        """The heart rate of the last windows, and the last seconds of the wave where there is one."""
         fps = measured_fps(np.array([s.t_s for s in self._samples[-300:]]))
         obstacles, forbidding = self._obstacles(fps, ())
-        signals = self._signals(self._fusion, self._fusion.track(last=_LIVE_WINDOWS), fps, obstacles, forbidding)
-        self._live = heart_rate.estimate(signals)
-        if self._live.value is not None:
-            late = signals.t_s >= now_s - _LIVE_WAVE_S
-            wave = signals.bvp[late]
-            size = float(np.percentile(np.abs(wave), 95)) if len(wave) else 0.0
-            self._live_wave = Trace(signals.t_s[late], wave / size if size > 0 else wave)
+        track = self._fusion.track(last=_LIVE_WINDOWS)
+        signals = self._signals(self._fusion, track, fps, obstacles, forbidding)
+        rate = heart_rate.estimate(signals)
+        if rate.value is None:
+            return rate, _NO_WAVE
+        late = signals.t_s >= now_s - _LIVE_WAVE_S
+        wave = signals.bvp[late]
+        size = float(np.percentile(np.abs(wave), 95)) if len(wave) else 0.0
+        return rate, Trace(signals.t_s[late], wave / size if size > 0 else wave)
 
     # What all vital signs are computed from
 
@@ -239,7 +248,9 @@ class Scan:
             chest_y=np.array([s.chest_y for s in self._samples]),
         )
 
-    def _obstacles(self, fps: float, distrust: tuple[Reason, ...]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    def _obstacles(
+        self, fps: float, distrust: tuple[Reason, ...]
+    ) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
         """(all that stood in the way, worst first; those of them that forbid any value)."""
         forbidding: list[Reason] = list(distrust)
         if self._last_accepted_s < 0:

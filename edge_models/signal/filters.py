@@ -31,9 +31,9 @@ def without_baseline(
     sigma = np.sqrt(2.0 * np.log(2.0)) / (2.0 * np.pi * cutoff_hz) * rate_hz
     column = weight.reshape(-1, *([1] * (values.ndim - 1)))
     floor = 1e-6
-    baseline = _smooth(values * column, sigma) / np.maximum(_smooth(np.asarray(weight), sigma), floor).reshape(
-        column.shape
-    )
+    baseline = _smooth(values * column, sigma) / np.maximum(
+        _smooth(np.asarray(weight), sigma), floor
+    ).reshape(column.shape)
     return np.asarray((values - baseline) * (column > 0), np.float64)
 
 

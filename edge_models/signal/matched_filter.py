@@ -24,7 +24,9 @@ RATES_PER_MIN: FloatArray = np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1, dtype
 _GRID_PER_MIN: NDArray[np.int64] = np.arange(21, 2 * HIGHEST_PER_MIN + 23)
 """Frequencies of every spectrum here, per minute: the rates, their harmonics, and neighbours of both."""
 _HARMONICS_PER_MIN: NDArray[np.int64] = np.arange(HIGHEST_PER_MIN + 1, 2 * HIGHEST_PER_MIN + 1, 2)
-_AT: NDArray[np.int64] = np.concatenate([np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1), _HARMONICS_PER_MIN]) - 21
+_AT: NDArray[np.int64] = (
+    np.concatenate([np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1), _HARMONICS_PER_MIN]) - 21
+)
 """Where the noise is learnt: at every rate, and beyond the fastest one at every second grid point."""
 HARMONIC: NDArray[np.int64] = np.array(
     [
@@ -79,7 +81,9 @@ class Analyser:
         last = len(_GRID_PER_MIN)
         self._below = (np.clip(_AT - far, 0, last), np.clip(_AT - _NEAR_PER_MIN + 1, 0, last))
         self._above = (np.clip(_AT + _NEAR_PER_MIN, 0, last), np.clip(_AT + far + 1, 0, last))
-        self._neighbours = (self._below[1] - self._below[0] + self._above[1] - self._above[0]).astype(np.float32)
+        self._neighbours = (self._below[1] - self._below[0] + self._above[1] - self._above[0]).astype(
+            np.float32
+        )
 
     def spectrum(self, traces: NDArray[np.float64], weight: FloatArray, *, t_s: float) -> WindowSpectrum:
         """traces: float64 [shape=(samples, n)], without baseline. weight: [shape=(samples,)], 0 where invalid."""
@@ -93,8 +97,8 @@ class Analyser:
         total = np.zeros((len(outer) + 1, count, count))
         np.cumsum(outer, axis=0, out=total[1:])
         noise = total[self._below[1]] - total[self._below[0]] + total[self._above[1]] - total[self._above[0]]
-        noise = noise.astype(np.float32) / self._neighbours[:, None, None] + self._floor
-        return WindowSpectrum(t_s, share, coefficients[_AT], noise, np.abs(traces).sum(axis=0) > 0)
+        mean = np.asarray(noise / self._neighbours[:, None, None] + self._floor, np.float32)
+        return WindowSpectrum(t_s, share, coefficients[_AT], mean, np.abs(traces).sum(axis=0) > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def pooled_noise(windows: list[WindowSpectrum], index: int, *, memory_s: float) 
         noise += weights[i] * windows[i].noise
         total += weights[i] * np.outer(windows[i].active, windows[i].active)
     spread_s = float(np.ptp([windows[i].t_s for i in near]))
-    return Noise(noise / np.maximum(total, 1e-6), 1.0 + spread_s / 10.0)
+    return Noise(np.asarray(noise / np.maximum(total, 1e-6), np.float32), 1.0 + spread_s / 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,9 @@ def evidence(
     )
 
 
-def filter_weights(noise: NDArray[np.floating], signature: FloatArray, active: NDArray[np.bool_]) -> FloatArray:
+def filter_weights(
+    noise: NDArray[np.floating], signature: FloatArray, active: NDArray[np.bool_]
+) -> FloatArray:
     """Real weights w [shape=(n,)] with wᵀ·signature = 1 and least noise power, for one covariance [shape=(n, n)].
 
     Inactive traces weigh 0. Needs an active trace that carries the signature.

@@ -17,7 +17,7 @@ def sine_tapers(n: int, count: int) -> FloatArray:
 
 def fourier_matrix(t_s: FloatArray, frequency_hz: FloatArray) -> NDArray[np.complex128]:
     """exp(−2πi f t) [shape=(len(frequency_hz), len(t_s))]."""
-    return np.exp(-2j * np.pi * np.outer(frequency_hz, t_s))
+    return np.asarray(np.exp(-2j * np.pi * np.outer(frequency_hz, t_s)), np.complex128)
 
 
 def power(values: FloatArray, *, rate_hz: float, frequency_hz: FloatArray) -> FloatArray:

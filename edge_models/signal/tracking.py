@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from edge_models.types import FloatArray
 
 
-def viterbi(
-    score: NDArray[np.float64], *, step_s: FloatArray, change_per_sqrt_s: float
-) -> NDArray[np.int64]:
+def viterbi(score: NDArray[np.float64], *, step_s: FloatArray, change_per_sqrt_s: float) -> NDArray[np.int64]:
     """Indices [shape=(times,)] of the path with the largest summed score (Viterbi, IEEE Trans. IT, 1967).
 
     score: log-likelihood [shape=(times, states)]. step_s: seconds between successive times

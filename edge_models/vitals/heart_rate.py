@@ -13,6 +13,8 @@ UNIT = "/min"
 ALGORITHM = "matched-filter-viterbi/1"
 LOWEST_PER_MIN, HIGHEST_PER_MIN = 38.0, 205.0
 MIN_ACCEPTED_S = 7.0
+MIN_BEATS_SEEN = 7.0
+"""A slow sway of the light passes for a pulse as long as only a few of its periods are seen."""
 SHOW_FROM_CONFIDENCE = 0.8
 
 _RATE_FLOOR_PER_MIN = 0.3
@@ -101,6 +103,8 @@ def estimate(signals: Signals) -> Estimate:
         rate = counted  # a spectral peak leans to the steadier stretches; counted beats are the definition
     if not LOWEST_PER_MIN <= rate <= HIGHEST_PER_MIN:
         return withheld(UNIT, ALGORITHM, (Reason.IMPLAUSIBLE,), window_s, sure)
+    if rate / 60.0 * window_s < MIN_BEATS_SEEN:
+        return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT, *signals.obstacles), window_s, sure)
     half = 1.96 * error
     return Estimate(rate, rate - half, rate + half, UNIT, sure, signals.obstacles, window_s, ALGORITHM)
 

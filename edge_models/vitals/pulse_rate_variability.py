@@ -69,7 +69,14 @@ def _estimator(
         unsure = abs(raw_ms - without_jitter(raw_ms, 1.5 * jitter_ms, differences=differences)) / 2.0
         half = 1.96 * float(np.hypot(sampling, unsure))
         return Estimate(
-            value, max(0.0, value - half), value + half, UNIT, rate.confidence, (), signals.accepted_s, ALGORITHM
+            value,
+            max(0.0, value - half),
+            value + half,
+            UNIT,
+            rate.confidence,
+            (),
+            signals.accepted_s,
+            ALGORITHM,
         )
 
     return estimate
@@ -78,5 +85,3 @@ def _estimator(
 _HIGHEST_MS = 300.0
 RMSSD = VitalSpec("rmssd", UNIT, 0.0, _HIGHEST_MS, ALGORITHM, _estimator(rmssd_s, 2, _HIGHEST_MS))
 SDNN = VitalSpec("sdnn", UNIT, 0.0, _HIGHEST_MS, ALGORITHM, _estimator(sdnn_s, 1, _HIGHEST_MS))
-
-

@@ -7,6 +7,8 @@ IEEE Rev. Biomed. Eng. 2018).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from edge_models.signal.resample import even_grid, on_grid
@@ -53,10 +55,7 @@ def _modulation(signals: Signals) -> FloatArray | None:
     whole = interval_s < 1.6 * np.median(interval_s)
     height = np.interp(times_s, signals.t_s, signals.bvp)
     trough = np.array(
-        [
-            signals.bvp[(signals.t_s > a) & (signals.t_s < b)].min(initial=np.inf)
-            for a, b in zip(times_s[:-1], times_s[1:], strict=True)
-        ]
+        [signals.bvp[(signals.t_s > a) & (signals.t_s < b)].min(initial=np.inf) for a, b in pairwise(times_s)]
     )
     strength = np.where(whole & np.isfinite(trough), height[1:] - trough, np.nan)
     rhythm = np.where(whole, interval_s, np.nan)

@@ -52,6 +52,8 @@ class VitalSpec:
     estimate: Callable[[Signals], Estimate]
 
 
-def withheld(spec_unit: str, algorithm: str, reasons: tuple[Reason, ...], window_s: float, confidence: float = 0.0) -> Estimate:
+def withheld(
+    spec_unit: str, algorithm: str, reasons: tuple[Reason, ...], window_s: float, confidence: float = 0.0
+) -> Estimate:
     """An estimate without a value. reasons: at least one."""
     return Estimate(None, None, None, spec_unit, confidence, reasons, window_s, algorithm)
