@@ -422,7 +422,7 @@ class _Reader:
         """Sentences about the format, the times and the regulation."""
         said = [self._format, self._times.note(), *self._regulation.notes()]
         if self._reopened:
-            said.append(f"The camera failed and was opened again {self._reopened} times.")
+            said.append(f"The camera failed and was opened again ({self._reopened} ×).")
         if self.relay.dropped:
             said.append(f"{self.relay.dropped} pictures were dropped because this computer was late.")
         return [one for one in said if one]

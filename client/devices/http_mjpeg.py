@@ -400,7 +400,7 @@ class _Connection:
         if self._bad:
             said.append(f"{self._bad} pictures in the stream could not be decoded and were skipped.")
         if self._reconnections:
-            said.append(f"The stream broke off; it was connected again {self._reconnections} times.")
+            said.append(f"The stream broke off; it was connected again ({self._reconnections} ×).")
         if self.gave_up:
             said.append(f"The stream broke off and did not come back within {self._give_up_s:g} s.")
         return said

@@ -285,9 +285,7 @@ class _ContainerTimes:
                 "the usual distance between frames was put in."
             )
         if self._backward:
-            said.append(
-                f"The times in the file jump back {self._backward} times; they were joined end to end."
-            )
+            said.append(f"The times in the file jump back ({self._backward} ×); they were joined end to end.")
         return said
 
 

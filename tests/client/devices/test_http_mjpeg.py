@@ -79,7 +79,8 @@ def test_pictures_arrive_at_the_times_at_which_they_were_sent(
     assert facts.live and not facts.simulated and facts.warnings == ()
 
 
-@pytest.mark.parametrize("times_s", [EVEN_30, UNEVEN], ids=["30", "uneven"])
+# Sent as fast as the socket takes them: no more than a late reader is kept for.
+@pytest.mark.parametrize("times_s", [EVEN_30[:15], UNEVEN[:15]], ids=["30", "uneven"])
 def test_the_streams_own_stamps_are_taken_where_it_has_them(times_s: list[float]) -> None:
     frames, facts, _ = _receive(_server(times_s, Behaviour(stamps=True, paced=False)))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from client.devices.ports import SourceFacts
-from client.devices.video_file import VideoFile
+from client.devices.video_file import VideoFile, _ContainerTimes
 from client.errors import BadInput
 from edge_models.types import ByteArray, Frame, Reason
 from tests.stand_ins import clips
@@ -101,6 +101,13 @@ def test_times_that_do_not_increase_are_repaired_and_said(
     assert _times(frames) == pytest.approx(expected, abs=0.035)
     assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
     assert facts.notes
+
+
+def test_without_times_and_without_a_rate_no_time_is_invented() -> None:
+    times = _ContainerTimes(header_fps=None)
+    assert times.next(0.0) == 0.0
+    assert times.next(0.0) is None
+    assert times.next(float("nan")) is None
 
 
 @pytest.mark.parametrize(("listed", "distrusted"), [(60, False), (61, False), (66, True), (54, True)])
