@@ -37,7 +37,7 @@ class Peer:
 
     def command(self, video: Path) -> list[str]:
         """What measures this video. Raises EnvironmentFault where the peer or what it needs is missing."""
-        if not self._stamp.is_file() or self._stamp.read_text("utf-8") != self._digest():
+        if not self._is_installed():
             raise EnvironmentFault(
                 title=f"{self.name} is not installed for the comparison",
                 remedy="Run 'health-helper bench install-peers' and try again.",
@@ -59,16 +59,24 @@ class Peer:
 
         Raises EnvironmentFault with the installer's last words.
         """
-        wanted = self._digest()
-        if self._stamp.is_file() and self._stamp.read_text("utf-8") == wanted:
+        if self._is_installed():
             return False
         self._stamp.unlink(missing_ok=True)
         # The interpreter itself, not that of our environment: the peer's must not lean on ours.
         base = str(getattr(sys, "_base_executable", None) or sys.executable)
-        pip = ["-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+        pip = [
+            sys.executable,
+            "-I",
+            "-m",
+            "pip",
+            "--python",
+            str(self._python),
+            "--disable-pip-version-check",
+        ]
+        locked = ["--no-input", "--require-hashes", "--only-binary=:all:", "-r", str(self.lock)]
         steps: Sequence[Sequence[str]] = (
-            [base, "-I", "-m", "venv", "--clear", str(self.folder)],
-            [str(self._python), *pip, "--require-hashes", "--only-binary=:all:", "-r", str(self.lock)],
+            [base, "-I", "-m", "venv", "--clear", "--without-pip", str(self.folder)],
+            [*pip, "install", *locked],
         )
         for command in steps:
             ended = run_to_end(command, clock=clock)
@@ -77,8 +85,12 @@ class Peer:
                     title=f"{self.name} could not be installed: {ended.last_words}",
                     remedy="Check the network and try again.",
                 )
-        self._stamp.write_text(wanted, "utf-8")
+        self._stamp.write_text(self._digest(), "utf-8")
         return True
+
+    def _is_installed(self) -> bool:
+        wanted = self._digest()
+        return self._stamp.is_file() and self._stamp.read_text("utf-8") == wanted
 
     @property
     def _python(self) -> Path:

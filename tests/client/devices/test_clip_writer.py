@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from client.devices import clip_writer
 from client.devices.clip_writer import write_clip
 from client.devices.video_file import VideoFile
 from client.errors import EnvironmentFault
@@ -26,7 +25,7 @@ def test_every_frame_comes_back_at_its_time_and_in_its_colour(
     if program and not shutil.which(program):
         pytest.skip("the program ffmpeg is not on this machine")
     if program is None:
-        monkeypatch.setattr(clip_writer.shutil, "which", lambda _: None)
+        monkeypatch.setattr(shutil, "which", lambda _: None)
     path = write_clip(tmp_path, frames(40), 25.0)
     assert path.name == ("clip.mp4" if program else "clip.avi")
     source = VideoFile(path)
@@ -44,7 +43,7 @@ def test_every_frame_comes_back_at_its_time_and_in_its_colour(
 def test_a_clip_that_cannot_be_written_is_told(
     program: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clip_writer.shutil, "which", lambda _: program)
+    monkeypatch.setattr(shutil, "which", lambda _: program)
     with pytest.raises(EnvironmentFault, match="could not be written"):
         write_clip(tmp_path / "no-such-folder", frames(200), 25.0)
 
