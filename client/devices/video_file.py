@@ -25,7 +25,7 @@ _DISAGREE = 0.02
 """Relative difference from which two statements about the same rate or count contradict each other."""
 _MIN_FRAMES_TO_JUDGE = 30
 _COPY_SHARE = 0.1
-"""Share of copied pictures from which the rate of pictures is not the rate of frames (25 shown as 30: 0.17)."""
+"""Share of copied pictures from which it is said (25 pictures per second shown as 30: 0.17)."""
 _COMPARED_LINES = 120
 _DECODER_THREADS = 4
 """FFmpeg keeps some pictures per thread: at 4K, one thread per core of a large machine is a gigabyte."""
@@ -151,16 +151,17 @@ class VideoFile:
 
     def facts(self) -> SourceFacts:
         """What is known now; what the frames contradict is added as they are read."""
-        distrust = [*self._rate_contradictions(), *self._times.contradictions()]
+        distrust = self._times.contradictions()
         if self._ended and not self._kind.bytes_missing:
             distrust += self._count_contradictions()
+        # A wrong rate in the header and copied frames leave the frames' own times right: said, not held against it.
+        notes = [*distrust, *self._rate_contradictions()]
         copies = self._copies.share()
         if copies >= _COPY_SHARE and self._times.mean_fps is not None:
-            distrust.append(
+            notes.append(
                 f"{100 * copies:.0f} % of the frames are copies of the one before: pictures were taken about "
-                f"{self._times.mean_fps * (1 - copies):.1f} times per second and re-timed to {self._times.mean_fps:.1f}."
+                f"{self._times.mean_fps * (1 - copies):.1f} times per second, not {self._times.mean_fps:.1f}."
             )
-        notes = list(distrust)
         if self._kind.bytes_missing:
             notes.append(
                 f"The file breaks off ({self._kind.bytes_missing} bytes are missing): only what is there is measured."

@@ -9,14 +9,16 @@ from edge_models.types import FloatArray
 
 
 def measured_fps(t_s: FloatArray) -> float:
-    """The frame rate that the timestamps show: 1 / median interval, frames per second; 0 below two samples.
+    """The frame rate that the timestamps show, frames per second; 0 below two samples.
 
-    The median, because a camera that loses frames still exposes at its own rate.
+    One over the mean interval, without intervals so long that a frame is missing in them: a camera that loses
+    frames still exposes at its own rate. Not the median, because some containers round times to milliseconds.
     """
     if len(t_s) < 2:
         return 0.0
-    interval_s = float(np.median(np.diff(t_s)))
-    return 1.0 / interval_s if interval_s > 0 else 0.0
+    interval_s = np.diff(t_s)
+    usual_s = float(interval_s[interval_s <= 1.6 * np.median(interval_s)].mean())
+    return 1.0 / usual_s if usual_s > 0 else 0.0
 
 
 def even_grid(start_s: float, end_s: float, rate_hz: float) -> FloatArray:

@@ -59,14 +59,14 @@ def test_a_variable_rate_is_replayed_with_the_containers_own_times(tmp_path: Pat
 
 
 @pytest.mark.parametrize("true_fps", [15.0, 24.0, 29.0, 60.0])
-def test_a_header_whose_rate_the_times_contradict_is_distrusted(tmp_path: Path, true_fps: float) -> None:
+def test_a_header_whose_rate_the_times_contradict_is_said_and_the_times_are_used(tmp_path: Path, true_fps: float) -> None:
     given = [i / true_fps for i in range(60)]
     path = clips.write_timed_clip(tmp_path / "clip.mkv", clips.pictures(60), given, header_fps=30)
     frames, facts = _replay(path)
 
     assert _times(frames) == pytest.approx(given, abs=6e-4)
     assert facts.header_fps == 30.0
-    assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
+    assert facts.warnings == ()
     assert "30.00" in facts.notes[0] and f"{true_fps:.2f}"[:3] in facts.notes[0]
 
 
@@ -121,12 +121,12 @@ def test_a_header_that_lists_other_frames_than_there_are_is_distrusted(
     assert (Reason.FRAME_RATE_UNTRUSTED in facts.warnings) == distrusted
 
 
-def test_pictures_repeated_to_reach_a_rate_are_found(tmp_path: Path) -> None:
+def test_pictures_repeated_to_reach_a_rate_are_said(tmp_path: Path) -> None:
     filmed = clips.pictures(40)
     shown = [filmed[int(i * 30 / 50)] for i in range(66)]
     facts = _replay(clips.write_clip(tmp_path / "clip.mkv", shown, fps=50))[1]
 
-    assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
+    assert facts.warnings == ()
     assert "40 %" in facts.notes[0] or "41 %" in facts.notes[0]
 
 
