@@ -292,8 +292,10 @@ def refined_rate_per_min(
     taper = np.cos(np.pi * at_s / WINDOW_S) ** 2
     candidates = np.arange(-reach_per_min, reach_per_min + 0.1, 0.25) + near_per_min
     segment = (segment - np.average(segment, weights=taper)) * taper
-    fundamental = np.abs(fourier_matrix(at_s, candidates / 60.0) @ segment) ** 2
-    harmonic = np.abs(fourier_matrix(at_s, candidates / 30.0) @ segment) ** 2
+    turns = fourier_matrix(at_s, candidates / 60.0)
+    # einsum and not @: on a matrix this small the threads of a BLAS cost more than they bring.
+    fundamental = np.abs(np.einsum("ft,t->f", turns, segment)) ** 2
+    harmonic = np.abs(np.einsum("ft,t->f", turns**2, segment)) ** 2  # twice the frequency is the square
     total = fundamental + harmonic
     i = int(np.argmax(total))
     if i in (0, len(total) - 1):

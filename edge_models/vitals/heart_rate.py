@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_models.fusion import WINDOW_S, PulseTrack, refined_rate_per_min
 from edge_models.signal.beats import Beats
@@ -56,7 +57,9 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
     return float(1.0 / (1.0 + np.exp(-score))), tuple(reasons)
 
 
-def mean_rate_per_min(track: PulseTrack, t_s: FloatArray, bvp: FloatArray) -> tuple[float, float]:
+def mean_rate_per_min(
+    track: PulseTrack, t_s: FloatArray, bvp: FloatArray, valid: NDArray[np.bool_]
+) -> tuple[float, float]:
     """(mean rate over the windows, its standard error), per minute.
 
     The rate of each window is refined on the wave itself. Its variance is the Cramér-Rao bound of a tone in
@@ -70,7 +73,10 @@ def mean_rate_per_min(track: PulseTrack, t_s: FloatArray, bvp: FloatArray) -> tu
     )
     power = np.maximum(track.power_over_noise, 1.0)
     variance = 2.0 * 6.0 * 3600.0 / ((2 * np.pi * WINDOW_S) ** 2 * power)
-    weight = 1.0 / (variance + 0.5)
+    # The first and the last window speak for the seconds before and after their centres, where no window ends.
+    middles_s = (track.t_s[1:] + track.t_s[:-1]) / 2.0
+    covered_s = np.diff(np.concatenate([t_s[valid][:1], middles_s, t_s[valid][-1:]])).clip(0.1, WINDOW_S)
+    weight = covered_s / (variance + 0.5)
     mean = float(np.average(refined, weights=weight))
     independent = max(1.0, (track.t_s[-1] - track.t_s[0]) / WINDOW_S + 1.0)
     error = float(np.sqrt(np.average(variance, weights=weight) / independent + _RATE_FLOOR_PER_MIN**2))
@@ -97,7 +103,7 @@ def estimate(signals: Signals) -> Estimate:
     if sure < SHOW_FROM_CONFIDENCE or reasons:
         why = tuple(dict.fromkeys((*(reasons or (Reason.WEAK_PULSE,)), *signals.obstacles)))
         return withheld(UNIT, ALGORITHM, why, window_s, sure)
-    rate, error = mean_rate_per_min(track, signals.t_s, signals.bvp)
+    rate, error = mean_rate_per_min(track, signals.t_s, signals.bvp, signals.valid)
     counted = _rate_of_beats_per_min(signals.beats)
     if counted is not None and abs(counted - rate) <= _MOST_DIFFERENCE_PER_MIN:
         rate = counted  # a spectral peak leans to the steadier stretches; counted beats are the definition
