@@ -62,6 +62,7 @@ class FaceTracker:
 
     def __init__(self, net: FaceNet) -> None:
         self._net = net
+        self._size_px = (0, 0)
         self._next_detection_s = -np.inf
         self._misses = 0
         self._faces = 0
@@ -78,6 +79,10 @@ class FaceTracker:
         shrink = -(-max(frame.image.shape[:2]) // _LARGEST_PX)
         image = _shrunk(frame.image, shrink)  # a 4K frame holds more pixels than the skin needs
         height, width = image.shape[:2]
+        if self._size_px != (width, height):  # another camera mode: nothing known about places holds any more
+            self._size_px = (width, height)
+            self._box, self._misses, self._chest = None, 0, _Chest()
+            self._next_detection_s = frame.t_s
         factor = -(-max(height, width) // _SMALL_PX)
         small = _shrunk(image, factor)
         scale = 1.0 / factor
@@ -285,14 +290,15 @@ def _shrunk(image: ByteArray, factor: int) -> ByteArray:
     """
     if factor <= 1:
         return image
-    height, width = image.shape[0] // factor, image.shape[1] // factor
+    height, width = max(1, image.shape[0] // factor), max(1, image.shape[1] // factor)
     whole = image[: height * factor, : width * factor]
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _area_mean(image: ByteArray, cols: int, rows: int) -> Float32Array:
     """Mean R, G, B of a cols × rows grid of whole pixels. In float: a pulse is smaller than one grey level."""
-    image = image[: image.shape[0] // rows * rows, : image.shape[1] // cols * cols]
+    if image.shape[0] >= rows and image.shape[1] >= cols:
+        image = image[: image.shape[0] // rows * rows, : image.shape[1] // cols * cols]
     mean = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(mean[:, :, ::-1])
 

@@ -8,18 +8,25 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
 
 from edge_models.types import Box, ByteArray, Float32Array
 
 
 def session(weights: bytes) -> ort.InferenceSession:
-    """A session on one CPU thread that sleeps when it has nothing to do."""
+    """A session on one CPU thread that sleeps when it has nothing to do.
+
+    Raises ValueError for bytes that are no ONNX model.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    try:
+        return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as error:
+        raise ValueError(f"these {len(weights)} bytes are no ONNX model that can be run: {error}") from error
 
 
 class FaceNet:
@@ -36,7 +43,10 @@ class FaceNet:
 
     def __init__(self, weights: bytes) -> None:
         self._session = session(weights)
-        self._input_name = self._session.get_inputs()[0].name
+        net_input, net_output = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        if net_input.shape[1:] != [self._HEIGHT_PX, self._WIDTH_PX, 3] or net_output.shape[-1] != 6:
+            raise ValueError(f"not the RFB-320 net: it maps {net_input.shape} to {net_output.shape}")
+        self._input_name = net_input.name
         self._canvas: ByteArray = np.full((self._HEIGHT_PX, self._WIDTH_PX, 3), 127, np.uint8)
 
     def detect(self, image: ByteArray) -> list[tuple[Box, float]]:

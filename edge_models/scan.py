@@ -42,7 +42,7 @@ class Scan:
     """push every frame in order, read Progress; result() at any moment, as often as wanted.
 
     face_net: the verified bytes of the face net. Frames must have strictly increasing t_s; a frame that
-    does not is dropped, because its time cannot be told. All frames of a scan should have one size.
+    does not is dropped, because its time cannot be told. A frame of another size starts a new search for the face.
     """
 
     def __init__(self, face_net: bytes) -> None:
@@ -62,13 +62,15 @@ class Scan:
         self._hint_candidate: tuple[Reason | None, float] = (None, 0.0)
 
     def push(self, frame: Frame) -> Progress:
-        """Measure one frame. Raises ValueError for a picture that is not uint8 [height, width, 3]."""
+        """Measure one frame. Raises ValueError for a picture that is not uint8 [height, width, 3], or no time."""
         image = frame.image
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape[:2]) < 16:
             raise ValueError(f"a frame must be uint8 [height, width, 3] of at least 16 px, not {image.shape}")
+        if not np.isfinite(frame.t_s):
+            raise ValueError(f"a frame must have a time, not {frame.t_s}")
         if not self._samples:
             self._start_s = frame.t_s
-            self._size_px = (image.shape[1], image.shape[0])
+        self._size_px = (image.shape[1], image.shape[0])
         t_s = frame.t_s - self._start_s
         before = self._samples[-1] if self._samples else None
         if before is not None and t_s <= before.t_s:

@@ -55,5 +55,5 @@ def on_grid(
     weight = np.clip((grid_s - t_s[right - 1]) / gap_s, 0.0, 1.0)
     weight = weight.reshape(-1, *([1] * (values.ndim - 1)))
     out = values[right - 1] * (1.0 - weight) + values[right] * weight
-    inside = (grid_s >= t_s[0] - step_s) & (grid_s <= t_s[-1] + step_s)
+    inside = (grid_s >= t_s[0] - 0.5 * step_s) & (grid_s <= t_s[-1] + 0.5 * step_s)
     return np.asarray(out, np.float64), inside & (gap_s <= max_gap_s)

@@ -1,0 +1,255 @@
+"""The tracker: the same cell is the same skin, faces are lost and found again, the chest is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, COLS, ROWS, FaceTracker, SkinSample
+from edge_models.nets import FaceNet
+from edge_models.simulate.scene import Scene
+from edge_models.types import ByteArray, FloatArray, Frame
+from tests.edge_models.conftest import Film
+
+SIZE = (640, 480)
+SKIN = (slice(2, 16), slice(3, 11))
+"""Cells well inside the face."""
+
+
+@pytest.fixture
+def tracker(face_net: bytes) -> FaceTracker:
+    return FaceTracker(FaceNet(face_net))
+
+
+def _seen(
+    portrait: ByteArray, dx: float = 0.0, dy: float = 0.0, roll_deg: float = 0.0, scale: float = 1.0
+) -> ByteArray:
+    """A camera's picture of the portrait, moved by (dx, dy) pixels, turned and scaled about the face."""
+    matrix = cv2.getRotationMatrix2D((225.0, 130.0), roll_deg, scale)
+    matrix[:, 2] += (320 - 225 + dx, 240 - 130 - 60 + dy)
+    return np.asarray(
+        cv2.warpAffine(portrait, matrix, SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
+
+
+def _follow(tracker: FaceTracker, pictures: list[ByteArray], fps: float = 30.0) -> list[SkinSample]:
+    return [tracker.update(Frame(picture, k / fps)) for k, picture in enumerate(pictures)]
+
+
+def _cells(sample: SkinSample) -> FloatArray:
+    assert sample.cells is not None
+    return sample.cells.astype(np.float64)
+
+
+def test_a_sample_has_the_shapes_and_the_colour_order_it_says(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    picture = _seen(portrait_bgr)
+    sample = _follow(tracker, [picture])[0]
+    assert sample.cells is not None and sample.face is not None
+    assert sample.cells.shape == (ROWS, COLS, 3) and sample.cells.dtype == np.float32
+    assert sample.background.shape == (BACKGROUND_ROWS, BACKGROUND_COLS, 3)
+    assert sample.faces == 1 and sample.visible == 1.0
+    red, _, blue = _cells(sample)[SKIN].reshape(-1, 3).mean(axis=0)
+    assert red > blue + 20  # skin is red: R, G, B
+    np.testing.assert_allclose(
+        sample.background.mean(axis=(0, 1)), picture[:, :, ::-1].mean(axis=(0, 1)), atol=1.0
+    )
+
+
+def test_cells_stay_on_the_same_skin_while_the_face_moves(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    t_s = np.arange(60) / 30.0
+    samples = _follow(
+        tracker,
+        [
+            _seen(
+                portrait_bgr,
+                14 * np.sin(1.9 * t),
+                8 * np.sin(2.7 * t),
+                3 * np.sin(1.3 * t),
+                1 + 0.03 * np.sin(t),
+            )
+            for t in t_s
+        ],
+    )
+    assert {s.key for s in samples} == {samples[0].key}
+    still = _cells(samples[0])[SKIN]
+    moved = np.stack([_cells(s)[SKIN] for s in samples])
+    residual = np.abs(moved - still).mean() / still.mean()
+    # Without tracking, the same excursions through the same cells:
+    fixed = FaceTracker(tracker._net)
+    fixed.update(Frame(_seen(portrait_bgr), 0.0))
+    drifted = np.stack(
+        [
+            _area(fixed, _seen(portrait_bgr, 14 * np.sin(1.9 * t), 8 * np.sin(2.7 * t), 3 * np.sin(1.3 * t)))
+            for t in t_s
+        ]
+    )
+    blind = np.abs(drifted - still).mean() / still.mean()
+    assert residual < 0.006  # of the level; single cells of 7 × 9 pixels
+    assert blind > 6 * residual
+
+
+def _area(tracker: FaceTracker, picture: ByteArray) -> FloatArray:
+    """The cells at the place where the tracker's grid was first laid."""
+    return tracker._sample(picture).astype(np.float64)[SKIN]
+
+
+def test_the_motion_reported_is_the_motion_made(tracker: FaceTracker, portrait_bgr: ByteArray) -> None:
+    moves = [
+        (0.0, 0.0, 0.0, 1.0),
+        (4.0, 0.0, 0.0, 1.0),
+        (9.0, -5.0, 0.0, 1.0),
+        (9.0, -5.0, 2.0, 1.0),
+        (0.0, 0.0, 0.0, 1.05),
+    ]
+    samples = _follow(tracker, [_seen(portrait_bgr, *move) for move in moves])
+    first = samples[0].face
+    assert first is not None
+    for (dx, dy, roll_deg, scale), sample in zip(moves, samples, strict=True):
+        x, y, roll, log_scale = sample.motion
+        if scale == 1.0:
+            assert x * first.width == pytest.approx(dx, abs=0.6)
+            assert y * first.width == pytest.approx(dy, abs=0.6)
+        assert np.rad2deg(roll) == pytest.approx(-roll_deg, abs=0.3)  # OpenCV turns the other way
+        assert np.exp(log_scale) == pytest.approx(scale, abs=0.01)
+
+
+def test_a_face_that_goes_is_lost_soon_and_found_again_with_a_new_key(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    here, wall = _seen(portrait_bgr), np.full((480, 640, 3), 110, np.uint8)
+    samples = _follow(tracker, [here] * 15 + [wall] * 30 + [here] * 15)
+    lost = next(k for k in range(15, 45) if samples[k].face is None)
+    assert (lost - 15) / 30.0 < 0.7
+    assert all(s.face is None and s.cells is None and np.isnan(s.chest_y) for s in samples[lost:45])
+    found = next(k for k in range(45, 60) if samples[k].face is not None)
+    assert (found - 45) / 30.0 < 0.35
+    assert samples[-1].key > samples[0].key
+    assert samples[44].faces == 0 and samples[-1].faces == 1
+
+
+def test_a_face_that_jumps_gets_a_new_key_and_the_right_box(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    samples = _follow(tracker, [_seen(portrait_bgr, -120)] * 10 + [_seen(portrait_bgr, 130)] * 40)
+    before, after = samples[5].face, samples[-1].face
+    assert before is not None and after is not None
+    assert after.centre[0] - before.centre[0] == pytest.approx(250, abs=15)
+    assert samples[-1].key > samples[5].key
+
+
+def test_a_face_half_out_of_the_picture_says_how_much_is_seen(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    samples = _follow(tracker, [_seen(portrait_bgr, 4.0 * k) for k in range(80)])
+    inside = [s for s in samples if s.face is not None]
+    assert inside[0].visible == 1.0
+    assert all(0.0 <= s.visible <= 1.0 for s in inside)
+    last = inside[-1].face
+    assert last is not None
+    assert inside[-1].visible == pytest.approx(min(1.0, (640 - last.x) / last.width), abs=0.01)
+    assert inside[-1].visible < 0.95
+
+
+@pytest.mark.parametrize("shape", [(2160, 3840), (1080, 1920), (1280, 720)])
+def test_large_pictures_give_boxes_in_their_own_pixels(
+    tracker: FaceTracker, portrait_bgr: ByteArray, shape: tuple[int, int]
+) -> None:
+    height, width = shape
+    side = min(shape)
+    picture = np.full((height, width, 3), 90, np.uint8)
+    picture[:side, :side] = cv2.resize(portrait_bgr, (side, side), interpolation=cv2.INTER_LINEAR)
+    face = _follow(tracker, [picture])[0].face
+    assert face is not None
+    assert face.centre[0] == pytest.approx(223 / 512 * side, abs=0.05 * side)
+    assert face.width == pytest.approx(90 / 512 * side, rel=0.3)
+
+
+def test_a_new_size_of_picture_starts_a_new_search(tracker: FaceTracker, portrait_bgr: ByteArray) -> None:
+    wide = _seen(portrait_bgr)
+    shapes = [
+        wide,
+        cv2.resize(wide, (320, 240)),
+        np.ascontiguousarray(wide[:, 100:540]),
+        np.rot90(wide).copy(),
+    ]
+    keys = []
+    for k, picture in enumerate(shapes):
+        for step in range(5):
+            sample = tracker.update(Frame(np.asarray(picture, np.uint8), k + step / 30.0))
+        keys.append(sample.key if sample.face is not None else -1)
+    assert keys[0] < keys[1] < keys[2]
+
+
+def _breathing(portrait: ByteArray, shifts_px: FloatArray) -> list[ByteArray]:
+    """A still head; everything below the chin goes up and down."""
+    still = _seen(portrait)
+    frames = []
+    for shift in shifts_px:
+        moved = cv2.warpAffine(
+            still,
+            np.array([[1.0, 0, 0], [0, 1.0, shift]]),
+            SIZE,
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        both = still.copy()
+        both[258:] = moved[258:]
+        frames.append(np.asarray(both, np.uint8))
+    return frames
+
+
+def test_the_chest_follows_a_known_rise_and_fall(tracker: FaceTracker, portrait_bgr: ByteArray) -> None:
+    t_s = np.arange(150) / 30.0
+    true_px = 2.0 * np.sin(2 * np.pi * 0.25 * t_s)
+    samples = _follow(tracker, _breathing(portrait_bgr, true_px))
+    face = samples[0].face
+    assert face is not None
+    seen_px = np.array([s.chest_y for s in samples]) * face.width
+    assert np.corrcoef(seen_px, true_px)[0, 1] > 0.98
+    assert np.polyfit(true_px, seen_px, 1)[0] == pytest.approx(1.0, abs=0.3)  # down is positive
+    assert max(abs(s.motion[1]) for s in samples) * face.width < 0.8  # the head did not move
+
+
+def test_a_deep_breath_of_many_pixels_is_followed_too(tracker: FaceTracker, portrait_bgr: ByteArray) -> None:
+    true_px = np.concatenate([np.linspace(0, 14, 45), np.linspace(14, 0, 45)])
+    samples = _follow(tracker, _breathing(portrait_bgr, true_px))
+    face = samples[0].face
+    assert face is not None
+    seen_px = np.array([s.chest_y for s in samples]) * face.width
+    assert seen_px[44] == pytest.approx(14, rel=0.3)
+    assert abs(seen_px[-1]) < 2.0  # it comes back to where it was
+
+
+def test_without_a_chest_in_the_picture_there_is_no_chest_motion(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    near = np.ascontiguousarray(portrait_bgr[40:200, 130:330])
+    sample = _follow(tracker, [np.asarray(cv2.resize(near, (400, 320)), np.uint8)])[0]
+    assert sample.face is not None and np.isnan(sample.chest_y)
+
+
+def test_the_pulse_is_in_the_cells_to_a_fraction_of_a_grey_level(tracker: FaceTracker, film: Film) -> None:
+    frames = film(Scene(seed=7, duration_s=8.0, width_px=320, height_px=240, face_width_px=100.0))
+    cells = np.stack(
+        [_cells(tracker.update(frame))[SKIN].reshape(-1, 3).mean(axis=0) for frame in frames[:180]]
+    )
+    green = cells[:, 1] - np.convolve(cells[:, 1], np.ones(31) / 31, "same")
+    assert 0.03 < green[20:-20].std() < 1.0  # grey levels: there, and smaller than one
+
+
+def test_blank_and_tiny_pictures_are_no_trouble(tracker: FaceTracker) -> None:
+    make: list[Callable[[tuple[int, int]], ByteArray]] = [
+        lambda shape: np.zeros((*shape, 3), np.uint8),
+        lambda shape: np.full((*shape, 3), 255, np.uint8),
+    ]
+    for k, shape in enumerate([(16, 16), (17, 640), (640, 17), (16, 9000), (9000, 16)]):
+        for m, fill in enumerate(make):
+            assert tracker.update(Frame(fill(shape), k + m / 10)).face is None
