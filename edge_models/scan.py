@@ -190,7 +190,7 @@ class Scan:
         window = self._window(now_s)
         if window is not None:
             self._fusion.add(window)
-            if now_s - self._last_accepted_s <= _GONE_AFTER_S:
+            if self._counted_s(now_s - _GONE_AFTER_S, now_s) > 0:
                 self._live, self._live_wave = live, _ = self._measure_live(now_s)
                 point = TrendPoint(now_s, live.value, live.low, live.high)
         self._trend.append(point)

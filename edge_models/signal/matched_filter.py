@@ -180,9 +180,11 @@ def filter_weights(
 ) -> FloatArray:
     """Real weights w [shape=(n,)] with wᵀ·signature = 1 and least noise power, for one covariance [shape=(n, n)].
 
-    Inactive traces weigh 0. Needs an active trace that carries the signature.
+    Inactive traces weigh 0. All do where no active trace carries the signature.
     """
     weights = np.zeros(len(signature))
+    if not signature[active].any():
+        return weights
     covariance, signature = noise[np.ix_(active, active)].astype(np.float64), signature[active]
     scale = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
     correlation = covariance / np.outer(scale, scale) + _LOADING * np.eye(len(covariance))

@@ -183,6 +183,7 @@ def test_filter_weights_pass_the_pulse_whole_and_the_noise_least(rng: np.random.
     weights = filter_weights(covariance, SIGNATURE, active)
     assert weights @ SIGNATURE == pytest.approx(1.0)
     np.testing.assert_array_equal(weights[~active], 0.0)
+    assert not filter_weights(covariance, SIGNATURE, np.zeros(COUNT, np.bool_)).any()
     best = weights @ covariance @ weights
     for _ in range(50):  # any other weights that pass the pulse let more noise through
         other = weights + 0.3 * np.abs(weights).max() * rng.standard_normal(COUNT) * active
