@@ -26,11 +26,15 @@ _SEARCH_EVERY_S = 0.2
 _MISSES_UNTIL_LOST = 2
 _SMALL_PX = 320
 _LARGEST_PX = 1280
-_MAX_POINTS = 60
+_MAX_POINTS = 50
+_KEY_REACH = 0.35
+"""How far the face may move from where the key picture shows it, in face widths, before a new key is taken."""
 _MIN_POINTS = 12
 _MIN_INLIERS = 0.5
 _MAX_RESIDUAL_PX = 1.0
 _CHEST_SIZE = (64, 32)
+_MOST_PX_PER_CELL = 9
+"""Of a larger face fewer pixels are read than it has: beyond this, noise is no longer what limits a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,10 @@ class FaceTracker:
         self._faces = 0
         self._key = 0
         self._box: Box | None = None  # where the grid was laid, in pixels of the working frame
-        self._grey: ByteArray = np.zeros((1, 1), np.uint8)  # key picture
-        self._points: NDArray[np.float32] = np.zeros((0, 1, 2), np.float32)
+        self._grey: ByteArray = np.zeros((1, 1), np.uint8)  # key picture, the part around the face
+        self._key_area = (slice(0, 1), slice(0, 1))
+        self._corner = 0.0 + 0.0j  # of that part in the small picture
+        self._points: NDArray[np.float32] = np.zeros((0, 1, 2), np.float32)  # in that part
         self._key_to_box = (1.0 + 0.0j, 0.0 + 0.0j)  # similarity from the first box to the key picture
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)  # from the first box to the current frame
         self._chest = _Chest()
@@ -158,7 +164,17 @@ class FaceTracker:
         points: object = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.005, spacing, mask=mask)
         # None on a blank picture, whatever OpenCV's types say
         self._points = points if isinstance(points, np.ndarray) else np.zeros((0, 1, 2), np.float32)
-        self._grey = grey
+        # Only the face and where it may move to: a pyramid of the whole frame would cost more than the flow.
+        reach = _KEY_REACH * face.width * scale
+        left, top = max(0, round(face.x * scale - reach)), max(0, round(face.y * scale - reach))
+        right, bottom = (
+            round((face.x + face.width) * scale + reach),
+            round((face.y + face.height) * scale + reach),
+        )
+        self._key_area = (slice(top, bottom), slice(left, right))
+        self._corner = complex(left, top)
+        self._grey = np.ascontiguousarray(grey[self._key_area])
+        self._points = self._points - np.array([left, top], np.float32)
         self._key_to_box = self._similarity
 
     def _follow(self, grey: ByteArray, scale: float) -> bool:
@@ -170,33 +186,39 @@ class FaceTracker:
         # from the key picture to the last frame: where to begin looking
         since_rotation = rotation / key_rotation
         since_shift = shift - since_rotation * key_shift
-        start = self._points[:, 0, 0].astype(np.complex128) + 1j * self._points[:, 0, 1]
-        guess = (since_rotation * (start / scale) + since_shift) * scale
+        start = self._points[:, 0, 0].astype(np.complex128) + 1j * self._points[:, 0, 1] + self._corner
+        guess = (since_rotation * (start / scale) + since_shift) * scale - self._corner
         guess_points = np.stack([guess.real, guess.imag], axis=1).astype(np.float32).reshape(-1, 1, 2)
         ended, status, _ = cv2.calcOpticalFlowPyrLK(
             self._grey,
-            grey,
+            np.ascontiguousarray(grey[self._key_area]),
             self._points,
             guess_points,
-            winSize=(13, 13),
-            maxLevel=2,
+            winSize=(11, 11),
+            maxLevel=1,
             criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.01),
             flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )
         kept = status[:, 0] == 1
         if kept.sum() < _MIN_POINTS // 2:
             return False
-        end = (ended[kept, 0, 0].astype(np.complex128) + 1j * ended[kept, 0, 1]) / scale
+        end = (ended[kept, 0, 0].astype(np.complex128) + 1j * ended[kept, 0, 1] + self._corner) / scale
         fitted = _fit_similarity(start[kept] / scale, end)
         if fitted is None:
             return False
         (step_rotation, step_shift), residual_px = fitted
         agreeing = float((residual_px * scale < _MAX_RESIDUAL_PX).sum()) / len(self._points)
-        self._similarity = (step_rotation * key_rotation, step_rotation * key_shift + step_shift)
+        rotation, shift = step_rotation * key_rotation, step_rotation * key_shift + step_shift
+        self._similarity = (rotation, shift)
         if agreeing < _MIN_INLIERS:
             # The face has turned away from the key picture. Ask the net; it confirms, or the face is gone.
             self._points = self._points[:0]
             return False
+        assert self._box is not None
+        centre = complex(*self._box.centre)
+        since_key = rotation * centre + shift - (key_rotation * centre + key_shift)
+        if abs(since_key) > 0.7 * _KEY_REACH * self._box.width * abs(rotation):
+            self._set_key(grey, scale)  # while the points still agree, so that the grid stays where it is
         return True
 
     def _sample(self, image: ByteArray) -> Float32Array:
@@ -204,7 +226,7 @@ class FaceTracker:
         assert self._box is not None
         rotation, shift = self._similarity
         width_px = self._box.width * abs(rotation)
-        per_cell = int(np.clip(round(width_px / COLS), 2, 16))
+        per_cell = int(np.clip(round(width_px / COLS), 2, _MOST_PX_PER_CELL))
         step_x = self._box.width / (COLS * per_cell)
         step_y = self._box.height / (ROWS * per_cell)
         origin = rotation * complex(self._box.x + step_x / 2, self._box.y + step_y / 2) + shift
@@ -313,7 +335,8 @@ def _fit_similarity(
     weight = np.ones(len(start))
     rotation, shift = 1.0 + 0.0j, 0.0 + 0.0j
     residual = np.zeros(len(start))
-    for _ in range(4):
+    middle = len(start) // 2
+    for _ in range(3):
         total = weight.sum()
         mean_start, mean_end = (weight @ start) / total, (weight @ end) / total
         centred = start - mean_start
@@ -323,7 +346,7 @@ def _fit_similarity(
         rotation = complex((weight * centred.conj()) @ (end - mean_end) / spread)
         shift = complex(mean_end - rotation * mean_start)
         residual = np.abs(rotation * start + shift - end)
-        sigma = max(float(np.median(residual)), 1e-3)
+        sigma = max(float(np.partition(residual, middle)[middle]), 1e-3)
         weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
     if not 0.2 < abs(rotation) < 5.0:
         return None

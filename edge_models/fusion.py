@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,9 @@ _CHANGE_PER_SQRT_S = 2.0
 _SAME_RATE_PER_MIN = 5
 
 _ALL = np.arange(TRACES)
+_LAYOUT_STEP = 2
+_LAYOUT_RATES: NDArray[np.int64] = np.arange(0, len(RATES_PER_MIN), _LAYOUT_STEP)
+"""Layouts only confirm: every second rate is enough, and half the work."""
 LAYOUTS: dict[str, NDArray[np.int64]] = {
     "upper": region_traces(("forehead_left", "forehead_right", "centre")),
     "lower": region_traces(("cheek_left", "cheek_right", "chin")),
@@ -75,10 +78,10 @@ def log_likelihood_ratio(found: PulseEvidence) -> FloatArray:
     def ratio(values: FloatArray, expected: float) -> FloatArray:
         return np.asarray(values * expected / (1.0 + expected) - TAPERS * np.log1p(expected), np.float64)
 
-    score = ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER)
-    if len(power) > len(RATES_PER_MIN):
-        score = score + np.clip(ratio(power[HARMONIC], _EXPECTED_HARMONIC_POWER), -2.0, 8.0)
-    return np.asarray(score, np.float64)
+    if len(power) <= len(RATES_PER_MIN):  # a layout, without harmonics
+        return ratio(power, _EXPECTED_POWER)
+    harmonic = np.clip(ratio(power[HARMONIC], _EXPECTED_HARMONIC_POWER), -2.0, 8.0)
+    return np.asarray(ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER) + harmonic, np.float64)
 
 
 _PRIOR: FloatArray = -0.5 * (np.log(RATES_PER_MIN / _PRIOR_CENTRE_PER_MIN) / _PRIOR_SPREAD) ** 2
@@ -128,10 +131,9 @@ def _analyser() -> Analyser:
 def _read(windows: list[WindowSpectrum], index: int) -> _Reading:
     window = windows[index]
     noise = pooled_noise(windows, index, memory_s=_MEMORY_S)
-    whole = evidence(window, noise, SIGNATURE, _ALL, harmonics=True)
+    whole = evidence(window, noise, SIGNATURE, _ALL)
     layouts = {
-        name: evidence(window, noise, SIGNATURE, columns, harmonics=False)
-        for name, columns in LAYOUTS.items()
+        name: evidence(window, noise, SIGNATURE, columns, _LAYOUT_RATES) for name, columns in LAYOUTS.items()
     }
     return _Reading(whole, layouts, noise)
 
@@ -174,8 +176,9 @@ class PulseFusion:
         share = min(1.0, HOP_S / _INDEPENDENT_S) if len(t_s) > 1 else 1.0
         weight = np.array([w.weight for w in windows])[:, None]
 
-        def path_of(score: NDArray[np.float64]) -> NDArray[np.int64]:
-            return viterbi(share * (score + _PRIOR), step_s=steps_s, change_per_sqrt_s=_CHANGE_PER_SQRT_S)
+        def path_of(score: NDArray[np.float64], step: int = 1) -> NDArray[np.int64]:
+            change = _CHANGE_PER_SQRT_S / step
+            return step * viterbi(share * (score + _PRIOR[::step]), step_s=steps_s, change_per_sqrt_s=change)
 
         score = np.stack([log_likelihood_ratio(r.whole) for r in readings]) * weight
         path = path_of(score)
@@ -184,20 +187,14 @@ class PulseFusion:
         for k in here:
             elsewhere[k, max(0, path[k] - 9) : path[k] + 10] = -1e3
         margin = share * float((score[here, path] - elsewhere[here, path_of(elsewhere)]).sum())
-        agreement = {
-            name: float(
-                (
-                    np.abs(
-                        path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings])) - path
-                    )
-                    <= _SAME_RATE_PER_MIN
-                ).mean()
-            )
-            for name in LAYOUTS
-        }
+        agreement = {}
+        for name in LAYOUTS:
+            own = path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings]), _LAYOUT_STEP)
+            agreement[name] = float((np.abs(own - path) <= _SAME_RATE_PER_MIN).mean())
 
         def amplitudes(name: str) -> NDArray[np.complex64]:
-            return np.concatenate([r.layouts[name].amplitude[i] for r, i in zip(readings, path, strict=True)])
+            near = path // _LAYOUT_STEP
+            return np.concatenate([r.layouts[name].amplitude[i] for r, i in zip(readings, near, strict=True)])
 
         def power_of(columns: NDArray[np.int64]) -> FloatArray:
             powers = [
@@ -280,6 +277,20 @@ def _line_power(window: WindowSpectrum, noise: Noise, index: int, columns: NDArr
     return float((power / np.maximum(np.diag(noise.covariance[index])[columns], 1e-20)).max())
 
 
+def _offsets_per_min(reach_per_min: float) -> FloatArray:
+    return np.arange(-reach_per_min, reach_per_min + 0.1, 0.25)
+
+
+@lru_cache(maxsize=8)
+def _turns_around(
+    samples: int, first_s: float, reach_per_min: float
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Fourier matrices of the offsets around a rate, and around its harmonic, for a window on the even grid."""
+    t_s = first_s + np.arange(samples) / GRID_RATE_HZ
+    around = fourier_matrix(t_s, _offsets_per_min(reach_per_min) / 60.0)
+    return around, around**2
+
+
 def refined_rate_per_min(
     t_s: FloatArray, bvp: FloatArray, *, centre_s: float, near_per_min: float, reach_per_min: float = 7.0
 ) -> float:
@@ -290,13 +301,11 @@ def refined_rate_per_min(
     inside = np.abs(t_s - centre_s) <= WINDOW_S / 2
     segment, at_s = bvp[inside], t_s[inside] - centre_s
     taper = np.cos(np.pi * at_s / WINDOW_S) ** 2
-    candidates = np.arange(-reach_per_min, reach_per_min + 0.1, 0.25) + near_per_min
+    candidates = _offsets_per_min(reach_per_min) + near_per_min
     segment = (segment - np.average(segment, weights=taper)) * taper
-    turns = fourier_matrix(at_s, candidates / 60.0)
-    # einsum and not @: on a matrix this small the threads of a BLAS cost more than they bring.
-    fundamental = np.abs(np.einsum("ft,t->f", turns, segment)) ** 2
-    harmonic = np.abs(np.einsum("ft,t->f", turns**2, segment)) ** 2  # twice the frequency is the square
-    total = fundamental + harmonic
+    turns = np.exp(-2j * np.pi * near_per_min / 60.0 * at_s)
+    around, twice_around = _turns_around(len(at_s), round(float(at_s[0]), 6), reach_per_min)
+    total = np.abs(around @ (segment * turns)) ** 2 + np.abs(twice_around @ (segment * turns**2)) ** 2
     i = int(np.argmax(total))
     if i in (0, len(total) - 1):
         return near_per_min

@@ -151,13 +151,16 @@ def traces(
         free /= free.sum()
 
     by_region = _REGION_CELLS * weights[None]
+    # colour by colour: one product of (frames · colours, cells) with (cells, regions)
+    by_colour = cells.transpose(0, 2, 1).reshape(-1, ROWS * COLS)
     enough = (by_region > 0).sum(axis=1) >= 0.25 * _REGION_CELLS.sum(axis=1)
     if not enough.any():
         enough[:] = by_region.sum(axis=1) > 0
     columns = np.zeros((len(used), TRACES))
+    shares = by_region / np.maximum(by_region.sum(axis=1, keepdims=True), 1e-12)
+    levels = (by_colour @ shares.T).reshape(len(used), 3, len(_REGIONS))
     for r in np.flatnonzero(enough):
-        share = by_region[r] / by_region[r].sum()
-        columns[:, 3 * r : 3 * r + 3] = np.log(np.maximum(np.einsum("nkc,k->nc", cells, share), 0.5))
+        columns[:, 3 * r : 3 * r + 3] = np.log(np.maximum(levels[:, :, r], 0.5))
     if free.any():
         columns[:, 3 * len(_REGIONS) : 3 * len(_REGIONS) + 3] = np.log(
             np.maximum(np.einsum("nkc,k->nc", back, free), 0.5)
@@ -172,6 +175,7 @@ def traces(
     weight = valid.astype(np.float64)
     values = without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ)
     total = weights.sum()
-    rgb, _ = on_grid(t_s, np.einsum("nkc,k->nc", cells, weights / max(total, 1e-12)), grid_s, max_gap_s=1.0)
+    mean_skin = (by_colour @ (weights / max(total, 1e-12))).reshape(-1, 3)
+    rgb, _ = on_grid(t_s, mean_skin, grid_s, max_gap_s=1.0)
     skin_share = float((weights > 0).mean())
     return Traces(grid_s, values, weight, rgb, skin_share, int(enough.sum()), float(rgb[:, 1].mean()))

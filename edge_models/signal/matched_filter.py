@@ -38,6 +38,9 @@ HARMONIC: NDArray[np.int64] = np.array(
 )
 """For each candidate rate, where its second harmonic stands among the frequencies of PulseEvidence."""
 
+EVERYWHERE: NDArray[np.int64] = np.arange(len(_AT))
+"""All frequencies of PulseEvidence: the candidate rates, then the harmonics beyond the fastest of them."""
+
 TAPERS = 2
 _NEAR_PER_MIN = 13
 _FAR_PER_MIN = 51
@@ -128,7 +131,7 @@ def pooled_noise(windows: list[WindowSpectrum], index: int, *, memory_s: float) 
 
 @dataclass(frozen=True, slots=True)
 class PulseEvidence:
-    """Per frequency: the candidate rates, then (only where asked for) the harmonics beyond them.
+    """Per frequency asked for.
 
     power_over_noise sums over tapers (mean TAPERS without a pulse).
     amplitude: complex [shape=(frequencies, TAPERS)], in units of the traces along the signature.
@@ -142,25 +145,29 @@ class PulseEvidence:
 
 
 def evidence(
-    window: WindowSpectrum, noise: Noise, signature: FloatArray, traces: NDArray[np.int64], *, harmonics: bool
+    window: WindowSpectrum,
+    noise: Noise,
+    signature: FloatArray,
+    traces: NDArray[np.int64],
+    at: NDArray[np.int64] = EVERYWHERE,
 ) -> PulseEvidence:
-    """Matched filter for `signature` [shape=(n,)] at every rate, from the active ones of `traces`.
+    """Matched filter for `signature` [shape=(n,)] from the active ones of `traces`, at the frequencies `at`.
 
     Where none of them carries the signature there is no evidence: power 0, unexplained 1. A covariance learnt
     from few samples flatters every vector; power is reduced by (1 − traces/samples), as for Hotelling's T².
     """
     traces = traces[window.active[traces]]
     picked = signature[traces].astype(np.float32)
-    size = len(window.noise) if harmonics else len(RATES_PER_MIN)
+    size = len(at)
     if not np.any(picked):
         return PulseEvidence(np.zeros(size), np.zeros((size, TAPERS), np.complex64), np.ones(size))
-    covariance = noise.covariance[:size, traces[:, None], traces[None, :]]
+    covariance = noise.covariance[np.ix_(at, traces, traces)]
     count = len(traces)
     scale = np.sqrt(np.maximum(np.einsum("fii->fi", covariance), 1e-20))
     covariance = covariance / (scale[:, :, None] * scale[:, None, :]) + np.float32(_LOADING) * np.eye(
         count, dtype=np.float32
     )
-    x = window.coefficients[:size, :, traces] / scale[:, None, :]
+    x = window.coefficients[np.ix_(at, np.arange(TAPERS), traces)] / scale[:, None, :]
     s = picked[None] / scale
     right = np.concatenate([s[:, :, None], x.real.transpose(0, 2, 1), x.imag.transpose(0, 2, 1)], axis=2)
     solved = np.linalg.solve(covariance, right)

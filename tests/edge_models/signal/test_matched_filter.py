@@ -49,12 +49,9 @@ def _spectra(analyser: Analyser, traces: list[NDArray[np.float64]]) -> list[Wind
     return [analyser.spectrum(x, np.ones(SAMPLES), t_s=10.0 * k) for k, x in enumerate(traces)]
 
 
-def _read(
-    windows: list[WindowSpectrum], columns: NDArray[np.int64] = ALL, *, harmonics: bool = False
-) -> list[PulseEvidence]:
+def _read(windows: list[WindowSpectrum], columns: NDArray[np.int64] = ALL) -> list[PulseEvidence]:
     return [
-        evidence(w, pooled_noise(windows, k, memory_s=1e6), SIGNATURE, columns, harmonics=harmonics)
-        for k, w in enumerate(windows)
+        evidence(w, pooled_noise(windows, k, memory_s=1e6), SIGNATURE, columns) for k, w in enumerate(windows)
     ]
 
 
@@ -168,7 +165,7 @@ def test_the_harmonic_stands_where_its_index_says(
 ) -> None:
     wave = _wave(per_min) + 0.8 * _wave(2 * per_min, 1.0)
     x = [0.3 * rng.standard_normal((SAMPLES, COUNT)) + wave[:, None] * SIGNATURE for _ in range(4)]
-    found = _read(_spectra(analyser, x), harmonics=True)[0]
+    found = _read(_spectra(analyser, x))[0]
     assert found.power_over_noise[HARMONIC[_at(per_min)]] > 20 * TAPERS
     others = np.delete(HARMONIC, [i for i in range(len(HARMONIC)) if abs(i - _at(per_min)) < 8])
     quiet = others[np.abs(np.minimum(others + LOWEST_PER_MIN, HIGHEST_PER_MIN) - per_min) > 14]
