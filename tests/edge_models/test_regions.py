@@ -66,7 +66,7 @@ def test_a_pulse_leaves_the_blood_s_colour_in_every_region_and_nothing_in_the_re
         replace(
             calm[0],
             t_s=s.t_s,
-            cells=np.float32([170.0, 120.0, 95.0])
+            cells=np.array([170.0, 120.0, 95.0], np.float32)
             * np.exp(-0.01 * b * BLOOD_RGB).astype(np.float32)
             * np.ones((ROWS, COLS, 1), np.float32),
         )

@@ -94,5 +94,7 @@ def test_an_impossible_band_is_refused(low_hz: float, high_hz: float) -> None:
 
 @given(st.integers(0, 200), st.floats(0.3, 2.0), st.floats(0.1, 8.0))
 def test_any_length_goes_through_with_its_length(n: int, low_hz: float, width_hz: float) -> None:
-    out = band_pass(np.arange(n) % 7.0, rate_hz=RATE_HZ, low_hz=low_hz, high_hz=low_hz + width_hz)
+    out = band_pass(
+        np.arange(n, dtype=np.float64) % 7.0, rate_hz=RATE_HZ, low_hz=low_hz, high_hz=low_hz + width_hz
+    )
     assert out.shape == (n,) and np.isfinite(out).all()
