@@ -59,6 +59,18 @@ def test_the_face_is_found_where_it_is_at_every_size_and_aspect(
     assert 0.7 <= score <= 1.0
 
 
+def test_the_net_gets_what_it_was_trained_on(net: FaceNet, portrait_bgr: ByteArray) -> None:
+    picture = _placed(portrait_bgr, 320, 240, 240, 40, 0)
+    by_hand = (picture[None, :, :, ::-1].astype(np.float32) - 127.0) / 128.0
+    rows = net._session.run(None, {net._input_name: np.ascontiguousarray(by_hand)})[0][0]
+    best = rows[rows[:, 1].argmax()]
+    box, score = net.detect(picture)[0]
+    assert score == pytest.approx(float(best[1]), abs=1e-5)
+    np.testing.assert_allclose(
+        [box.x, box.y, box.x + box.width, box.y + box.height], best[2:6] * [320, 240, 320, 240], atol=1e-3
+    )
+
+
 def test_two_people_are_two_faces_and_a_face_at_the_edge_of_the_picture_is_one(
     net: FaceNet, portrait_bgr: ByteArray
 ) -> None:

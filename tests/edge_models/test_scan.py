@@ -144,7 +144,23 @@ def test_when_the_person_leaves_the_reading_goes_within_two_seconds(measure_scen
     assert measured.result.accepted_s < leave_s + 1.5
 
 
-def test_a_face_behind_which_the_room_stays_dark_says_too_dark(measure: Measure) -> None:
+def test_between_two_seconds_too_a_lost_face_takes_the_reading_with_it(face_net: bytes) -> None:
+    prepared, _ = samples(Scene(seed=9, duration_s=12.0))
+    gone = [
+        s if s.t_s < 11.05 else replace(s, face=None, cells=None, faces=0, chest_y=float("nan"))
+        for s in prepared
+    ]
+    scan = staged_scan(face_net, gone, until=330)
+    picture = np.zeros((480, 640, 3), np.uint8)
+    progress = [scan.push(Frame(picture, s.t_s)) for s in gone[330:]]
+    shown = [p.t_s for p in progress if p.heart_rate is not None and p.heart_rate.value is not None]
+    assert 11.05 < shown[-1] < 11.85
+    after = next(p for p in progress if p.t_s > 11.85)
+    assert after.heart_rate is not None and after.heart_rate.reasons == (Reason.FACE_LEFT,)
+    assert len(after.bvp.t_s) == 0
+
+
+def test_a_black_picture_says_too_dark(measure: Measure) -> None:
     black = [Frame(np.zeros((240, 320, 3), np.uint8), k / 30) for k in range(240)]
     measured = measure(black)
     assert Reason.TOO_DARK in _nothing_shown(measured.result)

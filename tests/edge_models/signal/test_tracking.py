@@ -39,6 +39,12 @@ def test_a_wrong_start_is_left() -> None:
     assert np.all(path[4:] == 60)
 
 
+def test_a_jump_is_made_where_both_sides_of_it_are_sure() -> None:
+    score = _hill(np.repeat([120.0, 60.0], 10))
+    path = viterbi(score, step_s=np.ones(19), change_per_sqrt_s=2.0)
+    assert np.all(path[:10] == 120) and np.all(path[10:] == 60)
+
+
 def test_a_lone_outlier_does_not_pull_the_path_away() -> None:
     score = _hill(np.full(20, 60.0))
     score[10] = _hill(np.array([120.0]), 12.0)[0]
