@@ -40,6 +40,12 @@ WEIGHTS = ROOT / "edge_models" / "weights"
 LOCKS = {"app": ROOT / "requirements" / "app.txt", "dev": ROOT / "requirements" / "dev.txt"}
 OLDEST, NEWEST = (3, 11), (3, 14)  # every locked wheel exists for these
 
+# A worker per core, four at most (each holds the scenes that it renders: up to 1 GB); a file's tests stay together,
+# because they share what they made. `-n0` among the flags: all in one process, as a debugger wants it.
+TEST_WORKERS = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
+# As client/__main__.py does for the application. Here, because a plugin loads numpy before any conftest.py is read.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
+
 UNITS_MB = {"bytes": 1e-6, "B": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
 PIP_DOWNLOAD = re.compile(r"Downloading (\S+) \(([\d.]+) (bytes|kB|MB|GB)\)")
 APT_DOWNLOAD = re.compile(r"Fetched ([\d.,]+) (B|kB|MB|GB) in")
@@ -83,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
             become(run_command(flags), folder=None)
         ensure("dev", say_if_ready=command == "setup")
         if command == "test":
-            become([python(), "-m", "pytest", *flags], folder=ROOT)
+            become([python(), "-m", "pytest", *TEST_WORKERS, *flags], folder=ROOT, more=ONE_THREAD)
         if command == "lint":
             return lint()
         if command == "lock":
@@ -133,14 +139,17 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in NOT_OURS}
 
 
-def become(command: Sequence[str], folder: Path | None) -> NoReturn:
-    """Turns this process into another program, so that Ctrl-C and the exit status are all its own."""
+def become(command: Sequence[str], folder: Path | None, more: Mapping[str, str] | None = None) -> NoReturn:
+    """Turns this process into another program, so that Ctrl-C and the exit status are all its own.
+    more: variables that it gets where the person has not set them.
+    """
     if folder:
         os.chdir(folder)
+    variables = {**(more or {}), **environment()}
     if os.name == "nt":  # there exec returns to the shell before the program ends
-        raise SystemExit(subprocess.call(command, env=environment()))
+        raise SystemExit(subprocess.call(command, env=variables))
     sys.stderr.flush()
-    os.execve(command[0], list(command), environment())
+    os.execve(command[0], list(command), variables)
 
 
 def run_command(flags: Sequence[str]) -> list[str]:

@@ -35,6 +35,15 @@ OUTSIDE_WORLD = CAMERA_FUNCTIONS | {
 }
 """Of cv2, numpy and Python: files, windows, terminals; edge_models takes arrays and bytes instead."""
 
+WALL_CLOCK = {"now", "utcnow", "today"}
+"""Of datetime's classes, under whatever name: they ask the machine what time it is, which only client.clock does."""
+
+PROGRAMS = {
+    *("system", "popen", "startfile", "fork", "forkpty", "posix_spawn", "posix_spawnp"),
+    *(f"{way}{how}" for way in ("exec", "spawn") for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")),
+}
+"""Of os: they start programs without importing subprocess, which the contract "processes" watches."""
+
 HEAVY = {"cv2", "onnxruntime", "httpx", "fpdf", "keyring", "scipy", "PIL", "PySide6"}
 """What a command that needs no camera must not pay for."""
 
@@ -52,7 +61,7 @@ def uses(source: str, names: set[str]) -> Iterator[str]:
                 found = {node.attr}
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             found = {node.func.id}
-        elif isinstance(node, ast.ImportFrom) and node.module in {"cv2", "numpy", "builtins"}:
+        elif isinstance(node, ast.ImportFrom) and node.module in {"cv2", "numpy", "builtins", "os"}:
             found = {alias.name for alias in node.names}
         yield from (f"{name}, line {getattr(node, 'lineno', '?')}" for name in found & names)
 
@@ -92,6 +101,53 @@ def test_edge_models_reaches_for_nothing_outside() -> None:
 )
 def test_the_rule_above_sees_what_it_forbids(line: str) -> None:
     assert list(uses(line, OUTSIDE_WORLD))
+
+
+def asks_the_time(source: str) -> list[str]:
+    """Where the wall clock is read: "now, line n"."""
+    return [
+        f"{node.attr}, line {node.lineno}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in WALL_CLOCK
+    ]
+
+
+def test_only_the_clock_asks_what_time_it_is() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in python_files("client", "edge_models")
+        if asks_the_time(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"client/clock.py"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from datetime import UTC, datetime; t = datetime.now(UTC)",
+        "import datetime; t = datetime.datetime.utcnow()",
+        "import datetime as d; t = d.date.today()",
+        "from datetime import datetime as moment; ask = moment.now",
+    ],
+)
+def test_the_rule_of_the_clock_sees_what_it_forbids(line: str) -> None:
+    assert asks_the_time(line)
+
+
+def test_programs_are_started_by_nothing_but_subprocess() -> None:
+    found = {
+        str(path.relative_to(ROOT)): where
+        for path in python_files("client", "edge_models")
+        if (where := list(uses(path.read_text(encoding="utf-8"), PROGRAMS)))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["import os; os.system('x')", "from os import popen", "import os; f = os.execv"]
+)
+def test_the_rule_of_programs_sees_what_it_forbids(line: str) -> None:
+    assert list(uses(line, PROGRAMS))
 
 
 def test_packaging_is_no_package() -> None:
