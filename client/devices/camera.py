@@ -19,10 +19,10 @@ import numpy as np
 from client.clock import Clock, SystemClock
 from client.devices.camera_list import FoundCamera, find_camera, why_unusable
 from client.devices.camera_list import cameras as cameras  # noqa: PLC0414 (the list belongs to the adapter)
-from client.devices.opencv import coarse, is_black, prepare_opencv, sealed
+from client.devices.opencv import MIN_SIDE_PX, coarse, is_black, prepare_opencv, sealed
 from client.devices.ports import SourceFacts
 from client.devices.relay import NothingCame, Relay
-from client.errors import EnvironmentFault, HealthHelperError, SourceStalled
+from client.errors import EnvironmentFault, SourceStalled
 from edge_models.types import ByteArray, Frame
 
 _WIDTH_PX, _HEIGHT_PX, _FPS = 640, 480, 30.0
@@ -65,7 +65,7 @@ class Camera:
         self,
         camera_id: str | None = None,
         *,
-        stall_s: float = 2.0,
+        stall_s: float = 1.5,
         open_s: float = 5.0,
         lock_after_s: float = 2.0,
         clock: Clock | None = None,
@@ -101,9 +101,13 @@ class Camera:
             fault = self._reader.why_nothing_came(self._open_s)
             self.close()
             raise fault from None
-        except HealthHelperError:
+        except BaseException:
             self.close()
             raise
+        if self._waiting is None:
+            raise EnvironmentFault(
+                title=f"{self._camera.name} was closed before its first picture", remedy="Start again."
+            )
         self._opened = True
         self._quiet_since_s = self._clock.now_s()
         return self.facts()
@@ -324,6 +328,8 @@ class _Reader:
                     self._regulation.give_back(capture)
                     capture.release()
                 self._stopped.wait(_PAUSE_S)
+        except BaseException as error:  # noqa: BLE001 (carried to the reader's thread, which raises it)
+            self.relay.end(error)
         finally:
             self.relay.end()  # whatever happened: nobody waits for a thread that is gone
 
@@ -371,6 +377,11 @@ class _Reader:
                 self._stopped.wait(_PAUSE_S)
                 continue
             failures = 0
+            if min(image.shape[:2]) < MIN_SIDE_PX:
+                raise EnvironmentFault(
+                    title=f"{self._camera.name} sends pictures of {image.shape[1]}×{image.shape[0]} pixels",
+                    remedy="Set it to 640×480 in its own program, or use another camera.",
+                )
             self._grabbed += 1
             t_s = self._times.next(now_s, stamp_s)
             if t_s is None or (self._delivered == 0 and self._is_black(image)) or self._is_copy(image):

@@ -24,16 +24,19 @@ import numpy as np
 
 from client.clock import Clock, SystemClock
 from client.devices.multipart import MultipartReader, Part, jpeg_size_px
-from client.devices.opencv import MAX_PIXELS, is_black, prepare_opencv, sealed
+from client.devices.opencv import MAX_PIXELS, MIN_SIDE_PX, is_black, prepare_opencv, sealed
 from client.devices.ports import SourceFacts
 from client.devices.relay import NothingCame, Relay
 from client.errors import BadInput, EnvironmentFault, HealthHelperError, SourceStalled
 from edge_models.types import ByteArray, Frame, Reason
 
 _MAX_BAD_IN_A_ROW = 60
-"""Two seconds of pictures that cannot be decoded: the stream is something else, or broken for good."""
+"""So much that cannot be decoded before any picture: this is no stream of JPEG pictures."""
 _MAX_STAMP_STEP_S = 10.0
 _MIN_STEP_S = 1e-3
+_BLOCK_S, _BLOCK_PICTURES = 1.0, 5
+_JITTER_S, _WRONG_RATE, _MAX_DRIFT_S = 0.1, 0.02, 0.75
+"""A stream's clock may leave arrival by the jitter and this share of the time since, and by no more in all."""
 _SAME_CLOCK_S = 2.0
 _JOIN_S = 1.0
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
@@ -49,15 +52,17 @@ class HttpMjpeg:
     give_up_s: after so long without a picture the stream is over (`read` gives None, the facts say why).
     trust: the certificates to trust; None for the system's.
 
-    Times are the stream's own (`X-Timestamp`, seconds, in each part's header) where they are there and
-    increase, otherwise the moments of arrival on the machine's monotonic clock; the facts say which.
+    Times are the stream's own (`X-Timestamp`, seconds, in each part's header) while they are there, increase and
+    advance as arrival does, otherwise the moments of arrival on the machine's monotonic clock; the facts say which.
+    Where a wrong clock was followed for too large a part of the stream, the facts distrust it
+    (Reason.FRAME_RATE_UNTRUSTED).
     """
 
     def __init__(
         self,
         url: str,
         *,
-        stall_s: float = 2.0,
+        stall_s: float = 1.5,
         first_frame_s: float = 5.0,
         give_up_s: float = 30.0,
         clock: Clock | None = None,
@@ -98,7 +103,7 @@ class HttpMjpeg:
             fault = self._connection.why_nothing_came()
             self.close()
             raise fault from None
-        except HealthHelperError:
+        except BaseException:
             self.close()
             raise
         if self._waiting is None:
@@ -145,7 +150,7 @@ class HttpMjpeg:
             header_fps=None,
             width_px=connection.size_px[0],
             height_px=connection.size_px[1],
-            warnings=(Reason.SOURCE_STALLED,) if connection.gave_up else (),
+            warnings=connection.warnings(),
             notes=tuple(notes),
         )
 
@@ -252,7 +257,7 @@ class _Connection:
                 self._stopped.wait(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, self._LONGEST_PAUSE_S)
                 self._reconnections += 1
-        except HealthHelperError as error:
+        except BaseException as error:  # noqa: BLE001 (carried to the reader's thread, which raises it)
             self._relay.end(error)
         finally:
             self._relay.end()  # whatever happened: nobody waits for a thread that is gone
@@ -338,6 +343,9 @@ class _Connection:
         if image is None:
             self._count_bad(1)
             return
+        if min(image.shape[:2]) < MIN_SIDE_PX:
+            self._refuse_small(image)
+            return
         self._bad_in_a_row = 0
         if self._pictures == 0 and is_black(image):
             self._black += 1
@@ -351,15 +359,24 @@ class _Connection:
         self._last_picture_s = self._clock.now_s()
         self._relay.put(Frame(sealed(image), t_s))
 
+    def _refuse_small(self, image: ByteArray) -> None:
+        if self._pictures:
+            self._count_bad(1)
+            return
+        raise BadInput(
+            title=f"{self._name} sends pictures of {image.shape[1]}×{image.shape[0]} pixels, too small for a face",
+            remedy="Choose a larger picture in the camera's settings, 640×480 for example.",
+        )
+
     def _count_bad(self, count: int) -> None:
+        """Later in a stream, rubbish is a silence like any other: `read` says so, and what was measured is kept."""
         self._bad += count
         self._bad_in_a_row += count
-        if self._bad_in_a_row >= _MAX_BAD_IN_A_ROW:
+        if self._pictures == 0 and self._bad_in_a_row >= _MAX_BAD_IN_A_ROW:
             raise self._rubbish()
 
-    def _rubbish(self) -> HealthHelperError:
-        kind = BadInput if self._pictures == 0 else EnvironmentFault
-        return kind(
+    def _rubbish(self) -> BadInput:
+        return BadInput(
             title=f"{self._name} sends data that are no JPEG pictures ({self._bad} could not be decoded)",
             remedy="Check the stream in a browser; restart the camera, or choose MJPEG in its settings.",
         )
@@ -394,6 +411,11 @@ class _Connection:
             retry=True,
         )
 
+    def warnings(self) -> tuple[Reason, ...]:
+        """What forbids to trust the stream, as far as it is known now."""
+        stalled = (Reason.SOURCE_STALLED,) if self.gave_up else ()
+        return (*stalled, Reason.FRAME_RATE_UNTRUSTED) if self._times.untrusted else stalled
+
     def notes(self) -> list[str]:
         """Sentences about the times used and about what went wrong."""
         said = [self._times.note()] if self._pictures else []
@@ -406,10 +428,47 @@ class _Connection:
         return said
 
 
+class _Drift:
+    """How far a stream's clock has left the moments of arrival.
+
+    A network delays pictures and never hurries them: the least lateness within a second is that of the clocks.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+        self._began_s = 0.0
+        self._count = 0
+        self._least_s = math.inf
+        self.drift_s = 0.0
+
+    def agrees(self, t_s: float, arrived_s: float) -> bool:
+        """Take in a picture; whether the clock still advances as arrival does."""
+        if self._count == 0:
+            self._began_s, self._least_s = arrived_s, math.inf
+        self._count += 1
+        late_s = arrived_s - t_s
+        if late_s < -_SAME_CLOCK_S:  # nothing comes before it was taken: no need to wait
+            self.drift_s = late_s
+            return False
+        self._least_s = min(self._least_s, late_s)
+        if self._count < _BLOCK_PICTURES or arrived_s - self._began_s < _BLOCK_S:
+            return True
+        self._count = 0
+        if self._first is None:
+            self._first = self._began_s, self._least_s
+            return True
+        since_s = self._began_s - self._first[0]
+        self.drift_s = self._least_s - self._first[1]
+        return abs(self.drift_s) <= min(_JITTER_S + _WRONG_RATE * since_s, _MAX_DRIFT_S)
+
+
 class _StreamTimes:
     """Chooses between the stream's own stamps and the moments of arrival; the result always increases."""
 
     def __init__(self) -> None:
+        self._drift = _Drift()
+        self._drifted_s = 0.0
+        self._first_s: float | None = None
         self._trusted = True
         self._last_stamp_s: float | None = None
         self._offset_s = 0.0
@@ -427,26 +486,42 @@ class _StreamTimes:
         if stamp_s is None:
             # One part without a stamp is enough: a mixture of two clocks would be no clock at all.
             if self._trusted:
-                self._trusted = False
-                self._offset_s = self._step_over(arrived_s) - arrived_s
+                self._go_by_arrival(arrived_s)
             t_s = max(arrived_s + self._offset_s, self._step_over(-math.inf))
         elif self._last_stamp_s is None or (self._new and not self._goes_on(stamp_s, arrived_s)):
             t_s = self._step_over(arrived_s)
             self._offset_s = t_s - stamp_s
             self._used_stamps = True
+            self._drift = _Drift()
         else:
             step_s = stamp_s - self._last_stamp_s
             if step_s == 0:
                 return None
+            t_s = stamp_s + self._offset_s
             if not (self._new or 0 < step_s <= _MAX_STAMP_STEP_S):
-                self._trusted = False
-                self._offset_s = self._step_over(arrived_s) - arrived_s
-                t_s = arrived_s + self._offset_s
-            else:
-                t_s = stamp_s + self._offset_s
+                t_s = self._go_by_arrival(arrived_s)
+            elif not self._drift.agrees(t_s, arrived_s):
+                self._drifted_s = abs(self._drift.drift_s)
+                t_s = self._go_by_arrival(arrived_s)
         self._new = False
         self._last_stamp_s, self._last_s = stamp_s, t_s
+        if self._first_s is None:
+            self._first_s = t_s
         return t_s
+
+    def _go_by_arrival(self, arrived_s: float) -> float:
+        """Trust no stamp from now on; the time of the picture that has just arrived."""
+        self._trusted = False
+        t_s = self._step_over(arrived_s)
+        self._offset_s = t_s - arrived_s
+        return t_s
+
+    @property
+    def untrusted(self) -> bool:
+        """Whether following a wrong clock, before it was noticed, has spoilt the rate of the whole so far."""
+        if self._first_s is None or self._last_s is None or not self._drifted_s:
+            return False
+        return self._drifted_s > _WRONG_RATE * (self._last_s - self._first_s)
 
     def _goes_on(self, stamp_s: float, arrived_s: float) -> bool:
         """Whether a stamp on a new connection still belongs to the clock of the last one."""
@@ -461,6 +536,11 @@ class _StreamTimes:
         """Which clock the times come from."""
         if self._trusted:
             return "Times are the stream's own (X-Timestamp)."
+        if self._drifted_s:
+            return (
+                "Times are those of arrival: the stream's own (X-Timestamp) ran away from them by "
+                f"{self._drifted_s:.1f} s before that was certain."
+            )
         if self._used_stamps:
             return "Times are those of arrival: the stream's own (X-Timestamp) jumped."
         return "Times are those of arrival at this computer."

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 """More than this in one picture (8K is 33 million) is taken for a mistake or an attack, and refused."""
 
+MIN_SIDE_PX = 16
+"""Fewer in width or height are no picture of anything; edge_models.scan takes no less."""
+
 BLACK_MEAN = 8.0
 """Mean grey level (0 to 255) below which a picture shows nothing."""
 

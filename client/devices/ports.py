@@ -43,7 +43,7 @@ class FrameSource(Protocol):
     def read(self) -> Frame | None:
         """The next frame, or None at the end of a source that ends.
 
-        Raises SourceStalled when nothing has come for `stall_s` (2 s): the caller may call again.
+        Raises SourceStalled when nothing has come for `stall_s` (1.5 s): the caller may call again.
         """
 
     def facts(self) -> SourceFacts:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from client.errors import HealthHelperError
 from edge_models.types import Frame
 
 
@@ -28,7 +27,7 @@ class Relay:
         self._size = size
         self._changed = threading.Condition()
         self._ended = False
-        self._error: HealthHelperError | None = None
+        self._error: BaseException | None = None
         self._counting = False
         self._dropped = 0
 
@@ -43,8 +42,11 @@ class Relay:
             self._frames.append(frame)
             self._changed.notify_all()
 
-    def end(self, error: HealthHelperError | None = None) -> None:
-        """Nothing more will come, because of `error` or because the source is over. The first call counts."""
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing more will come, because of `error` or because the source is over. The first call counts.
+
+        error: the world's fault or a bug of ours; `take` raises it in the reader's thread.
+        """
         with self._changed:
             if not self._ended:
                 self._ended, self._error = True, error

@@ -33,6 +33,7 @@ class FakeCamera:
     grabs_before_hang: hang by itself after so many grabs. slow_to_wake: so many first grabs fail.
     brightness: mean grey level. locks_exposure, locks_white_balance: None: no such control. jumps_when_locked:
     the picture's brightness is multiplied by this once exposure is manual. stamps: see Stamps.
+    size_px: of its pictures; None: as asked for.
     Afterwards: opened, what was asked for; values, the properties of the last handle; stamps_ms, all given.
     """
 
@@ -51,6 +52,7 @@ class FakeCamera:
     jumps_when_locked: float = 1.0
     stamps: Stamps = Stamps.MONOTONIC
     node: Path | None = None
+    size_px: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.hang_over = threading.Event()
@@ -129,7 +131,9 @@ class FakeCapture:
 
     def retrieve(self) -> tuple[bool, ByteArray]:
         camera = self._camera
-        shape = int(self._values[cv2.CAP_PROP_FRAME_HEIGHT]), int(self._values[cv2.CAP_PROP_FRAME_WIDTH]), 3
+        asked_for = int(self._values[cv2.CAP_PROP_FRAME_WIDTH]), int(self._values[cv2.CAP_PROP_FRAME_HEIGHT])
+        width, height = camera.size_px or asked_for
+        shape = height, width, 3
         if camera.black:
             return True, self._grain.integers(0, 3, shape, dtype=np.uint8)
         if camera.frozen:

@@ -23,6 +23,7 @@ class Behaviour:
     """How the camera behaves. The default is a good one that ends its stream with the closing boundary.
 
     content_length: each part states its length. stamps: each part states its time (X-Timestamp, seconds).
+    stamp_rate: how fast that clock runs; 1 is right.
     paced: every picture goes out when its time has come; otherwise as fast as the socket takes them.
     status, content_type: of the answer. boundary: as announced (None: not announced).
     answers: False keeps the connection open and never says a word; sends: False answers, then is silent.
@@ -39,6 +40,7 @@ class Behaviour:
 
     content_length: bool = True
     stamps: bool = False
+    stamp_rate: float = 1.0
     paced: bool = True
     status: int = 200
     content_type: str = "multipart/x-mixed-replace"
@@ -207,7 +209,7 @@ class MjpegServer:
             if behaviour.content_length:
                 head += f"Content-Length: {len(jpeg)}\r\n".encode()
             if behaviour.stamps:
-                head += f"X-Timestamp: {1.7e9 + t_s:.6f}\r\n".encode()
+                head += f"X-Timestamp: {1.7e9 + t_s * behaviour.stamp_rate:.6f}\r\n".encode()
             part = head + b"\r\n" + jpeg
             connection.sendall(part)
             if behaviour.repeat_every and number % behaviour.repeat_every == 0:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from client.devices.camera import Camera, Hold, examine
+from client.devices.camera_list import FoundCamera
 from client.errors import EnvironmentFault, SourceStalled
 from edge_models.types import Frame
-from tests.stand_ins.fake_camera import FakeCamera, Stamps
+from tests.stand_ins.fake_camera import FakeCamera, FakeCapture, Stamps
 
 
 def _camera(fake: FakeCamera, camera_id: str | None = None, **settings: float) -> Camera:
@@ -290,6 +291,58 @@ def test_a_reader_who_is_late_misses_old_pictures_and_hears_how_many(fake: FakeC
     camera.close()
     assert frame is not None and time.perf_counter() - frame.t_s < 0.3
     assert any("dropped" in note for note in facts.notes)
+
+
+def test_a_camera_that_sends_pictures_of_a_few_pixels_is_the_environments_fault(fake: FakeCamera) -> None:
+    fake.size_px = (16, 15)
+    assert "16×15" in _refused(_camera(fake)).title
+
+
+@pytest.mark.parametrize("after", [0, 20])
+def test_a_bug_in_the_thread_that_grabs_is_raised_where_frames_are_read(fake: FakeCamera, after: int) -> None:
+    def capture(found: FoundCamera) -> FakeCapture:
+        made = fake.capture(found)
+        grab = made.grab
+        grabs = iter(range(1000))
+
+        def broken() -> bool:
+            if next(grabs) == after:
+                raise ZeroDivisionError
+            return grab()
+
+        made.grab = broken  # type: ignore[method-assign]
+        return made
+
+    camera = Camera(capture=capture, list_cameras=fake.listed)
+
+    def use() -> None:
+        camera.open()
+        while camera.read() is not None:
+            pass
+
+    with pytest.raises(ZeroDivisionError):
+        use()
+    camera.close()
+
+
+def test_a_camera_closed_while_it_opens_is_no_camera_of_no_size(fake: FakeCamera) -> None:
+    fake.black = True
+    camera = _camera(fake)
+    closer = threading.Timer(0.3, camera.close)
+    closer.start()
+    assert "closed before" in _refused(camera).title
+    closer.join()
+
+
+def test_a_silence_of_the_camera_is_said_within_two_seconds(fake: FakeCamera) -> None:
+    fake.grabs_before_hang = 20
+    camera = _camera(fake)
+    camera.open()
+    _, waited_s = _read_until_stalled(camera)
+    camera.close()
+    fake.hang_over.set()
+    _wait_until_released(fake)
+    assert waited_s < 1.9
 
 
 @pytest.mark.skipif(os.name != "posix", reason="device files exist on POSIX systems only")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from client.devices.http_mjpeg import HttpMjpeg
+from client.devices.http_mjpeg import HttpMjpeg, _StreamTimes
 from client.devices.ports import SourceFacts
 from client.errors import BadInput, EnvironmentFault, HealthHelperError, SourceStalled
 from edge_models.types import Frame, Reason
@@ -103,6 +103,58 @@ def test_stamps_that_are_no_clock_are_not_used(stamps_s: list[float]) -> None:
     assert "jumped" in facts.notes[0]
 
 
+def _timed(
+    arrivals_s: list[float], stamps_s: list[float], times: _StreamTimes | None = None
+) -> tuple[list[float], _StreamTimes]:
+    """What becomes of pictures with these stamps that arrive at these moments."""
+    times = times or _StreamTimes()
+    times.new_connection()
+    given = [times.next(1000 + at, str(stamp)) for at, stamp in zip(arrivals_s, stamps_s, strict=True)]
+    return [t_s for t_s in given if t_s is not None], times
+
+
+@pytest.mark.parametrize("rate", [30 / 25, 30 / 31, 0.5, 1.04, 100.0], ids=lambda rate: f"clock × {rate:.2f}")
+def test_a_clock_of_the_stream_that_does_not_run_as_fast_as_arrival_is_left_with_a_note(rate: float) -> None:
+    arrivals_s = [i / 30 for i in range(30 * 120)]
+    given, times = _timed(arrivals_s, [at * rate for at in arrivals_s])
+    assert np.all(np.diff(given) > 0)
+    tail = np.diff(given[-30 * 60 :])
+    assert tail == pytest.approx(1 / 30, abs=1e-6)  # the last minute has the rate of arrival
+    assert "ran away" in times.note()
+
+
+def test_a_wrong_clock_is_distrusted_until_the_seconds_that_followed_it_are_few() -> None:
+    arrivals_s = [i / 30 for i in range(30 * 60)]
+    _, times = _timed(arrivals_s[: 30 * 8], [i / 25 for i in range(30 * 8)])
+    assert times.untrusted
+    for at in arrivals_s[30 * 8 :]:
+        times.next(1000 + at, str(at * 30 / 25))
+    assert not times.untrusted
+
+
+@pytest.mark.parametrize("drift", [0.0, 1e-4, -1e-4])
+def test_a_true_clock_is_kept_through_jitter_bursts_and_a_network_that_stands_still(
+    drift: float, rng: np.random.Generator
+) -> None:
+    taken_s = [i / 30 for i in range(30 * 300)]
+    sent_s = np.array(taken_s) + 0.04 * rng.exponential(size=len(taken_s))
+    for at in (20.0, 100.0):  # for two seconds nothing gets through, then everything at once
+        sent_s[(sent_s > at) & (sent_s < at + 2)] = at + 2
+    arrivals_s = np.maximum.accumulate(sent_s).tolist()
+    given, times = _timed(arrivals_s, [at * (1 + drift) for at in taken_s])
+    assert np.diff(given) == pytest.approx((1 + drift) / 30, abs=1e-6)
+    assert times.note() == "Times are the stream's own (X-Timestamp)."
+    assert not times.untrusted
+
+
+def test_a_stream_whose_clock_is_a_fifth_too_fast_comes_at_the_rate_of_arrival_in_the_end() -> None:
+    frames, facts, _ = _receive(_server([i / 30 for i in range(135)], Behaviour(stamps=True, stamp_rate=1.2)))
+    assert np.all(np.diff(_times(frames)) > 0)
+    assert np.median(np.diff(_times(frames)[-30:])) == pytest.approx(1 / 30, rel=0.06)
+    assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
+    assert "ran away" in facts.notes[0]
+
+
 def test_the_first_frame_is_the_picture_that_was_sent() -> None:
     image = clips.pictures(1)[0]
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
@@ -179,16 +231,69 @@ def test_bad_pictures_in_a_stream_are_skipped_and_counted() -> None:
     assert any(note.startswith("7 pictures") for note in facts.notes)
 
 
-def test_a_stream_that_turns_into_rubbish_is_given_up() -> None:
+def test_a_stream_that_turns_into_rubbish_for_a_while_stalls_and_goes_on() -> None:
     good = [(i / 100, jpeg) for i, jpeg in enumerate(clips.jpegs(5))]
-    bad = [(0.05 + i / 500, b"\xff\xd8 no picture") for i in range(80)]
-    with MjpegServer(good + bad) as server:
+    bad = [(0.05 + i / 100, b"\xff\xd8 no picture") for i in range(80)]
+    again = [(0.85 + i / 100, jpeg) for i, jpeg in enumerate(clips.jpegs(5))]
+    frames, facts, stalls = _receive(MjpegServer(good + bad + again), stall_s=0.5)
+    assert len(frames) == 10 and stalls == 1
+    assert facts.notes[1].startswith("80 pictures in the stream could not be decoded")
+
+
+def test_a_stream_that_turns_into_rubbish_for_good_ends_with_what_came_before() -> None:
+    good = [(i / 100, jpeg) for i, jpeg in enumerate(clips.jpegs(5))]
+    bad = [(0.05 + i / 100, b"\xff\xd8 no picture") for i in range(400)]
+    frames, facts, stalls = _receive(MjpegServer(good + bad), stall_s=0.3, give_up_s=0.9)
+    assert len(frames) == 5 and stalls >= 2
+    assert facts.warnings == (Reason.SOURCE_STALLED,)
+
+
+def test_pictures_too_small_for_anything_are_bad_input() -> None:
+    small = clips.jpegs(10, (15, 64))
+    with MjpegServer([(i / 30, jpeg) for i, jpeg in enumerate(small)]) as server:
+        told = _refused(server.url)
+    assert type(told) is BadInput and "15×64" in told.title
+
+
+def test_small_pictures_later_in_a_stream_are_skipped() -> None:
+    jpegs = [*clips.jpegs(5), *clips.jpegs(3, (8, 8)), *clips.jpegs(5)]
+    frames, _, _ = _receive(MjpegServer([(i / 30, jpeg) for i, jpeg in enumerate(jpegs)]))
+    assert len(frames) == 10
+    assert {frame.image.shape for frame in frames} == {(120, 160, 3)}
+
+
+def test_a_bug_in_the_thread_that_receives_is_raised_where_frames_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = 0
+
+    def broken(self: object, arrived_s: float, stamp: str | None) -> float | None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise ZeroDivisionError
+        return arrived_s
+
+    monkeypatch.setattr(_StreamTimes, "next", broken)
+    with _server(EVEN_30) as server:
         source = HttpMjpeg(server.url)
         source.open()
-        with pytest.raises(EnvironmentFault) as told:
+        with pytest.raises(ZeroDivisionError):
             _read_all(source)
         source.close()
-    assert "no JPEG" in told.value.title and not isinstance(told.value, SourceStalled)
+
+
+def test_a_silence_is_said_within_two_seconds() -> None:
+    with _server(EVEN_15, Behaviour(stall_after=3, stall_s=60)) as server:
+        source = HttpMjpeg(server.url)
+        source.open()
+        for _ in range(3):
+            source.read()
+        began_s = time.perf_counter()
+        with pytest.raises(SourceStalled):
+            source.read()
+        assert time.perf_counter() - began_s < 1.9
+        source.close()
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def test_a_variable_rate_is_replayed_with_the_containers_own_times(tmp_path: Pat
 
 
 @pytest.mark.parametrize("true_fps", [15.0, 24.0, 29.0, 60.0])
-def test_a_header_whose_rate_the_times_contradict_is_said_and_the_times_are_used(tmp_path: Path, true_fps: float) -> None:
+def test_a_header_whose_rate_the_times_contradict_is_said_and_the_times_are_used(
+    tmp_path: Path, true_fps: float
+) -> None:
     given = [i / true_fps for i in range(60)]
     path = clips.write_timed_clip(tmp_path / "clip.mkv", clips.pictures(60), given, header_fps=30)
     frames, facts = _replay(path)
