@@ -6,12 +6,14 @@ import math
 import os
 import stat
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from client.devices.opencv import MAX_PIXELS, prepare_opencv, sealed
+from client.devices import mp4
+from client.devices.opencv import MAX_PIXELS, MIN_SIDE_PX, prepare_opencv, sealed
 from client.devices.ports import SourceFacts
 from client.errors import BadInput
 from edge_models.types import Frame, Reason
@@ -30,6 +32,8 @@ _COMPARED_LINES = 120
 _DECODER_THREADS = 4
 """FFmpeg keeps some pictures per thread: at 4K, one thread per core of a large machine is a gigabyte."""
 _FIRST_BYTES = 4096
+_LONGEST_GAP_S = 60.0
+"""A longer step between two frames is no pause but another clock: recorders write a new file, or end."""
 
 _NOT_VIDEO = {
     b"\x89PNG": "a still picture (PNG)",
@@ -118,6 +122,11 @@ class VideoFile:
                 remedy="Copy or record the file again, or convert it to H.264 in an MP4.",
             )
         self._size_px = self._waiting.image.shape[1], self._waiting.image.shape[0]
+        if min(self._size_px) < MIN_SIDE_PX:
+            raise BadInput(
+                title=f"{name} has pictures of {self._size_px[0]}×{self._size_px[1]} pixels, too small for a face",
+                remedy="Give a larger video; a face needs some hundred pixels.",
+            )
 
     def read(self) -> Frame | None:
         """The next frame in the order of showing; None after the last, and after close."""
@@ -151,9 +160,9 @@ class VideoFile:
 
     def facts(self) -> SourceFacts:
         """What is known now; what the frames contradict is added as they are read."""
-        distrust = self._times.contradictions()
-        if self._ended and not self._kind.bytes_missing:
-            distrust += self._count_contradictions()
+        counted = self._count_contradictions() if self._ended and not self._kind.bytes_missing else []
+        # What the header says against itself is known before the first frame; the end may know it better.
+        distrust = [*self._times.contradictions(), *(counted or self._kind.contradictions)]
         # A wrong rate in the header and copied frames leave the frames' own times right: said, not held against it.
         notes = [*distrust, *self._rate_contradictions()]
         copies = self._copies.share()
@@ -229,6 +238,7 @@ class _ContainerTimes:
         self._shift_s = 0.0
         self._repeated = 0
         self._backward = 0
+        self._forward = 0
         self.count = 0
 
     def next(self, given_s: float) -> float | None:
@@ -238,7 +248,8 @@ class _ContainerTimes:
             self._first_s = self._last_s = self._last_given_s = given
             self.count = 1
             return given
-        if given > self._last_given_s and given + self._shift_s > self._last_s:
+        jumps = given - self._last_given_s > _LONGEST_GAP_S
+        if not jumps and given > self._last_given_s and given + self._shift_s > self._last_s:
             t_s = given + self._shift_s
             self._steps_s.append(t_s - self._last_s)
         else:
@@ -252,9 +263,10 @@ class _ContainerTimes:
             if step_s is None:
                 return None
             t_s = self._last_s + step_s
-            if given < self._last_given_s:
-                self._backward += 1  # the clock started again: go on from here at its own pace
-                self._shift_s = t_s - given
+            if jumps or given < self._last_given_s:
+                self._forward += jumps
+                self._backward += not jumps
+                self._shift_s = t_s - given  # another clock: go on from here at its own pace
             else:
                 self._repeated += 1
         self._last_given_s, self._last_s = given, t_s
@@ -285,8 +297,12 @@ class _ContainerTimes:
                 f"{self._repeated} of {self.count} frames carry no time of their own; "
                 "the usual distance between frames was put in."
             )
-        if self._backward:
-            said.append(f"The times in the file jump back ({self._backward} ×); they were joined end to end.")
+        for jumps, way in (
+            (self._backward, "back"),
+            (self._forward, f"ahead by more than {_LONGEST_GAP_S:g} s"),
+        ):
+            if jumps:
+                said.append(f"The times in the file jump {way} ({jumps} ×); they were joined end to end.")
         return said
 
 
@@ -325,17 +341,19 @@ class _Copies:
         return float(np.mean(differences < 0.05 * lively))
 
 
+@dataclass(frozen=True, slots=True)
 class _Container:
     """What the first bytes of a file tell.
 
     name: "mp4", "matroska", "avi" or "". bytes_missing: how far the file ends before its own statement of
-    length. sound_only: its table of contents names sound and no picture.
+    length. sound_only: its table of contents names sound and no picture. contradictions: sentences on why
+    the frame rate that it states cannot be trusted.
     """
 
-    def __init__(self, *, name: str, bytes_missing: int, sound_only: bool = False) -> None:
-        self.name = name
-        self.bytes_missing = bytes_missing
-        self.sound_only = sound_only
+    name: str
+    bytes_missing: int
+    sound_only: bool = False
+    contradictions: tuple[str, ...] = ()
 
 
 def _look_at(path: Path) -> _Container:
@@ -380,7 +398,13 @@ def _container(file: BinaryIO, head: bytes, size: int) -> _Container:
     if head.startswith(b"\x1aE\xdf\xa3"):
         return _Container(name="matroska", bytes_missing=_matroska_bytes_missing(head, size))
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
-        return _mp4(file, size)
+        said = mp4.look_at(file, size)
+        return _Container(
+            name="mp4",
+            bytes_missing=said.bytes_missing,
+            sound_only=said.sound_only,
+            contradictions=said.contradictions,
+        )
     return _Container(name="", bytes_missing=0)
 
 
@@ -394,30 +418,6 @@ def _matroska_bytes_missing(head: bytes, size: int) -> int:
     if field == (1 << 7 * length) - 1:
         return 0
     return max(0, start + 4 + length + field - size)
-
-
-def _mp4(file: BinaryIO, size: int) -> _Container:
-    at, missing, handlers = 0, 0, b""
-    while at + 8 <= size:
-        file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        elif length == 0:
-            length = size - at
-        if length < 8:
-            break
-        if header[4:8] == b"moov" and at + length <= size and length < 64 << 20:
-            file.seek(at)
-            contents = file.read(length)
-            # A handler box: "hdlr", version and flags, predefined, then four letters that name the medium.
-            handlers = b" ".join(part[8:12] for part in contents.split(b"hdlr")[1:])
-        missing = max(missing, at + length - size)
-        at += length
-    return _Container(
-        name="mp4", bytes_missing=missing, sound_only=b"soun" in handlers and b"vide" not in handlers
-    )
 
 
 def _plausible_rate(fps: float) -> float | None:

@@ -104,6 +104,16 @@ def rotate(path: Path, degrees: int) -> Path:
     return path
 
 
+def show_only(path: Path, share: float) -> Path:
+    """State in an MP4's edit list that so much of what was recorded is shown (ISO 14496-12 elst)."""
+    data = bytearray(path.read_bytes())
+    at = data.find(b"elst") + 4 + 8
+    length = round(share * int.from_bytes(data[at : at + 4], "big"))
+    data[at : at + 4] = length.to_bytes(4, "big")
+    path.write_bytes(data)
+    return path
+
+
 def make_sound_only(path: Path) -> Path:
     """Say in an MP4's handler that its only track is sound."""
     data = bytearray(path.read_bytes())

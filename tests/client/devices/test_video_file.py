@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import functools
+import io
 import os
 import subprocess
 import sys
+import tempfile
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from client.devices import mp4
 from client.devices.ports import SourceFacts
 from client.devices.video_file import VideoFile, _ContainerTimes
 from client.errors import BadInput
@@ -89,8 +95,13 @@ def test_a_header_that_is_only_rounded_is_trusted(tmp_path: Path, true_fps: floa
             [i / 30 if i < 20 else 20 / 30 + (i - 20) / 15 for i in range(40)],
         ),
         ([i / 30 - (i == 17) / 30 for i in range(40)], [i / 30 for i in range(40)]),
+        ([i / 30 + 1e5 * (i >= 20) for i in range(40)], [i / 30 for i in range(40)]),
+        (
+            [i / 30 + 1e5 * (10 <= i < 20) - 0.5 * (i >= 30) for i in range(40)],
+            [i / 30 for i in range(40)],
+        ),
     ],
-    ids=["no times at all", "the clock starts again", "one time twice"],
+    ids=["no times at all", "the clock starts again", "one time twice", "ahead by hours", "to and fro"],
 )
 def test_times_that_do_not_increase_are_repaired_and_said(
     tmp_path: Path, given: list[float], expected: list[float]
@@ -103,6 +114,71 @@ def test_times_that_do_not_increase_are_repaired_and_said(
     assert _times(frames) == pytest.approx(expected, abs=0.035)
     assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
     assert facts.notes
+
+
+def test_a_pause_within_a_file_is_a_pause(tmp_path: Path) -> None:
+    given = [i / 30 + 59 * (i >= 20) for i in range(40)]
+    path = clips.write_timed_clip(tmp_path / "clip.mkv", clips.pictures(40), given, header_fps=30)
+    frames, facts = _replay(path)
+    assert _times(frames) == pytest.approx(given, abs=6e-4)
+    assert facts.warnings == ()
+
+
+@pytest.mark.parametrize(("size_px", "refused"), [((16, 16), False), ((14, 64), True), ((64, 14), True)])
+def test_pictures_of_a_few_pixels_are_bad_input(
+    tmp_path: Path, size_px: tuple[int, int], *, refused: bool
+) -> None:
+    path = clips.write_clip(tmp_path / "clip.mkv", clips.pictures(3, size_px), fps=30)
+    if refused:
+        assert f"{size_px[0]}×{size_px[1]} pixels" in _refused(path).title
+    else:
+        assert len(_replay(path)[0]) == 3
+
+
+def _opened(path: Path) -> SourceFacts:
+    source = VideoFile(path)
+    facts = source.open()
+    source.close()
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("hidden", "distrusted"), [(0.0, False), (0.015, False), (0.03, True), (0.5, True), (-0.5, True)]
+)
+def test_an_mp4_whose_edit_list_does_not_show_what_was_recorded_is_distrusted_from_the_start(
+    tmp_path: Path, hidden: float, *, distrusted: bool
+) -> None:
+    path = clips.write_clip(tmp_path / "clip.mp4", clips.pictures(60), fps=30, codec="mp4v")
+    facts = _opened(clips.show_only(path, 1 - hidden))
+    assert facts.warnings == ((Reason.FRAME_RATE_UNTRUSTED,) if distrusted else ())
+    assert len(facts.notes) == distrusted
+
+
+def test_an_mp4_whose_header_and_table_of_times_disagree_is_distrusted_from_the_start(tmp_path: Path) -> None:
+    path = clips.write_clip(tmp_path / "clip.mp4", clips.pictures(60), fps=30, codec="mp4v")
+    data = bytearray(path.read_bytes())
+    at = data.find(b"stts") + 4 + 12  # version and flags, entries, frames of the first; then their length
+    data[at : at + 4] = (2 * int.from_bytes(data[at : at + 4], "big")).to_bytes(4, "big")
+    path.write_bytes(data)
+    assert _opened(path).warnings == (Reason.FRAME_RATE_UNTRUSTED,)
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_table_of_contents_with_any_bytes_in_it_is_looked_at_without_a_bug(data: st.DataObject) -> None:
+    contents = bytearray(_contents())
+    for at in data.draw(st.lists(st.integers(0, len(contents) - 1), max_size=8)):
+        contents[at] = data.draw(st.sampled_from([0, 1, 127, 255]))
+    cut = data.draw(st.integers(0, len(contents)))
+    mp4.look_at(io.BytesIO(bytes(contents[:cut])), cut)
+
+
+@functools.cache
+def _contents() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = clips.write_clip(Path(folder) / "clip.mp4", clips.pictures(5), fps=30, codec="mp4v")
+        data = path.read_bytes()
+    return data[data.find(b"moov") - 4 :]
 
 
 def test_without_times_and_without_a_rate_no_time_is_invented() -> None:
@@ -309,6 +385,9 @@ def test_the_real_clip_of_a_face_is_trusted(shared_data: Callable[[str], Path]) 
 def test_the_desk_light_clips_are_distrusted_for_what_their_header_lists(
     shared_data: Callable[[str], Path], name: str, listed: int, shown: int
 ) -> None:
+    opened = _opened(shared_data(f"face-clips/desk-light-{name}.mp4"))
+    assert opened.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
+    assert f"lists {listed} frames" in opened.notes[0] and "cut or re-timed" in opened.notes[0]
     frames, facts = _replay(shared_data(f"face-clips/desk-light-{name}.mp4"))
     assert len(frames) == shown
     assert facts.header_fps == 50.0
