@@ -21,6 +21,8 @@ CHEEK = (240, 112, 258, 126)
 """x0, y0, x1, y1 in the portrait: skin below the right eye, away from its outline, nose and highlight."""
 FOREHEAD = (218, 86, 234, 94)
 SMALL: dict[str, Any] = {"width_px": 320, "height_px": 240, "face_width_px": 85.0}
+CLOSE: dict[str, Any] = {"width_px": 320, "height_px": 320}
+"""The usual face as large as ever, with less of the room and so a third of the work."""
 WITH_FACE = (SceneKind.PERSON, SceneKind.PHOTOGRAPH, SceneKind.MOVED_PHOTOGRAPH)
 
 
@@ -96,7 +98,9 @@ def test_the_cheek_changes_by_what_the_skin_model_says_and_when(
     face: ByteArray, skin_type: int, green_pp: float
 ) -> None:
     # 0.004 is an eighth of a code value peak to peak: it is there only because the noise dithers the rounding.
-    setting = _still(duration_s=12, heart_rate_bpm=75, skin_type=skin_type, pulse_green_pp=green_pp, seed=3)
+    setting = _still(
+        duration_s=12, heart_rate_bpm=75, skin_type=skin_type, pulse_green_pp=green_pp, seed=3, **CLOSE
+    )
     t_s, (cheek,) = _means(setting, face, _region(setting, CHEEK))
     wave = scene.truth(setting).bvp(t_s)
     level = cheek.mean(axis=0)
@@ -117,7 +121,7 @@ def test_the_cheek_changes_by_what_the_skin_model_says_and_when(
 
 
 def test_the_colour_of_the_rendered_pulse_is_that_of_blood(face: ByteArray) -> None:
-    setting = _still(duration_s=10, heart_rate_bpm=75, seed=3)
+    setting = _still(duration_s=10, heart_rate_bpm=75, seed=3, **CLOSE)
     t_s, (cheek,) = _means(setting, face, _region(setting, CHEEK))
     relative = _slope(scene.truth(setting).bvp(t_s), cheek) / cheek.mean(axis=0)
     assert relative[2] / relative[1] == pytest.approx(0.33 / 0.77, abs=0.12)
@@ -188,7 +192,9 @@ def test_the_background_of_a_person_has_no_pulse(face: ByteArray) -> None:
 
 
 def test_hair_and_clothes_have_no_pulse_and_the_nose_has_less_than_the_cheek(face: ByteArray) -> None:
-    setting = _still(duration_s=10, heart_rate_bpm=75, seed=7, pulse_green_pp=0.05)
+    setting = _still(
+        duration_s=10, heart_rate_bpm=75, seed=7, pulse_green_pp=0.05, width_px=320, height_px=400
+    )
     boxes = ((225, 30, 255, 55), (150, 215, 180, 230), (216, 112, 228, 128), CHEEK, FOREHEAD)
     t_s, colours = _means(setting, face, *(_region(setting, box) for box in boxes))
     wave = scene.truth(setting).bvp(t_s)
@@ -200,7 +206,7 @@ def test_hair_and_clothes_have_no_pulse_and_the_nose_has_less_than_the_cheek(fac
 
 
 def test_the_wave_comes_to_the_chin_later_than_to_the_forehead(face: ByteArray) -> None:
-    setting = _still(duration_s=10, heart_rate_bpm=75, seed=7, pulse_green_pp=0.1)
+    setting = _still(duration_s=10, heart_rate_bpm=75, seed=7, pulse_green_pp=0.1, **CLOSE)
     t_s, (forehead, chin) = _means(
         setting, face, _region(setting, FOREHEAD), _region(setting, (212, 166, 232, 174))
     )
@@ -262,7 +268,7 @@ def test_the_chest_rises_with_the_breath_by_one_to_two_pixels(face: ByteArray) -
 
 
 def test_talking_changes_the_mouth_and_hardly_the_forehead(face: ByteArray) -> None:
-    setting = _still(duration_s=6, fps=15, talking=1.0, seed=1, pulse_green_pp=0.0)
+    setting = _still(duration_s=6, fps=15, talking=1.0, seed=1, pulse_green_pp=0.0, **CLOSE)
     _, (mouth, forehead) = _means(
         setting, face, _region(setting, (205, 142, 240, 156)), _region(setting, FOREHEAD)
     )
@@ -274,8 +280,10 @@ def test_talking_changes_the_mouth_and_hardly_the_forehead(face: ByteArray) -> N
 def test_the_face_net_finds_the_face_at_the_width_asked_for(
     face: ByteArray, detector: onnxruntime.InferenceSession, kind: SceneKind, face_width_px: float
 ) -> None:
-    setting = Scene(kind=kind, duration_s=2, face_width_px=face_width_px)
-    for image in _images(setting, face, 60)[::20]:
+    setting = Scene(
+        kind=kind, duration_s=2, face_width_px=face_width_px, fps=1.5
+    )  # looks at 0, 0.67 and 1.33 s
+    for image in _images(setting, face, 3):
         probability, width_px = _best_face(detector, image)
         assert probability > 0.95
         assert width_px == pytest.approx(face_width_px, rel=0.12)
@@ -296,8 +304,9 @@ def test_the_face_net_finds_the_face_at_the_width_asked_for(
 def test_the_face_net_finds_the_person_under_trouble(
     face: ByteArray, detector: onnxruntime.InferenceSession, knobs: dict[str, Any]
 ) -> None:
-    setting = Scene(duration_s=2, **knobs)
-    for image in _images(setting, face, 48)[::12]:
+    setting = Scene(duration_s=2, **({"fps": 2.5} | knobs))
+    images = _images(setting, face, round(2 * setting.fps))
+    for image in images[:: round(setting.fps / 2.5)]:
         assert _best_face(detector, image)[0] > 0.9
 
 
