@@ -37,11 +37,35 @@ def test_ends():
 """
 
 
-def run_alone(folder: Path, test: str) -> str:
+HANGS = """
+import time
+
+import pytest
+
+@pytest.mark.timeout(1)
+def test_hangs():
+    time.sleep(50)
+
+def test_is_not_lost():
+    pass
+"""
+
+
+def run_alone(folder: Path, test: str, *options: str) -> str:
     """Pytest's output for one file of tests beside a copy of our conftest, in an interpreter of its own."""
     shutil.copy(ROOT / "tests" / "conftest.py", folder)
     (folder / "test_it.py").write_text(test, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        str(folder),
+    ]
     return subprocess.run(
         [*command, "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder)],
         cwd=ROOT,
@@ -52,9 +76,9 @@ def run_alone(folder: Path, test: str) -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("daemon", [True, False])
-def test_a_test_that_leaves_a_thread_fails_and_names_it(tmp_path: Path, daemon: bool) -> None:
-    output = run_alone(tmp_path, LEAKS_A_THREAD.format(daemon=daemon))
+@pytest.mark.parametrize("daemon, workers", [(True, "-n0"), (False, "-n0"), (True, "-n2")])
+def test_a_test_that_leaves_a_thread_fails_and_names_it(tmp_path: Path, daemon: bool, workers: str) -> None:
+    output = run_alone(tmp_path, LEAKS_A_THREAD.format(daemon=daemon), workers, "--dist=loadfile")
     assert "left running: forgotten" in output, output
     assert "2 passed, 1 error" in output, output
 
@@ -62,6 +86,13 @@ def test_a_test_that_leaves_a_thread_fails_and_names_it(tmp_path: Path, daemon: 
 def test_a_thread_that_ends_soon_is_no_leak(tmp_path: Path) -> None:
     output = run_alone(tmp_path, STOPS_ITS_THREAD)
     assert "1 passed" in output and "error" not in output, output
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_test_that_hangs_fails_and_the_others_go_on(tmp_path: Path, workers: str) -> None:
+    output = run_alone(tmp_path, HANGS, workers, "--dist=loadfile")
+    assert "Timeout (>1.0s)" in output, output
+    assert "1 failed, 1 passed" in output, output
 
 
 def test_an_unclosed_file_is_a_failure(tmp_path: Path) -> None:

@@ -206,6 +206,32 @@ def test_a_run_without_a_source_is_the_demo(setup: ModuleType, flags: list[str],
     assert setup.run_command(flags)[1:] == expected
 
 
+@pytest.mark.parametrize("chosen, threads", [(None, "1"), ("3", "3")])
+def test_tests_run_in_workers_with_one_thread_each_unless_told_otherwise(
+    setup: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch, chosen: str | None, threads: str
+) -> None:
+    started: list[tuple[list[str], str | None]] = []
+
+    def start(command: list[str], env: dict[str, str]) -> int:
+        started.append((command, env.get("OPENBLAS_NUM_THREADS")))
+        return 5
+
+    if chosen:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", chosen)
+    else:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.chdir(setup.ROOT)
+    monkeypatch.setattr(setup.os, "execve", lambda path, command, env: sys.exit(start(command, env)))
+    monkeypatch.setattr(setup.subprocess, "call", start)  # Windows
+    with pytest.raises(SystemExit) as ended:
+        setup.main(["test", "--", "-n0", "tests/client"])
+    assert ended.value.code == 5
+    [(command, of_numpy)] = started
+    assert command[1:5] == ["-m", "pytest", "-n", "auto"]
+    assert command[-2:] == ["-n0", "tests/client"]  # last, so that they win
+    assert of_numpy == threads
+
+
 def test_a_failing_program_is_told_with_its_last_words_and_a_remedy(
     setup: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
