@@ -50,10 +50,12 @@ _INDEPENDENT_S = 4.5
 _EXPECTED_POWER = 14.0
 _EXPECTED_HARMONIC_POWER = 3.0
 _MOST_POWER = 120.0
+_SURE_PULSE = 6.0
+"""Evidence from which a window's pulse is taken out of the noise that other windows learn from it."""
 _PRIOR_CENTRE_PER_MIN = 80.0
 _PRIOR_SPREAD = 0.55
 _CHANGE_PER_SQRT_S = 2.0
-_SAME_RATE_PER_MIN = 5
+_SAME_RATE_PER_MIN = 7
 
 _ALL = np.arange(TRACES)
 _LAYOUT_STEP = 2
@@ -73,7 +75,7 @@ def log_likelihood_ratio(found: PulseEvidence) -> FloatArray:
     A pulse of unknown size and phase scales the exponential distribution of noise power (Gaussian prior on
     the complex amplitude) at the rate and, more weakly, at its second harmonic, which is what settles octaves.
     """
-    power = np.minimum(found.power_over_noise, _MOST_POWER)
+    power = _MOST_POWER * np.log1p(found.power_over_noise / _MOST_POWER)  # no single window decides alone
 
     def ratio(values: FloatArray, expected: float) -> FloatArray:
         return np.asarray(values * expected / (1.0 + expected) - TAPERS * np.log1p(expected), np.float64)
@@ -93,25 +95,34 @@ class PulseTrack:
     """What the windows say together. All arrays are per window [shape=(windows,)].
 
     rate_per_min: the path. power_over_noise: matched-filter power on the path (2 is noise).
-    evidence_per_window: log-likelihood ratio on the path. margin: of the total evidence over the best
-    path elsewhere. agreement: share of time that the layouts' own paths stay near, 0..1, per layout.
+    evidence: log-likelihood ratio on the path. agreement: share of time that the layouts' own paths stay
+    near, 0..1, per layout.
     coherence: how much the layouts' pulses are in step, −1..1. unexplained: see PulseEvidence, on the path.
     background_power, motion_power: power over noise, on the path, of the strongest trace of the background
     and of the head's motion (1 is noise).
-    amplitude: size of the pulse on the path, as a fraction of the skin's level.
+    seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
+    likeness: cosine between that and blood everywhere on the skin, −1..1; a pulse has about 0.9.
     """
 
     t_s: FloatArray
     rate_per_min: FloatArray
     power_over_noise: FloatArray
     evidence: FloatArray
-    margin: float
     agreement: dict[str, float]
     coherence: float
     unexplained: FloatArray
     background_power: FloatArray
     motion_power: FloatArray
-    amplitude: FloatArray
+    seen: FloatArray
+    likeness: float
+
+    @property
+    def largest_jump_per_min(self) -> float:
+        """The largest change of the path between successive windows, less 1 per minute for each further second."""
+        if len(self.t_s) < 2:
+            return 0.0
+        further_s = np.maximum(np.diff(self.t_s) - HOP_S, 0.0)
+        return float((np.abs(np.diff(self.rate_per_min)) - np.minimum(further_s, 10.0)).max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,6 @@ class _Reading:
 
     whole: PulseEvidence
     layouts: dict[str, PulseEvidence]
-    noise: Noise
 
 
 @cache
@@ -135,7 +145,7 @@ def _read(windows: list[WindowSpectrum], index: int) -> _Reading:
     layouts = {
         name: evidence(window, noise, SIGNATURE, columns, _LAYOUT_RATES) for name, columns in LAYOUTS.items()
     }
-    return _Reading(whole, layouts, noise)
+    return _Reading(whole, layouts)
 
 
 class PulseFusion:
@@ -157,7 +167,13 @@ class PulseFusion:
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
         window = self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s)
         spectra = [*(w for _, w, _ in self._windows), window]
-        self._windows.append((traces, window, _read(spectra, len(spectra) - 1)))
+        reading = _read(spectra, len(spectra) - 1)
+        score = log_likelihood_ratio(reading.whole) + _PRIOR
+        best = int(np.argmax(score))
+        if score[best] > _SURE_PULSE:
+            rate = float(RATES_PER_MIN[best])
+            window = self._analyser.without_pulse(window, traces.values, traces.weight, rate_per_min=rate)
+        self._windows.append((traces, window, reading))
 
     def read_again(self) -> None:
         """Read every window anew with the noise before and after it; before the final result."""
@@ -183,10 +199,6 @@ class PulseFusion:
         score = np.stack([log_likelihood_ratio(r.whole) for r in readings]) * weight
         path = path_of(score)
         here = np.arange(len(t_s))
-        elsewhere = score.copy()
-        for k in here:
-            elsewhere[k, max(0, path[k] - 9) : path[k] + 10] = -1e3
-        margin = share * float((score[here, path] - elsewhere[here, path_of(elsewhere)]).sum())
         agreement = {}
         for name in LAYOUTS:
             own = path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings]), _LAYOUT_STEP)
@@ -197,14 +209,11 @@ class PulseFusion:
             return np.concatenate([r.layouts[name].amplitude[i] for r, i in zip(readings, near, strict=True)])
 
         def power_of(columns: NDArray[np.int64]) -> FloatArray:
-            powers = [
-                _line_power(w, r.noise, int(i), columns)
-                for w, r, i in zip(windows, readings, path, strict=True)
-            ]
+            powers = [_line_power(window, int(i), columns) for window, i in zip(windows, path, strict=True)]
             return np.array(powers)
 
         pairs = (("upper", "lower"), ("left", "right"))
-        whole_amplitude = np.stack([r.whole.amplitude[i] for r, i in zip(readings, path, strict=True)])
+        seen = _seen(windows, readings, path)
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
@@ -212,33 +221,14 @@ class PulseFusion:
                 [r.whole.power_over_noise[i] for r, i in zip(readings, path, strict=True)]
             ),
             evidence=score[here, path],
-            margin=margin,
             agreement=agreement,
             coherence=min(_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs),
             unexplained=np.array([r.whole.unexplained[i] for r, i in zip(readings, path, strict=True)]),
             background_power=power_of(BACKGROUND),
             motion_power=power_of(MOTION),
-            # A sine of amplitude A has coefficients of about A·√(N/4) under a unit-energy taper.
-            amplitude=2.0 * np.sqrt((np.abs(whole_amplitude) ** 2).sum(axis=1) / _SAMPLES),
+            seen=seen,
+            likeness=_likeness(windows, seen, path),
         )
-
-    def _seen_signature(self, track: PulseTrack) -> FloatArray:
-        """The pulse as it is seen: how much each trace moves with the pulse found by the blood's colour alone.
-
-        Regions differ in blood and light. Where the pulse is strong, its own rhythm reaches into the noise
-        covariance, and a filter for a slightly wrong signature would cancel the pulse; for the true one it
-        cannot (Cox, Zeskind & Owen, IEEE Trans. ASSP, 1987). In noise the regression falls back on SIGNATURE.
-        """
-        first = len(self._windows) - len(track.t_s)
-        moved, size = np.zeros(TRACES), np.zeros(TRACES)
-        for (_, window, reading), rate in zip(self._windows[first:], track.rate_per_min, strict=True):
-            at = int(rate - RATES_PER_MIN[0])
-            pulse = reading.whole.amplitude[at]
-            moved += window.active * (pulse.conj() @ window.coefficients[at]).real
-            size += window.active * float((np.abs(pulse) ** 2).sum())
-        seen = np.where(size > 0, moved / np.maximum(size, 1e-20), 0.0)
-        seen[REFERENCES] = 0.0
-        return seen
 
     def wave(self, track: PulseTrack) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         """(t_s, bvp, valid) on the even grid over all windows of `track`: a fraction of the skin's level,
@@ -246,20 +236,65 @@ class PulseFusion:
 
         Each window is filtered by the weights that are best at its rate; Hann-weighted windows are added up.
         """
-        signature = self._seen_signature(track)
-        chosen = self._windows[len(self._windows) - len(track.t_s) :]
+        # Where the pulse is strong, its own rhythm reaches into the noise covariance, and a filter for a slightly
+        # wrong signature would cancel the pulse; for the true one it cannot (Cox, Zeskind & Owen, IEEE Trans.
+        # ASSP, 1987).
+        signature = track.seen.copy()
+        signature[REFERENCES] = 0.0
+        first_window = len(self._windows) - len(track.t_s)
+        chosen = self._windows[first_window:]
+        spectra = [w for _, w, _ in self._windows]
         start_s = chosen[0][0].t_s[0]
         n = round((chosen[-1][0].t_s[-1] - start_s) * GRID_RATE_HZ) + 1
         total, weight = np.zeros(n), np.zeros(n)
         taper = np.hanning(_SAMPLES + 2)[1:-1] + 0.02
-        for (traces, window, reading), rate in zip(chosen, track.rate_per_min, strict=True):
-            covariance = reading.noise.covariance[int(rate - RATES_PER_MIN[0])]
-            weights = filter_weights(covariance, signature, window.active)
+        for k, rate in enumerate(track.rate_per_min):
+            traces, window, _ = chosen[k]
+            at = int(rate - RATES_PER_MIN[0])
+            noise = pooled_noise(spectra, first_window + k, memory_s=_MEMORY_S, at=at)
+            weights = filter_weights(noise.covariance[0], signature, window.active)
             first = round((traces.t_s[0] - start_s) * GRID_RATE_HZ)
             total[first : first + _SAMPLES] += (traces.values @ weights) * taper * traces.weight
             weight[first : first + _SAMPLES] += taper * traces.weight
         t_s = start_s + np.arange(n) / GRID_RATE_HZ
         return t_s, total / np.maximum(weight, 1e-6), weight > 1e-6
+
+
+def _seen(windows: list[WindowSpectrum], readings: list[_Reading], path: NDArray[np.int64]) -> FloatArray:
+    """How much each trace moves with the pulse that the blood's colour alone finds [shape=(TRACES,)].
+
+    The pulse as it is seen: regions differ in blood and light. In noise it falls back on SIGNATURE.
+    """
+    moved, size = np.zeros(TRACES), np.zeros(TRACES)
+    for window, reading, at in zip(windows, readings, path, strict=True):
+        pulse = reading.whole.amplitude[at]
+        moved += window.active * (pulse.conj() @ window.coefficients[at]).real
+        size += window.active * float((np.abs(pulse) ** 2).sum())
+    return np.asarray(np.where(size > 0, moved / np.maximum(size, 1e-20), 0.0), np.float64)
+
+
+def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.int64]) -> float:
+    """Cosine between what is seen on the skin and blood everywhere on it, −1..1.
+
+    What the references would explain of it (a screen's light, a sway) is taken away first.
+    """
+    active = np.all([w.active for w in windows], axis=0)
+    skin = np.flatnonzero(active[: REFERENCES[0]])
+    references = REFERENCES[active[REFERENCES]]
+    if not len(skin):
+        return 0.0
+    noise = np.mean([_own_noise(w, int(at)) for w, at in zip(windows, path, strict=True)], axis=0)
+    rest = seen[skin]
+    if len(references):
+        shared = noise[np.ix_(skin, references)]
+        rest = rest - shared @ np.linalg.solve(noise[np.ix_(references, references)], seen[references])
+    expected = SIGNATURE[skin]
+    size = float(np.linalg.norm(rest) * np.linalg.norm(expected))
+    return float(rest @ expected / size) if size > 0 else 0.0
+
+
+def _own_noise(window: WindowSpectrum, index: int) -> NDArray[np.float64]:
+    return np.asarray(Noise(window.noise, 1.0).at(np.array([index]))[0], np.float64)
 
 
 def _in_step(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> float:
@@ -268,13 +303,14 @@ def _in_step(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> flo
     return float((first * second.conj()).sum().real) / power if power > 0 else 0.0
 
 
-def _line_power(window: WindowSpectrum, noise: Noise, index: int, columns: NDArray[np.int64]) -> float:
+def _line_power(window: WindowSpectrum, index: int, columns: NDArray[np.int64]) -> float:
     """Power of the strongest of some traces at one rate over the noise around it; 1 where all are absent."""
     columns = columns[window.active[columns]]
     if not len(columns):
         return 1.0
     power = (np.abs(window.coefficients[index][:, columns]) ** 2).mean(axis=0)
-    return float((power / np.maximum(np.diag(noise.covariance[index])[columns], 1e-20)).max())
+    noise = np.diag(_own_noise(window, index))[columns]
+    return float((power / np.maximum(noise, 1e-20)).max())
 
 
 def _offsets_per_min(reach_per_min: float) -> FloatArray:

@@ -67,20 +67,11 @@ _REGION_CELLS = _masks()
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """t_s: even grid [shape=(n,)]. values: [shape=(n, TRACES)] without baseline. weight: [shape=(n,)] 0 or 1.
-
-    rgb: [shape=(n, 3)] mean level of all skin, for the classical projections. skin_share: share of the
-    face's cells taken for skin. regions: how many regions hold enough skin. brightness: mean green level
-    of the skin, 0..255.
-    """
+    """t_s: even grid [shape=(n,)]. values: [shape=(n, TRACES)] without baseline. weight: [shape=(n,)] 0 or 1."""
 
     t_s: FloatArray
     values: NDArray[np.float64]
     weight: FloatArray
-    rgb: FloatArray
-    skin_share: float
-    regions: int
-    brightness: float
 
 
 def skin_weights(cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -174,8 +165,4 @@ def traces(
     values, valid = on_grid(t_s, columns, grid_s, max_gap_s=max(0.25, 2.5 / max(fps, 1.0)))
     weight = valid.astype(np.float64)
     values = without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ)
-    total = weights.sum()
-    mean_skin = (by_colour @ (weights / max(total, 1e-12))).reshape(-1, 3)
-    rgb, _ = on_grid(t_s, mean_skin, grid_s, max_gap_s=1.0)
-    skin_share = float((weights > 0).mean())
-    return Traces(grid_s, values, weight, rgb, skin_share, int(enough.sum()), float(rgb[:, 1].mean()))
+    return Traces(grid_s, values, weight)

@@ -29,7 +29,7 @@ from edge_models.vitals import VITALS, Signals, heart_rate
 from edge_models.vitals.spec import withheld
 
 _MIN_WINDOW_SHARE = 0.6
-_LIVE_WINDOWS = 8
+_LIVE_WINDOWS = 6
 _LIVE_WAVE_S = 6.0
 _GONE_AFTER_S = 0.7
 _MIN_FRAMES = 60
@@ -115,7 +115,7 @@ class Scan:
                 fusion.add(window)
         fusion.read_again()
         obstacles, forbidding = self._obstacles(fps, distrust)
-        signals = self._signals(fusion, fusion.track(), fps, obstacles, forbidding)
+        signals = self._signals(fusion, fusion.track(), obstacles, forbidding)
         signals = self._with_beats_and_breath(signals)
         rate = heart_rate.estimate(signals)
         signals = replace(signals, heart_rate=rate)
@@ -200,8 +200,10 @@ class Scan:
         fps = measured_fps(np.array([s.t_s for s in self._samples[-300:]]))
         obstacles, forbidding = self._obstacles(fps, ())
         track = self._fusion.track(last=_LIVE_WINDOWS)
-        signals = self._signals(self._fusion, track, fps, obstacles, forbidding)
-        rate = heart_rate.estimate(signals)
+        signals = self._signals(self._fusion, track, obstacles, forbidding)
+        # What stands behind it are the last windows, not the whole scan.
+        behind_s = self._counted_s(now_s - WINDOW_S - (_LIVE_WINDOWS - 1) * HOP_S, now_s)
+        rate = heart_rate.estimate_now(replace(signals, accepted_s=behind_s))
         if rate.value is None:
             return rate, _NO_WAVE
         late = signals.t_s >= now_s - _LIVE_WAVE_S
@@ -215,7 +217,6 @@ class Scan:
         self,
         fusion: PulseFusion,
         track: PulseTrack | None,
-        fps: float,
         obstacles: tuple[Reason, ...],
         forbidding: tuple[Reason, ...],
     ) -> Signals:
@@ -225,7 +226,6 @@ class Scan:
             rate = np.interp(t_s, track.t_s, track.rate_per_min)
         return Signals(
             accepted_s=self._accepted_s,
-            fps=fps,
             track=track,
             t_s=t_s,
             bvp=bvp,

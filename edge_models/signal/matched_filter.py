@@ -10,7 +10,7 @@ w = S⁻¹s / (sᵀS⁻¹s) (Capon, Proc. IEEE, 1969), and t(f) = |wᵀx|²·(s�
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ _HARMONICS_PER_MIN: NDArray[np.int64] = np.arange(HIGHEST_PER_MIN + 1, 2 * HIGHE
 _AT: NDArray[np.int64] = (
     np.concatenate([np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1), _HARMONICS_PER_MIN]) - 21
 )
-"""Where the noise is learnt: at every rate, and beyond the fastest one at every second grid point."""
+"""Where a pulse is looked for: at every rate, and beyond the fastest one, for harmonics, at every second point."""
+_NOISE_STEP = 3
+"""Noise is smooth: it is learnt at every third of those frequencies, for a third of the memory."""
 HARMONIC: NDArray[np.int64] = np.array(
     [
         2 * r - LOWEST_PER_MIN
@@ -56,7 +58,9 @@ class WindowSpectrum:
 
     t_s: centre of the window. weight: share of its samples that counted, in (0, 1].
     coefficients: complex64 [shape=(frequencies, TAPERS, traces)], at the rates first, then beyond them.
-    noise: float32 [shape=(frequencies, traces, traces)], real part: light and shading act without delay.
+    noise: float32 [shape=(noise frequencies, traces, traces)], real part: light and shading act without delay.
+    noise_for_others: the same without the pulse found in this window, for windows at other times: a heart that
+    beats faster there must not be drowned in "noise" that was the pulse here.
     active: bool [shape=(traces,)], False for a trace that was absent (a covered cheek, no background).
     """
 
@@ -64,6 +68,7 @@ class WindowSpectrum:
     weight: float
     coefficients: NDArray[np.complex64]
     noise: Float32Array
+    noise_for_others: Float32Array
     active: NDArray[np.bool_]
 
 
@@ -78,55 +83,93 @@ class Analyser:
         self._fourier = fourier_matrix(t_s, _GRID_PER_MIN / 60.0).astype(np.complex64)
         self._floor = np.diag(noise_floor**2).astype(np.float32)
         self._tapers = sine_tapers(samples, TAPERS)
-        per_min = _GRID_PER_MIN[_AT]
+        at = _AT[::_NOISE_STEP]
         # A neighbour at twice the frequency would hold the pulse's own harmonic.
-        far = np.maximum(np.minimum(_FAR_PER_MIN, (_FAR_SHARE * per_min).astype(np.int64)), _NEAR_PER_MIN + 4)
-        last = len(_GRID_PER_MIN)
-        self._below = (np.clip(_AT - far, 0, last), np.clip(_AT - _NEAR_PER_MIN + 1, 0, last))
-        self._above = (np.clip(_AT + _NEAR_PER_MIN, 0, last), np.clip(_AT + far + 1, 0, last))
-        self._neighbours = (self._below[1] - self._below[0] + self._above[1] - self._above[0]).astype(
-            np.float32
-        )
+        far = (_FAR_SHARE * _GRID_PER_MIN[at]).astype(np.int64)
+        far = np.maximum(np.minimum(_FAR_PER_MIN, far), _NEAR_PER_MIN + 4)
+        self._below = (at - far, at - _NEAR_PER_MIN + 1)
+        self._above = (at + _NEAR_PER_MIN, at + far + 1)
 
     def spectrum(self, traces: NDArray[np.float64], weight: FloatArray, *, t_s: float) -> WindowSpectrum:
         """traces: float64 [shape=(samples, n)], without baseline. weight: [shape=(samples,)], 0 where invalid."""
+        coefficients = self._coefficients(traces, weight)
+        noise = self._noise(coefficients, ())
+        active = np.abs(traces).sum(axis=0) > 0
+        return WindowSpectrum(t_s, _share(weight), coefficients[_AT], noise, noise, active)
+
+    def without_pulse(
+        self, window: WindowSpectrum, traces: NDArray[np.float64], weight: FloatArray, *, rate_per_min: float
+    ) -> WindowSpectrum:
+        """`window`, made of these traces, with the pulse at this rate and its harmonic left out for others."""
+        noise = self._noise(self._coefficients(traces, weight), (rate_per_min, 2 * rate_per_min))
+        return replace(window, noise_for_others=noise)
+
+    def _coefficients(self, traces: NDArray[np.float64], weight: FloatArray) -> NDArray[np.complex64]:
         samples, count = traces.shape
-        share = max(float(weight.mean()), 1e-3)
-        tapered = (self._tapers[:, :, None] * (traces * weight[:, None])[None]) / np.sqrt(share)
+        tapered = self._tapers[:, :, None] * (traces * weight[:, None])[None] / np.sqrt(_share(weight))
         flat = tapered.transpose(1, 0, 2).reshape(samples, -1).astype(np.float32)
-        coefficients = (self._fourier @ flat).reshape(len(_GRID_PER_MIN), TAPERS, count)
+        return np.asarray((self._fourier @ flat).reshape(len(_GRID_PER_MIN), TAPERS, count), np.complex64)
+
+    def _noise(self, coefficients: NDArray[np.complex64], lines_per_min: tuple[float, ...]) -> Float32Array:
+        """Mean outer product over the neighbours of each noise frequency, those near a line left out."""
         parts = np.concatenate([coefficients.real, coefficients.imag], axis=1)
         outer = np.matmul(parts.transpose(0, 2, 1), parts) / np.float32(TAPERS)
-        total = np.zeros((len(outer) + 1, count, count))
-        np.cumsum(outer, axis=0, out=total[1:])
-        noise = total[self._below[1]] - total[self._below[0]] + total[self._above[1]] - total[self._above[0]]
-        mean = np.asarray(noise / self._neighbours[:, None, None] + self._floor, np.float32)
-        return WindowSpectrum(t_s, share, coefficients[_AT], mean, np.abs(traces).sum(axis=0) > 0)
+        counts = np.ones(len(outer))
+        for line in lines_per_min:
+            near = np.abs(_GRID_PER_MIN - line) < _NEAR_PER_MIN
+            outer[near], counts[near] = 0.0, 0.0
+        total = np.concatenate([np.zeros((1, *outer.shape[1:])), np.cumsum(outer, axis=0, dtype=np.float64)])
+        number = np.concatenate([[0.0], np.cumsum(counts)])
+        summed, seen = np.zeros((len(self._below[0]), *outer.shape[1:])), np.zeros(len(self._below[0]))
+        for low, high in (self._below, self._above):
+            first, last = np.clip(low, 0, len(outer)), np.clip(high, 0, len(outer))
+            summed += total[last] - total[first]
+            seen += number[last] - number[first]
+        return np.asarray(summed / np.maximum(seen, 1.0)[:, None, None] + self._floor, np.float32)
+
+
+def _share(weight: FloatArray) -> float:
+    return max(float(weight.mean()), 1e-3)
+
+
+def _nearest(frequencies: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Indices of the noise frequencies nearest to frequencies of PulseEvidence."""
+    return np.minimum((frequencies + _NOISE_STEP // 2) // _NOISE_STEP, count - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """A noise covariance [shape=(frequencies, traces, traces)] and how many windows' worth stands behind it."""
+    """Noise covariances [shape=(noise frequencies, traces, traces)] and how many windows' worth is behind them."""
 
     covariance: Float32Array
     windows: float
 
+    def at(self, frequencies: NDArray[np.int64]) -> Float32Array:
+        """The covariances for some frequencies of PulseEvidence [shape=(len(frequencies), traces, traces)]."""
+        return np.asarray(self.covariance[_nearest(frequencies, len(self.covariance))], np.float32)
 
-def pooled_noise(windows: list[WindowSpectrum], index: int, *, memory_s: float) -> Noise:
+
+def pooled_noise(
+    windows: list[WindowSpectrum], index: int, *, memory_s: float, at: int | None = None
+) -> Noise:
     """Noise at windows[index], averaged over its neighbours in time with a two-sided exponential.
 
     One window alone has too few independent neighbours in frequency for a stable inverse.
+    at: only around this frequency of PulseEvidence (the result then holds one covariance), None: everywhere.
     """
-    at_s = windows[index].t_s
-    weights = np.array([w.weight * np.exp(-abs(w.t_s - at_s) / memory_s) for w in windows], np.float32)
-    near = np.flatnonzero(weights > 0.05 * weights[index])
-    noise = np.zeros_like(windows[index].noise)
+    here = windows[index]
+    kept = slice(None) if at is None else _nearest(np.array([at]), len(here.noise))
+    weights = [w.weight * float(np.exp(-abs(w.t_s - here.t_s) / memory_s)) for w in windows]
+    noise = np.zeros_like(here.noise[kept])
     total = np.zeros(noise.shape[1:], np.float32)
-    for i in near:
-        noise += weights[i] * windows[i].noise
-        total += weights[i] * np.outer(windows[i].active, windows[i].active)
-    spread_s = float(np.ptp([windows[i].t_s for i in near]))
-    return Noise(np.asarray(noise / np.maximum(total, 1e-6), np.float32), 1.0 + spread_s / 10.0)
+    times_s = []
+    for i, (window, weight) in enumerate(zip(windows, weights, strict=True)):
+        if weight > 0.05 * weights[index]:
+            noise += np.float32(weight) * (window.noise if i == index else window.noise_for_others)[kept]
+            total += np.float32(weight) * np.outer(window.active, window.active)
+            times_s.append(window.t_s)
+    covariance = np.asarray(noise / np.maximum(total, 1e-6), np.float32)
+    return Noise(covariance, 1.0 + float(np.ptp(times_s)) / 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +204,7 @@ def evidence(
     size = len(at)
     if not np.any(picked):
         return PulseEvidence(np.zeros(size), np.zeros((size, TAPERS), np.complex64), np.ones(size))
-    covariance = noise.covariance[np.ix_(at, traces, traces)]
+    covariance = noise.at(at)[:, traces[:, None], traces[None, :]]
     count = len(traces)
     scale = np.sqrt(np.maximum(np.einsum("fii->fi", covariance), 1e-20))
     covariance = covariance / (scale[:, :, None] * scale[:, None, :]) + np.float32(_LOADING) * np.eye(

@@ -17,7 +17,7 @@ from edge_models.types import Estimate, FloatArray, Reason
 class Signals:
     """Everything a scan has gathered. Arrays over time share `t_s` [shape=(n,)], an even grid.
 
-    accepted_s: seconds that count. fps: measured frame rate. track: the pulse over windows, None before the first.
+    accepted_s: seconds that count. track: the pulse over windows, None before the first.
     bvp, rate_per_min, valid: wave, tracked rate, and where they are real [shape=(n,)].
     heart_rate: the heart rate already decided, which other signs may lean on (None while it is being decided).
     chest_t_s, chest_y: vertical chest motion in face widths at the frames' own times, NaN where unseen.
@@ -26,7 +26,6 @@ class Signals:
     """
 
     accepted_s: float
-    fps: float
     track: PulseTrack | None
     t_s: FloatArray
     bvp: FloatArray

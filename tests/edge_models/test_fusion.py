@@ -23,7 +23,7 @@ def _fused(values: NDArray[np.float64]) -> PulseFusion:
     for first in range(0, len(values) - SAMPLES + 1, 30):
         t_s = (first + np.arange(SAMPLES)) / GRID_RATE_HZ
         piece = values[first : first + SAMPLES]
-        fusion.add(Traces(t_s, piece, np.ones(SAMPLES), np.ones((SAMPLES, 3)), 1.0, 6, 120.0))
+        fusion.add(Traces(t_s, piece, np.ones(SAMPLES)))
     return fusion
 
 
@@ -75,7 +75,6 @@ def test_the_wave_has_the_size_and_sign_of_the_pulse(rng: np.random.Generator) -
     true = np.interp(t_s, np.arange(600) / GRID_RATE_HZ, pulse)
     assert np.corrcoef(bvp, true)[0, 1] > 0.9
     assert np.polyfit(true, bvp, 1)[0] == pytest.approx(1.0, abs=0.15)
-    assert np.median(track.amplitude) == pytest.approx(0.003, rel=0.3)
 
 
 def test_a_pulse_in_half_of_the_face_is_not_agreed_on(rng: np.random.Generator) -> None:
@@ -104,9 +103,7 @@ def test_a_copy_goes_its_own_way(rng: np.random.Generator) -> None:
     other = fusion.copy()
     other.read_again()
     t_s = 20.0 + np.arange(SAMPLES) / GRID_RATE_HZ
-    other.add(
-        Traces(t_s, np.zeros((SAMPLES, TRACES)), np.ones(SAMPLES), np.ones((SAMPLES, 3)), 1.0, 6, 120.0)
-    )
+    other.add(Traces(t_s, np.zeros((SAMPLES, TRACES)), np.ones(SAMPLES)))
     assert len(other) == before + 1 and len(fusion) == before
 
 

@@ -76,8 +76,6 @@ def test_a_pulse_leaves_the_blood_s_colour_in_every_region_and_nothing_in_the_re
     wave = np.cos(2 * np.pi * 1.2 * found.t_s)
     size = 2 * (found.values[60:-60] * wave[60:-60, None]).mean(axis=0)
     np.testing.assert_allclose(size, 0.01 * SIGNATURE, atol=3e-4)
-    assert found.regions == len(REGION_NAMES) and found.skin_share == 1.0
-    assert found.brightness == pytest.approx(120.0, rel=0.02)
     assert not SIGNATURE[REFERENCES].any() and len(SIGNATURE) == TRACES
 
 

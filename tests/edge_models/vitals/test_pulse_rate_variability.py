@@ -153,7 +153,6 @@ def _with_beats(beats: Beats | None, *, accepted_s: float = 90.0, pulse: bool = 
     hidden = Estimate(None, None, None, "/min", 0.1, (Reason.WEAK_PULSE,), accepted_s, "test")
     return Signals(
         accepted_s=accepted_s,
-        fps=30.0,
         track=None,
         t_s=empty,
         bvp=empty,

@@ -37,7 +37,6 @@ def _signals(
     drift = 0.02 * (chest_t_s / DURATION_S) ** 2
     return Signals(
         accepted_s=DURATION_S,
-        fps=30.0,
         track=None,
         t_s=GRID_S,
         bvp=bvp,
