@@ -52,6 +52,7 @@ _EXPECTED_HARMONIC_POWER = 3.0
 _MOST_POWER = 120.0
 _SURE_PULSE = 6.0
 """Evidence from which a window's pulse is taken out of the noise that other windows learn from it."""
+_RESOLUTION_PER_MIN = 18.0
 _PRIOR_CENTRE_PER_MIN = 80.0
 _PRIOR_SPREAD = 0.55
 _CHANGE_PER_SQRT_S = 2.0
@@ -148,6 +149,20 @@ def _read(windows: list[WindowSpectrum], index: int) -> _Reading:
     return _Reading(whole, layouts)
 
 
+def _sure_rates_per_min(score: FloatArray) -> tuple[float, ...]:
+    """The peaks of one window's evidence that are surely something, at most three, a resolution apart.
+
+    More than one where two people, or two rates of one, share the window.
+    """
+    found: list[float] = []
+    score = score.copy()
+    while len(found) < 3 and score.max() > _SURE_PULSE:
+        rate = float(RATES_PER_MIN[int(np.argmax(score))])
+        found.append(rate)
+        score[np.abs(RATES_PER_MIN - rate) < _RESOLUTION_PER_MIN] = -np.inf
+    return tuple(found)
+
+
 class PulseFusion:
     """Collects windows of one scan, one a second, and reads them together."""
 
@@ -168,11 +183,9 @@ class PulseFusion:
         window = self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s)
         spectra = [*(w for _, w, _ in self._windows), window]
         reading = _read(spectra, len(spectra) - 1)
-        score = log_likelihood_ratio(reading.whole) + _PRIOR
-        best = int(np.argmax(score))
-        if score[best] > _SURE_PULSE:
-            rate = float(RATES_PER_MIN[best])
-            window = self._analyser.without_pulse(window, traces.values, traces.weight, rate_per_min=rate)
+        rates = _sure_rates_per_min(log_likelihood_ratio(reading.whole) + _PRIOR)
+        if rates:
+            window = self._analyser.without_pulses(window, traces.values, traces.weight, rates_per_min=rates)
         self._windows.append((traces, window, reading))
 
     def read_again(self) -> None:

@@ -97,11 +97,17 @@ class Analyser:
         active = np.abs(traces).sum(axis=0) > 0
         return WindowSpectrum(t_s, _share(weight), coefficients[_AT], noise, noise, active)
 
-    def without_pulse(
-        self, window: WindowSpectrum, traces: NDArray[np.float64], weight: FloatArray, *, rate_per_min: float
+    def without_pulses(
+        self,
+        window: WindowSpectrum,
+        traces: NDArray[np.float64],
+        weight: FloatArray,
+        *,
+        rates_per_min: tuple[float, ...],
     ) -> WindowSpectrum:
-        """`window`, made of these traces, with the pulse at this rate and its harmonic left out for others."""
-        noise = self._noise(self._coefficients(traces, weight), (rate_per_min, 2 * rate_per_min))
+        """`window`, made of these traces, with pulses at these rates and their harmonics left out for others."""
+        lines = (*rates_per_min, *(2 * rate for rate in rates_per_min))
+        noise = self._noise(self._coefficients(traces, weight), lines)
         return replace(window, noise_for_others=noise)
 
     def _coefficients(self, traces: NDArray[np.float64], weight: FloatArray) -> NDArray[np.complex64]:

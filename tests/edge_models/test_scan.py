@@ -404,3 +404,46 @@ def test_the_memory_of_a_long_scan_grows_slowly_enough_for_ten_minutes(face_net:
 
 MOST_MB_PER_S = 1.9
 """1.66 measured, 1 GB in ten minutes: two noise covariances of 0.7 MB for each window of a second."""
+
+
+# Two rates in one scan, and a light that moves with a picture
+
+
+@pytest.mark.parametrize(("first_bpm", "second_bpm"), [(60.0, 90.0), (50.0, 75.0), (90.0, 65.0)])
+def test_two_people_in_one_scan_never_become_a_third(
+    face_net: bytes, first_bpm: float, second_bpm: float
+) -> None:
+    """Where the rate jumps, as when another person sits down, no mean of both is shown, and nothing else."""
+    one, _ = samples(Scene(heart_rate_bpm=first_bpm, duration_s=20.0, seed=5))
+    two, _ = samples(Scene(heart_rate_bpm=second_bpm, duration_s=20.0, seed=6))
+    moved = [replace(s, t_s=s.t_s + one[-1].t_s + 1 / 30, key=2) for s in two]
+    scan = staged_scan(face_net, [*one, *moved])
+    result = scan.result()
+    rate = result.vitals["heart_rate"]
+    assert rate.value is None and rate.reasons
+    for point in result.trend:
+        if point.heart_rate is None or point.low is None or point.high is None:
+            continue
+        there = [bpm for bpm, here in ((first_bpm, point.t_s < 30.5), (second_bpm, point.t_s > 20.0)) if here]
+        assert any(point.low - 3.0 <= bpm <= point.high + 3.0 for bpm in there), point
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_a_photograph_whose_light_follows_its_sway_has_no_pulse(face_net: bytes, seed: int) -> None:
+    """A print in a hand: every region brightens and darkens on its own with the motion, at a heart's pace."""
+    still, _ = samples(Scene(kind=SceneKind.PHOTOGRAPH, duration_s=20.0, seed=seed))
+    rng = np.random.default_rng(seed)
+    t_s = np.array([s.t_s for s in still])
+    sway = 0.01 * np.sin(2 * np.pi * 1.2 * t_s + 0.4 * np.cumsum(rng.standard_normal(len(t_s))) / 30)
+    edges = 0.4 * rng.standard_normal((18, 14, 3))  # how much each cell gains from what slides into it
+    swayed = [
+        replace(
+            s,
+            cells=np.asarray(s.cells * (1 + a * edges), np.float32) if s.cells is not None else None,
+            motion=(float(a + 2e-3 * rng.standard_normal()), 0.0, 0.0, 0.0),
+        )
+        for s, a in zip(still, sway, strict=True)
+    ]
+    result = staged_scan(face_net, swayed).result()
+    assert result.vitals["heart_rate"].value is None
+    assert all(point.heart_rate is None for point in result.trend)
