@@ -301,7 +301,7 @@ class _Chest:
             axis=1,
         )
         gram = columns.T @ columns
-        self._solver = np.linalg.solve(gram + 1e-6 * np.trace(gram) / 4 * np.eye(4) * 1e-3, columns.T)
+        self._solver = np.linalg.solve(gram + 1e-9 * np.trace(gram) * np.eye(4), columns.T)
         self._key = patch.ravel().astype(np.float64)
 
 

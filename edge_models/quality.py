@@ -19,7 +19,7 @@ _MOVING_WIDTHS_PER_S, _TOO_FAST_WIDTHS_PER_S = 0.35, 2.0
 _MIN_VISIBLE = 0.75
 
 
-_LIGHT_STEP = 0.12
+_LIGHT_STEP = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def judge(
 
 
 def light_changes(samples: list[SkinSample]) -> bool:
-    """Whether the light of the room, seen on the background, varied by more than a tenth in the samples."""
+    """Whether the light of the room, seen on the background, varied by more than an eighth in the samples."""
     level = np.array([float(s.background.mean()) for s in samples[:: max(1, len(samples) // 200)]])
     if len(level) < 2 or np.median(level) < 1.0:
         return False

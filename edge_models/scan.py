@@ -33,6 +33,7 @@ _LIVE_WINDOWS = 6
 _LIVE_WAVE_S = 6.0
 _GONE_AFTER_S = 0.7
 _MIN_FRAMES = 60
+_LONGEST_PAUSE_S = 60.0
 _HINT_AFTER_S = 0.5
 _EMPTY = np.zeros(0)
 _NO_WAVE = Trace(_EMPTY, _EMPTY)
@@ -89,6 +90,10 @@ class Scan:
         self._samples.append(sample)
         self._verdicts.append(verdict)
         self._choose_hint(verdict, t_s)
+        if t_s - self._next_window_s > _LONGEST_PAUSE_S:
+            self._next_window_s = float(
+                np.floor(t_s)
+            )  # a clock that jumps: no reading for seconds that never were
         while t_s >= self._next_window_s:
             self._each_second(self._next_window_s)
             self._next_window_s += HOP_S
@@ -258,7 +263,7 @@ class Scan:
         if self._last_accepted_s < 0:
             seen = Counter(r for v in self._verdicts for r in v.reasons[:1])
             forbidding += [reason for reason, _ in seen.most_common(1)] or [Reason.TOO_SHORT]
-        if self._samples and fps < MIN_FPS:
+        if len(self._samples) > 1 and fps < MIN_FPS:
             forbidding.append(Reason.LOW_FRAME_RATE)
         if len(self._samples) < _MIN_FRAMES:
             forbidding.append(Reason.TOO_FEW_FRAMES)

@@ -65,7 +65,7 @@ def _estimator(
             return withheld(UNIT, ALGORITHM, (Reason.IMPLAUSIBLE,), signals.accepted_s)
         # Sampling error of a deviation from n intervals, and what half the jitter estimate would change.
         n = sum(len(run) for run in beats.intervals_s())
-        sampling = value / np.sqrt(max(n - 1.0, 1.0))
+        sampling = value / np.sqrt(2.0 * max(n - 1.0, 1.0))
         unsure = abs(raw_ms - without_jitter(raw_ms, 1.5 * jitter_ms, differences=differences)) / 2.0
         half = 1.96 * float(np.hypot(sampling, unsure))
         return Estimate(

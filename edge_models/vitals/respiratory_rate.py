@@ -1,6 +1,6 @@
 """Breathing rate from two sources that must agree: the chest's motion, and what breathing does to the pulse.
 
-Breathing moves the chest, changes the pulse's strength (AM), its rhythm (FM) and its baseline
+Breathing moves the chest, and changes the pulse's strength (AM) and its rhythm (FM)
 (Charlton et al., "Breathing rate estimation from the electrocardiogram and photoplethysmogram: a review",
 IEEE Rev. Biomed. Eng. 2018).
 """
@@ -46,7 +46,7 @@ def _spectrum(t_s: FloatArray, values: FloatArray) -> FloatArray | None:
 
 
 def _modulation(signals: Signals) -> FloatArray | None:
-    """Sum of the three modulations' spectra, each with its median at 1."""
+    """Mean of the spectra of the pulse's strength and of its rhythm, each with its median at 1."""
     beats = signals.beats
     if beats is None or beats.good.sum() < 12:
         return None
