@@ -77,7 +77,7 @@ class VideoFile:
 
         with self._lock:
             capture = cv2.VideoCapture(
-                str(self._path.resolve()),
+                _name_for_decoder(self._path),
                 cv2.CAP_FFMPEG,
                 [cv2.CAP_PROP_N_THREADS, min(_DECODER_THREADS, os.cpu_count() or 1)],
             )
@@ -93,7 +93,7 @@ class VideoFile:
     def _begin(self, capture: cv2.VideoCapture) -> None:
         import cv2
 
-        name = self._path.name
+        name = _shown_name(self._path)
         if not capture.isOpened():
             if self._kind.sound_only:
                 raise BadInput(title=f"{name} holds sound but no picture", remedy=_ASK_FOR_ANOTHER)
@@ -153,7 +153,7 @@ class VideoFile:
         t_s = self._times.next(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         if t_s is None:
             raise BadInput(
-                title=f"{self._path.name} says nothing about when its frames were taken",
+                title=f"{_shown_name(self._path)} says nothing about when its frames were taken",
                 remedy="Record again with a program that stores times, or convert the file to MP4 or Matroska.",
             )
         return Frame(sealed(image), t_s)  # type: ignore[arg-type]
@@ -178,7 +178,7 @@ class VideoFile:
         if self._kind.name == "avi":
             notes.append("An AVI file stores no time per frame: times follow the one rate in its header.")
         return SourceFacts(
-            name=self._path.name,
+            name=_shown_name(self._path),
             live=False,
             simulated=False,
             header_fps=self._header_fps,
@@ -356,9 +356,25 @@ class _Container:
     contradictions: tuple[str, ...] = ()
 
 
+def _shown_name(path: Path) -> str:
+    """The file's name without folders; letters that no encoding knows become question marks."""
+    return (path.name or str(path)).encode("utf-8", "replace").decode("utf-8")
+
+
+def _name_for_decoder(path: Path) -> str:
+    """The path as the text whose UTF-8 is the name on the disk, whatever the locale: OpenCV crashes on any other."""
+    try:
+        return os.fsencode(path.resolve()).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(
+            title=f"{_shown_name(path)} has a name, or lies in a folder, whose letters are not UTF-8",
+            remedy="Rename it, for example to scan.mp4.",
+        ) from None
+
+
 def _look_at(path: Path) -> _Container:
     """Refuse what cannot be a video, before FFmpeg sees it: it would play a text file as a terminal film."""
-    name = path.name or str(path)
+    name = _shown_name(path)
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

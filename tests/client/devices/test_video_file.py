@@ -393,3 +393,26 @@ def test_the_desk_light_clips_are_distrusted_for_what_their_header_lists(
     assert facts.header_fps == 50.0
     assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
     assert f"lists {listed} frames, {shown} can be shown" in facts.notes[0]
+
+
+def test_a_name_that_is_not_utf_8_is_bad_input_and_no_crash(tmp_path: Path) -> None:
+    good = clips.write_clip(tmp_path / "clip.avi", clips.pictures(10), fps=30)
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe4.avi"))
+    path.write_bytes(good.read_bytes())
+    with pytest.raises(BadInput, match="UTF-8") as caught:
+        VideoFile(path).open()
+    caught.value.title.encode("utf-8")  # can be printed
+
+
+def test_a_name_beyond_ascii_opens_where_python_believes_in_ascii(tmp_path: Path) -> None:
+    path = tmp_path / "Gesicht ä 1.avi"
+    path.write_bytes(clips.write_clip(tmp_path / "clip.avi", clips.pictures(10), fps=30).read_bytes())
+    code = (
+        "import sys, pathlib; from client.devices.video_file import VideoFile; "
+        "source = VideoFile(pathlib.Path(sys.argv[1])); source.open(); source.close()"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
