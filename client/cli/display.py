@@ -127,7 +127,7 @@ def panel(view: View, columns: int, rows: int, glyphs: Glyphs) -> RenderableType
     if simulated:
         lines.append(Text(_cut(SIMULATED, inner), style="bold black on yellow"))
         lines.append(Text(""))
-    lines.append(_heart_line(session, inner, glyphs))
+    lines.append(_heart_line(view, inner, glyphs))
     if rows >= 12:
         lines.append(Text(""))
         lines.extend(Text(row, style="red") for row in wave(_shown_wave(session), inner, 2, glyphs))
@@ -175,8 +175,11 @@ def _wave_row(heights: np.ndarray[tuple[int], np.dtype[np.int_]], row: int, leve
     return "".join(levels[cell - 1] if cell else (levels[0] if row == 0 else " ") for cell in cells.tolist())
 
 
-def live_heart_rate(session: Session) -> Estimate | None:
-    """The live heart rate if it may be shown now: fresh, from a source that sends, and not withheld."""
+def live_heart_rate(view: View) -> Estimate | None:
+    """The live heart rate if it may be shown now: fresh, from a trusted source that sends, and not withheld."""
+    session = view.session
+    if view.facts is not None and view.facts.warnings:
+        return None
     if session.state in (State.STARTING, State.STALLED, State.FAILED) or session.progress is None:
         return None
     estimate = session.progress.heart_rate
@@ -191,11 +194,11 @@ def hint(view: View) -> str | None:
         case State.STARTING:
             return "Starting: opening the source and loading the nets."
         case State.STALLED:
-            return "No picture for 2 s: check cable or network. Waiting up to 10 s."
+            return "No picture comes: check cable or network. Waiting up to 10 s."
         case State.FINISHING | State.DONE:
             return "Working out the result."
         case _:
-            reason = _hint_reason(session)
+            reason = _hint_reason(view)
     if reason is None:
         return None
     if reason is Reason.TOO_SHORT:
@@ -204,9 +207,11 @@ def hint(view: View) -> str | None:
     return words.remedy if live else f"{words.seen[0].upper()}{words.seen[1:]}."
 
 
-def _hint_reason(session: Session) -> Reason | None:
-    """What the engine wants to say now, otherwise why it shows no heart rate yet."""
-    progress = session.progress
+def _hint_reason(view: View) -> Reason | None:
+    """Why the source is not trusted; what the engine wants to say now; why it shows no heart rate yet."""
+    if view.facts is not None and view.facts.warnings:
+        return view.facts.warnings[0]
+    progress = view.session.progress
     if progress is None or progress.hint is not None:
         return progress.hint if progress else None
     estimate = progress.heart_rate
@@ -221,8 +226,8 @@ def _shown_wave(session: Session) -> Trace:
     return session.progress.bvp
 
 
-def _heart_line(session: Session, columns: int, glyphs: Glyphs) -> Text:
-    estimate = live_heart_rate(session)
+def _heart_line(view: View, columns: int, glyphs: Glyphs) -> Text:
+    estimate = live_heart_rate(view)
     line = Text()
     if estimate is None:
         line.append(f"{glyphs.heart} ", style="dim")
@@ -287,7 +292,7 @@ def _plain_parts(view: View) -> list[str]:
         parts.append("SIMULATED")
     if progress is not None:
         parts.append(f"{progress.accepted_s:.1f} s counted")
-        estimate = live_heart_rate(session)
+        estimate = live_heart_rate(view)
         if estimate is not None:
             parts.append(f"heart rate {estimate.value:.0f} ({interval(estimate)}) /min")
         parts.append(f"{progress.measured_fps:.1f} frames/s")

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -25,10 +26,10 @@ from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
 from client.cli.parts import Demo, DemoScene, Parts
 from client.devices.ports import FrameSource
-from client.errors import BadInput, EnvironmentFault
+from client.errors import BadInput, EnvironmentFault, Interrupted
 from client.pipeline.memory import peak_rss_mb
 from client.pipeline.run import Outcome, ScanRun
-from client.pipeline.session import Goal
+from client.pipeline.session import EndedBy, Goal
 from client.records import ScanRecord
 from client.reports.files import check_target, write_report
 
@@ -37,6 +38,7 @@ NOT_SHOWN = 3
 DEFAULT_S = 40.0
 MIN_SECONDS, MAX_SECONDS = 1.0, 3600.0
 MIN_BPM, MAX_BPM = 30.0, 220.0
+STOPPED_EARLY = "Stopped before the end: this is what was measured until then."
 _LOOK_EVERY_S = 0.1
 
 
@@ -53,7 +55,10 @@ def add(app: typer.Typer, parts: Parts) -> None:
             Path | None, typer.Option(metavar="FILE", help="Measure a video file, to its end.")
         ] = None,
         url: Annotated[
-            str | None, typer.Option(metavar="URL", help="Measure an MJPEG stream over HTTP, to its end.")
+            str | None,
+            typer.Option(
+                metavar="URL", help="Measure an MJPEG stream over HTTP, to its end (see --seconds)."
+            ),
         ] = None,
         demo: Annotated[bool, typer.Option("--demo", help="Measure a simulated person.")] = False,
         demo_bpm: Annotated[
@@ -66,7 +71,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
             typer.Option(
                 metavar="N",
                 help="How long to measure. A camera: N seconds of good signal, in at most three times as long "
-                "(default 40). Files and streams: their first N seconds (default: all). Demo: N seconds (default 40).",
+                "(default 40). Files: their first N seconds (default: all). Streams: the same, but a camera's stream "
+                "never ends by itself: give N, or press Ctrl-C. Demo: N seconds (default 40).",
             ),
         ] = None,
         as_json: Annotated[
@@ -84,6 +90,9 @@ def add(app: typer.Typer, parts: Parts) -> None:
 
         Without a source: the first camera. Exit status: 0 a heart rate is shown, 3 it honestly is not,
         2 bad input, 4 the machine is not ready, 130 interrupted.
+
+        Ctrl-C in front of a camera or a stream shows what was measured until then and ends with 130; before
+        anything counted, with any other source, and if pressed twice, it shows nothing.
         """
         log.start(verbose=verbose)
         if report is not None:
@@ -117,6 +126,9 @@ def add(app: typer.Typer, parts: Parts) -> None:
         if report is not None:
             write_report(record, report)
             print(f"Report written: {report.name}", file=sys.stderr)
+        if outcome.session.ended_by is EndedBy.PERSON:
+            print(STOPPED_EARLY, file=sys.stderr)
+            raise typer.Exit(Interrupted.exit_status)
         raise typer.Exit(NOT_SHOWN if record.heart_rate.value is None else SHOWN)
 
 
@@ -198,25 +210,40 @@ def _run(parts: Parts, source: FrameSource, goal: Goal, display: Display) -> Out
         started_s=parts.started_s,
         peak_rss_mb=peak_rss_mb,
     )
-    with _stopped_by_signals(run.stop), run, display:
+    stops = 0
+    with _counted_signals() as signals, run, display:
         while not run.wait(_LOOK_EVERY_S):
+            while stops < signals.count:
+                stops += 1
+                run.stop()
             display.show(run.view())
     return run.outcome()
 
 
+@dataclass(slots=True)
+class _Signals:
+    """How often the person has asked to end it."""
+
+    count: int = 0
+
+
 @contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and a polite kill call `stop`; nothing is torn down in the middle of a frame."""
+def _counted_signals() -> Iterator[_Signals]:
+    """Ctrl-C and a polite kill are only counted: whoever looks at the count acts on it.
+
+    A handler runs between two instructions of the main thread, which may hold any lock: it must take none.
+    """
+    signals = _Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
+        yield signals  # only the main thread may set handlers
         return
 
     def handler(_number: int, _frame: FrameType | None) -> None:
-        stop()
+        signals.count += 1
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
@@ -224,6 +251,8 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _record(parts: Parts, outcome: Outcome, *, no_save: bool) -> ScanRecord:
     notes = list(outcome.facts.notes)
+    if outcome.session.ended_by is EndedBy.PERSON:
+        notes.insert(0, STOPPED_EARLY)
     if outcome.dropped_frames:
         notes.append(
             f"{outcome.dropped_frames} frames were skipped: this machine was too slow for the source."

@@ -3,6 +3,9 @@
 [capture]  open, wait for the engine, read → Bounded(4)      live: drop oldest and count; file: wait
 [measure]  make the engine, push each frame, session.update → Latest view; result at the end
 [caller]   wait(0.1), view(), stop(); outcome() raises what went wrong in either thread
+
+stop() on a live source of which something counts ends it with what was measured; everywhere else, and the second
+time, with nothing.
 """
 
 from __future__ import annotations
@@ -37,11 +40,12 @@ from client.records import Cost
 from edge_models.types import Frame, Progress, Quality, Reason, ScanResult
 
 QUEUE_FRAMES = 4
-SILENT_S = 2.0
-"""Without a frame for so long, a live source counts as silent even if its driver never says so."""
+SILENT_S = 1.5
+"""Without a frame for so long, a live source counts as silent even if its driver never says so; said within 2 s."""
 _POLL_S = 0.25
 _JOIN_S = 0.3
 """Three such waits at most: Ctrl-C ends everything within a second; a driver that hangs longer is left behind."""
+_FACTS_EVERY_S = 1.0
 _LAST_FACTS_S = 2.5
 """How long the end of a scan waits for the source's last facts: a read comes back within its stall time."""
 
@@ -114,14 +118,17 @@ class ScanRun:
         self._clock = clock
         self._started_s = clock.now_s() if started_s is None else started_s
         self._peak_rss_mb = peak_rss_mb
-        self._queue: Bounded[Frame | Silent | Opened | _End] = Bounded(QUEUE_FRAMES)
+        self._queue: Bounded[Frame | Silent | Opened | _End] = Bounded(
+            QUEUE_FRAMES, may_drop=lambda item: isinstance(item, Frame)
+        )
         self._session = Session(goal)
         self._view = Latest(View(self._session, None))
         self._shared = _Shared()
         self._errors: list[BaseException] = []
         self._engine_ready = threading.Event()
         self._stop = threading.Event()
-        self._person_stopped = False
+        self._person_stopped = False  # and wants what was measured
+        self._given_up = False
         self._caller_cpu_s = 0.0
         self._finished = threading.Event()
         self._capture = threading.Thread(
@@ -151,8 +158,17 @@ class ScanRun:
         return self._view.get()
 
     def stop(self) -> None:
-        """The person wants no more: `outcome` will raise Interrupted. Returns at once."""
-        self._person_stopped = True
+        """The person wants no more. Returns at once; not for signal handlers, for it takes locks.
+
+        A live source of which something counts: the scan ends with that (EndedBy.PERSON), within about a second.
+        Otherwise, or if called again: everything ends at once and `outcome` raises Interrupted.
+        """
+        view = self._view.get()
+        counts = view.session.progress is not None and view.session.progress.accepted_s > 0.0
+        if counts and view.facts is not None and view.facts.live and not self._person_stopped:
+            self._person_stopped = True
+            return
+        self._given_up = True
         self._stop.set()
         self._queue.close()
         self._finished.set()
@@ -160,7 +176,7 @@ class ScanRun:
     def outcome(self) -> Outcome:
         """What came of it. Raises Interrupted, the world's fault, or our bug from whichever thread it was."""
         self._end_threads()
-        if self._person_stopped:
+        if self._given_up:
             raise Interrupted(
                 title="Stopped before the end", remedy="Nothing was kept; start the scan again."
             )
@@ -242,15 +258,19 @@ class ScanRun:
                 return
             self._shared.startup_cpu_s = self._clock.process_cpu_s()
             self._queue.put(Opened(), wait=True)
+            asked_s = self._clock.now_s()
             while not self._stop.is_set():
                 try:
                     item: Frame | Silent | _End = self._source.read() or _End()
                 except SourceStalled:
                     item = Silent(self._clock.now_s())
-                if not self._queue.put(item, wait=not facts.live) or isinstance(item, _End):
+                may_drop = facts.live and isinstance(item, Frame)
+                if not self._queue.put(item, wait=not may_drop) or isinstance(item, _End):
                     break
                 if isinstance(item, Silent):
                     self._stop.wait(_POLL_S)
+                if self._clock.now_s() - asked_s > _FACTS_EVERY_S:
+                    asked_s, self._shared.facts = self._clock.now_s(), self._source.facts()
             self._shared.facts = self._source.facts()
         finally:
             self._source.close()
@@ -264,13 +284,13 @@ class ScanRun:
         self._engine_ready.set()
         try:
             self._push_all(engine)
-        except Closed:  # the person stopped it, or the capture thread failed
-            self._update(Stopped() if self._person_stopped else Failed())
+        except Closed:  # the person gave it up, or the capture thread failed
+            self._update(Stopped() if self._given_up else Failed())
             return
         self._stop.set()
         self._queue.close()
-        self._capture.join(_LAST_FACTS_S)
-        if self._person_stopped:
+        self._capture.join(_JOIN_S if self._person_stopped else _LAST_FACTS_S)
+        if self._given_up:
             return
         facts = self._shared.facts
         self._shared.result = engine.result(distrust=facts.warnings if facts else ())
@@ -281,6 +301,9 @@ class ScanRun:
     def _push_all(self, engine: Engine) -> None:
         heard_s: float | None = None
         while self._session.takes_frames:
+            if self._person_stopped:
+                self._update(Stopped())
+                return
             item = self._queue.get(_POLL_S)
             now_s = self._clock.now_s()
             if item is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,11 +17,14 @@ class Closed(Exception):
 class Bounded(Generic[T]):
     """A queue of at most `size` items from one thread to another.
 
-    A full queue either makes the writer wait (a file: nothing may be lost) or drops its oldest item and
-    counts it (a camera: a late picture is worse than none).
+    A full queue either makes the writer wait (a file: nothing may be lost) or drops its oldest item that may be
+    dropped and counts it (a camera: a late picture is worse than none).
+
+    may_drop: which items that is; all, if not given.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, may_drop: Callable[[T], bool] = lambda _: True) -> None:
+        self._may_drop = may_drop
         self._items: deque[T] = deque()
         self._size = size
         self._changed = threading.Condition()
@@ -30,16 +34,22 @@ class Bounded(Generic[T]):
     def put(self, item: T, *, wait: bool) -> bool:
         """Add an item; False if the queue is closed (the item is then dropped). See the class for `wait`."""
         with self._changed:
-            while wait and len(self._items) >= self._size and not self._closed:
-                self._changed.wait()
+            while len(self._items) >= self._size and not self._closed:
+                if wait or not self._drop_oldest():
+                    self._changed.wait()
             if self._closed:
                 return False
-            if len(self._items) >= self._size:
-                self._items.popleft()
-                self._dropped += 1
             self._items.append(item)
             self._changed.notify_all()
             return True
+
+    def _drop_oldest(self) -> bool:
+        at = next((at for at, item in enumerate(self._items) if self._may_drop(item)), None)
+        if at is None:
+            return False
+        del self._items[at]
+        self._dropped += 1
+        return True
 
     def get(self, timeout_s: float) -> T | None:
         """The oldest item, or None if none came within `timeout_s`. Raises Closed once closed."""

@@ -115,9 +115,19 @@ def interval(estimate: Estimate) -> str | None:
     return f"{low} to {high}"
 
 
-def why_not(estimate: Estimate) -> str:
+NEEDS_S: Mapping[str, int] = {"heart_rate": 7, "respiratory_rate": 25, "rmssd": 60, "sdnn": 60}
+"""Seconds of good signal without which a vital sign is never shown; a test holds it against the engine."""
+
+
+def why_not(name: str, estimate: Estimate) -> str:
     """Why the value is withheld ("not shown: it was too dark"); the first reason is the one that counts."""
-    return f"not shown: {REASONS[estimate.reasons[0]].seen}"
+    reason, needs_s = estimate.reasons[0], NEEDS_S.get(name)
+    if reason is Reason.TOO_SHORT and needs_s is not None and estimate.window_s < needs_s:
+        return (
+            f"not shown: it needs {needs_s} s of good signal, there were {estimate.window_s:.0f} "
+            f"(measure longer: --seconds {needs_s + 10})"
+        )
+    return f"not shown: {REASONS[reason].seen}"
 
 
 def saved_words(saved_reason: str | None) -> str:

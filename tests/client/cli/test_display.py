@@ -66,8 +66,17 @@ def test_a_withheld_rate_is_a_dash_and_the_reason_is_the_hint() -> None:
 
 @pytest.mark.parametrize("state", [State.STALLED, State.STARTING, State.FAILED])
 def test_no_number_is_shown_of_a_source_that_sends_nothing(state: State) -> None:
-    assert live_heart_rate(view(state).session) is None
+    assert live_heart_rate(view(state)) is None
     assert "70 /min" not in screen(view(state))
+
+
+def test_no_number_is_shown_of_a_source_that_is_known_to_be_untrusted() -> None:
+    trusted = view(live=False)
+    facts = replace(FACTS, warnings=(Reason.FRAME_RATE_UNTRUSTED,))
+    shown = replace(trusted, facts=facts)
+    assert live_heart_rate(trusted) is not None and live_heart_rate(shown) is None
+    assert "70 /min" not in screen(shown)
+    assert "true frame rate of the recording is not known" in screen(shown)
 
 
 @pytest.mark.parametrize("state", [State.PAUSED, State.STALLED])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from client.cli.parts import CameraEntry, Demo, DemoScene
 from client.clock import SystemClock
 from client.errors import BadInput, EnvironmentFault
+from client.pipeline.run import ScanRun
 from edge_models.types import Reason
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import (
@@ -265,32 +268,92 @@ def test_a_bug_is_not_swallowed(command: Command, bench: Bench) -> None:
         command("scan", "--video", "a.mp4")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to its own process in a test")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_130_within_a_second_and_prints_no_result(
-    command: Command, bench: Bench, number: signal.Signals
-) -> None:
+def interrupted(
+    command: Command, bench: Bench, number: signal.Signals, *, live: bool, arguments: tuple[str, ...]
+) -> tuple[Said, float]:
+    """A scan that gets a signal once frames are measured and hangs in its driver, and the seconds until its end."""
     bench.clock = SystemClock()
-    bench.source = ScriptedSource([*frames(30), Hang()], replace(FACTS, live=True))
+    source = ScriptedSource([*frames(30), Hang()], replace(FACTS, live=live))
+    bench.source, bench.engine = source, CountingEngine()
     sent_s: list[float] = []
 
     def interrupt() -> None:
-        while not bench.engine.pushed_s:
+        until_s = time.monotonic() + 10.0
+        while (source.reads < 31 or len(bench.engine.pushed_s) < 2) and time.monotonic() < until_s:
             time.sleep(0.005)
+        time.sleep(0.05)  # what still waits in the queue is measured
         sent_s.append(time.monotonic())
         os.kill(os.getpid(), number)
 
     sender = threading.Thread(target=interrupt)
-    before = signal.getsignal(number)
     sender.start()
-    said = command("scan", "--camera", "0", "--json")
+    said = command("scan", *arguments)
     took_s = time.monotonic() - sent_s[0]
     sender.join(5.0)
+    return said, took_s
+
+
+needs_signals = pytest.mark.skipif(
+    os.name == "nt", reason="Windows sends no SIGINT to its own process in a test"
+)
+
+
+@needs_signals
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_file_with_130_within_a_second_and_prints_no_result(
+    command: Command, bench: Bench, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    said, took_s = interrupted(command, bench, number, live=False, arguments=("--video", "a.mp4", "--json"))
     assert said.status == 130
     assert took_s < 1.0
     assert said.out == ""
-    assert "Stopped before the end" in said.err
+    assert "Stopped before the end. Nothing was kept" in said.err
     assert signal.getsignal(number) is before
+
+
+@needs_signals
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("source", [("--camera", "0"), ("--url", "http://localhost/")], ids=["camera", "url"])
+def test_a_signal_ends_a_live_source_with_130_within_a_second_and_prints_what_was_measured(
+    command: Command, bench: Bench, number: signal.Signals, source: tuple[str, str], tmp_path: Path
+) -> None:
+    report = tmp_path / "result.json"
+    said, took_s = interrupted(
+        command, bench, number, live=True, arguments=(*source, "--json", "--report", str(report))
+    )
+    assert said.status == 130
+    assert took_s < 1.5
+    assert json.loads(said.out)["frames"] == len(bench.engine.pushed_s)
+    assert json.loads(said.out) == json.loads(report.read_text(encoding="ascii"))
+    assert "70 /min" in said.err and "what was measured until then" in said.err
+    plain, _ = interrupted(command, bench, number, live=True, arguments=source)
+    assert plain.status == 130 and "70 /min" in plain.out and "until then" in plain.out
+
+
+@needs_signals
+def test_nothing_that_takes_a_lock_runs_in_a_signal_handler(
+    command: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread spends its time waiting on a lock; a handler that wants the same one would hang for ever."""
+    stop = ScanRun.stop
+    waiting: list[bool] = []
+
+    def looked_at(run: ScanRun) -> None:
+        waiting.append(any(place.name == "wait" for place in traceback.extract_stack()))
+        stop(run)
+
+    monkeypatch.setattr(ScanRun, "stop", looked_at)
+    said, _ = interrupted(command, bench, signal.SIGINT, live=True, arguments=("--camera", "0"))
+    assert said.status == 130
+    assert waiting == [False]
+
+
+def test_the_help_says_that_a_stream_does_not_end_by_itself(command: Command) -> None:
+    said = command("scan", "--help")
+    words = " ".join(re.sub(r"[^\w\s.,:;-]", " ", said.out).split())
+    assert "never ends by itself" in words
+    assert "Ctrl-C in front of a camera or a stream shows what was measured" in words
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from client.clock import SystemClock
+from client.devices.ports import SourceFacts
 from client.errors import BadInput, EnvironmentFault, Interrupted
 from client.pipeline.run import Engine, Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal, State
@@ -170,9 +171,17 @@ def test_an_engine_that_cannot_be_made_ends_the_scan_before_a_frame_is_read() ->
     assert source.reads == 0
 
 
-@pytest.mark.parametrize("script", [frames(100_000), [Hang()], [*frames(3), Hang()]])
-def test_stopping_ends_everything_within_a_second(script: list[Script]) -> None:
-    source = ScriptedSource(script, LIVE)
+def no_thread_of_a_scan_runs() -> bool:
+    return not [thread for thread in threading.enumerate() if thread.name in ("capture", "measure")]
+
+
+@pytest.mark.parametrize(
+    ("script", "facts"), [(frames(100_000), FACTS), ([*frames(3), Hang()], FACTS), ([Hang()], LIVE)]
+)
+def test_stopping_a_file_or_before_anything_counts_ends_everything_within_a_second(
+    script: list[Script], facts: SourceFacts
+) -> None:
+    source = ScriptedSource(script, facts)
     run = ScanRun(source, CountingEngine().make, goal=Goal(), clock=SystemClock())
     with run:
         run.wait(0.05)
@@ -181,9 +190,66 @@ def test_stopping_ends_everything_within_a_second(script: list[Script]) -> None:
         assert run.wait(0.0)
     assert time.monotonic() - asked_s < 1.0
     assert source.closed.is_set()
-    assert not [thread for thread in threading.enumerate() if thread.name in ("capture", "measure")]
+    assert no_thread_of_a_scan_runs()
     with pytest.raises(Interrupted):
         run.outcome()
+
+
+def counting(run: ScanRun) -> bool:
+    """Wait until some signal counts."""
+    until_s = time.monotonic() + 10.0
+    while time.monotonic() < until_s:
+        progress = run.view().session.progress
+        if progress is not None and progress.accepted_s > 0:
+            return True
+        run.wait(0.005)
+    return False
+
+
+@pytest.mark.parametrize("script", [frames(1_000_000), [*frames(3), Hang()]], ids=["sends", "hangs"])
+def test_stopping_a_live_source_ends_it_within_a_second_with_what_was_measured(script: list[Script]) -> None:
+    source = ScriptedSource(script, LIVE)
+    engine = CountingEngine()
+    run = ScanRun(source, engine.make, goal=Goal(), clock=SystemClock())
+    with run:
+        assert counting(run)
+        asked_s = time.monotonic()
+        run.stop()
+        assert run.wait(1.0)
+        outcome = run.outcome()
+    assert time.monotonic() - asked_s < 1.0
+    assert outcome.session.ended_by is EndedBy.PERSON
+    assert outcome.session.state is State.DONE
+    assert outcome.result.frames == len(engine.pushed_s) > 1
+    assert source.closed.is_set()
+    assert no_thread_of_a_scan_runs()
+
+
+def test_stopping_twice_does_not_wait_for_a_result() -> None:
+    run = ScanRun(
+        ScriptedSource([*frames(3), Hang()], LIVE), CountingEngine().make, goal=Goal(), clock=SystemClock()
+    )
+    with run:
+        assert counting(run)
+        run.stop()
+        run.stop()
+        assert run.wait(0.0)
+    with pytest.raises(Interrupted):
+        run.outcome()
+
+
+def test_what_a_source_says_against_itself_meanwhile_is_seen_before_the_end() -> None:
+    clock = HandClock()
+    grown = replace(FACTS, warnings=(Reason.FRAME_RATE_UNTRUSTED,))
+    script: list[Script] = [*frames(3), Turn(1.5), *frames(5)[3:], Hang()]
+    run = ScanRun(
+        ScriptedSource(script, clock=clock, grown=grown), CountingEngine().make, goal=Goal(), clock=clock
+    )
+    with run:
+        until_s = time.monotonic() + 10.0
+        while (facts := run.view().facts) in (None, FACTS) and time.monotonic() < until_s:
+            run.wait(0.005)
+    assert facts == grown
 
 
 def test_the_cost_is_split_at_the_first_frame_asked_for() -> None:

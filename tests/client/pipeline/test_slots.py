@@ -24,6 +24,25 @@ def test_a_full_queue_of_a_camera_drops_its_oldest_items_and_counts_them() -> No
     assert [queue.get(0.0), queue.get(0.0)] == [3, 4]
 
 
+def test_only_what_may_be_dropped_is_dropped() -> None:
+    queue: Bounded[int] = Bounded(3, may_drop=lambda item: item > 0)
+    for item in (0, 1, 2, 3, 4):
+        assert queue.put(item, wait=False)
+    assert queue.dropped == 2
+    assert [queue.get(0.0) for _ in range(4)] == [0, 3, 4, None]
+
+
+def test_a_queue_full_of_what_may_not_be_dropped_makes_every_writer_wait() -> None:
+    queue: Bounded[int] = Bounded(2, may_drop=lambda item: item > 0)
+    queue.put(0, wait=True)
+    queue.put(0, wait=True)
+    writer = threading.Thread(target=lambda: queue.put(1, wait=False))
+    writer.start()
+    got = [queue.get(5.0) for _ in range(3)]
+    writer.join(5.0)
+    assert (got, queue.dropped) == ([0, 0, 1], 0)
+
+
 def test_a_full_queue_of_a_file_makes_the_writer_wait_and_loses_nothing() -> None:
     queue: Bounded[int] = Bounded(2)
     writer = threading.Thread(target=lambda: [queue.put(item, wait=True) for item in range(100)])
