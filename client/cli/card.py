@@ -83,7 +83,7 @@ def _vitals(record: ScanRecord, framed: bool, glyphs: Glyphs) -> RenderableType:
         elif estimate.value is None and estimate.reasons[:1] == withheld:
             cells = Text("--", style="dim"), Text("not shown, for the same reason", style="dim")
         else:
-            cells = _value_cells(estimate)
+            cells = _value_cells(name, estimate)
         heart = Text(f"{glyphs.heart} " if name == "heart_rate" else "  ", style="bold red")
         title = heart + Text(vital_name(name), style="")
         table.add_row(title, *cells)
@@ -91,10 +91,10 @@ def _vitals(record: ScanRecord, framed: bool, glyphs: Glyphs) -> RenderableType:
     return table if framed else Group(*stacked)
 
 
-def _value_cells(estimate: Estimate) -> tuple[Text, Text]:
+def _value_cells(name: str, estimate: Estimate) -> tuple[Text, Text]:
     shown = number(estimate)
     if shown is None:
-        return Text("--", style="dim"), Text(why_not(estimate), style="dim")
+        return Text("--", style="dim"), Text(why_not(name, estimate), style="dim")
     limits = "".join(f"; less sure because {REASONS[reason].seen}" for reason in estimate.reasons[:1])
     return Text(shown, style="bold"), Text(f"95 % interval {interval(estimate)}{limits}")
 

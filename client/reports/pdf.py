@@ -75,9 +75,9 @@ def _vitals(pdf: FPDF, record: ScanRecord) -> None:
                 words += f"; less sure because {REASONS[estimate.reasons[0]].seen}"
         else:
             words = (
-                f"{why_not(estimate)}. {REASONS[estimate.reasons[0]].remedy}"
+                f"{why_not(name, estimate)}. {REASONS[estimate.reasons[0]].remedy}"
                 if name == "heart_rate"
-                else why_not(estimate)
+                else why_not(name, estimate)
             )
         pdf.set_font("helvetica", "", 10)
         pdf.set_text_color(*_PALE)

@@ -168,4 +168,4 @@ def estimate_now(signals: Signals) -> Estimate:
     return _shown(signals, sure, float(newest.mean()), 1.96 * error + abs(slope) * behind_s)
 
 
-SPEC = VitalSpec("heart_rate", UNIT, LOWEST_PER_MIN, HIGHEST_PER_MIN, ALGORITHM, estimate)
+SPEC = VitalSpec("heart_rate", MIN_ACCEPTED_S, estimate)

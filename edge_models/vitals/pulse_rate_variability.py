@@ -42,7 +42,7 @@ def without_jitter(value: float, jitter: float, *, differences: int) -> float:
 
 
 def _estimator(
-    measure: Callable[[list[FloatArray]], float], differences: int, highest_ms: float
+    measure: Callable[[list[FloatArray]], float], differences: int
 ) -> Callable[[Signals], Estimate]:
     def estimate(signals: Signals) -> Estimate:
         rate, beats = signals.heart_rate, signals.beats
@@ -61,7 +61,7 @@ def _estimator(
         raw_ms = 1000.0 * measure(beats.intervals_s())
         jitter_ms = 1000.0 * beats.jitter_s
         value = without_jitter(raw_ms, jitter_ms, differences=differences)
-        if not np.isfinite(value) or value > highest_ms:
+        if not np.isfinite(value) or value > _HIGHEST_MS:
             return withheld(UNIT, ALGORITHM, (Reason.IMPLAUSIBLE,), signals.accepted_s)
         # Sampling error of a deviation from n intervals, and what half the jitter estimate would change.
         n = sum(len(run) for run in beats.intervals_s())
@@ -83,5 +83,5 @@ def _estimator(
 
 
 _HIGHEST_MS = 300.0
-RMSSD = VitalSpec("rmssd", UNIT, 0.0, _HIGHEST_MS, ALGORITHM, _estimator(rmssd_s, 2, _HIGHEST_MS))
-SDNN = VitalSpec("sdnn", UNIT, 0.0, _HIGHEST_MS, ALGORITHM, _estimator(sdnn_s, 1, _HIGHEST_MS))
+RMSSD = VitalSpec("rmssd", MIN_ACCEPTED_S, _estimator(rmssd_s, 2))
+SDNN = VitalSpec("sdnn", MIN_ACCEPTED_S, _estimator(sdnn_s, 1))

@@ -97,4 +97,4 @@ def estimate(signals: Signals) -> Estimate:
     )
 
 
-SPEC = VitalSpec("respiratory_rate", UNIT, LOWEST_PER_MIN, HIGHEST_PER_MIN, ALGORITHM, estimate)
+SPEC = VitalSpec("respiratory_rate", MIN_ACCEPTED_S, estimate)

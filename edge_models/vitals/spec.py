@@ -41,13 +41,10 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class VitalSpec:
-    """name: key in the JSON. lowest, highest: what is taken for possible, in `unit`; outside is implausible."""
+    """name: key in the JSON. needs_s: accepted seconds without which it is never shown."""
 
     name: str
-    unit: str
-    lowest: float
-    highest: float
-    algorithm: str
+    needs_s: float
     estimate: Callable[[Signals], Estimate]
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from client.reports.wording import REASONS, VITALS, interval, number, saved_words, vital_name, why_not
+from client.reports.wording import (
+    NEEDS_S,
+    REASONS,
+    VITALS,
+    interval,
+    number,
+    saved_words,
+    vital_name,
+    why_not,
+)
 from edge_models.types import Estimate, Reason
 from edge_models.vitals import VITALS as MEASURED
 from tests.client.pipeline.fakes import estimate
@@ -37,9 +48,19 @@ def test_numbers_are_read_as_people_read_them() -> None:
     assert interval(narrow) == "71.9 to 72.2"
     assert number(estimate(None)) is None
     assert interval(estimate(None)) is None
-    assert why_not(estimate(None, Reason.TOO_DARK)) == "not shown: it was too dark"
+    assert why_not("heart_rate", estimate(None, Reason.TOO_DARK)) == "not shown: it was too dark"
 
 
 def test_what_was_kept_is_one_sentence() -> None:
     for reason in (None, "no_save", "no_store"):
         assert saved_words(reason).count(".") == 1 or reason == "no_store"
+
+
+def test_what_a_vital_sign_needs_is_what_the_engine_asks_for() -> None:
+    assert {spec.name: spec.needs_s for spec in MEASURED} == dict(NEEDS_S)
+
+
+def test_too_short_says_how_long_it_takes() -> None:
+    short = Estimate(None, None, None, "ms", 0.0, (Reason.TOO_SHORT,), 40.0, "x")
+    assert "60 s" in why_not("rmssd", short) and "--seconds 70" in why_not("rmssd", short)
+    assert "--seconds" not in why_not("rmssd", replace(short, window_s=70.0))
