@@ -5,11 +5,15 @@ Everything heavy (cv2, onnxruntime, httpx) is imported when a command asks for i
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, TextIO, cast
 
 import typer
 
@@ -18,7 +22,7 @@ from client.cli import commands
 from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
 from client.clock import Clock, SystemClock
 from client.devices.ports import FrameSource
-from client.errors import HealthHelperError, Interrupted
+from client.errors import EnvironmentFault, HealthHelperError, Interrupted
 from client.pipeline.run import Engine
 from edge_models.types import ByteArray, Frame
 
@@ -44,8 +48,86 @@ def real_parts(clock: Clock) -> Parts:
     )
 
 
+PIPE_CLOSED = 141
+"""What shells show for a program whose reader went away (128 + SIGPIPE)."""
+
+
 def run(parts: Parts, arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status. The world's fault becomes one line; our bugs go on to the caller."""
+    """Run one command; the exit status. The world's fault becomes one line; our bugs go on to the caller.
+
+    That includes standard output and standard error: a full disk behind them is the world's fault (4), said
+    where it still can be; a reader that went away ends it quietly (141).
+    """
+    with _watched_outputs() as outputs:
+        try:
+            if sys.stdout is None:  # the shell's >&-
+                return _output_failed(errno.EBADF)
+            status = _status(parts, arguments)
+            for output in outputs:
+                output.flush()
+        except OSError as error:
+            if not any(output.failed for output in outputs):
+                raise  # not of these streams: a bug of ours
+            for output in outputs:
+                output.let_go_if_failed()
+            return PIPE_CLOSED if error.errno == errno.EPIPE else _output_failed(error.errno or 0)
+        return status
+
+
+def _output_failed(number: int) -> int:
+    with contextlib.suppress(OSError):
+        typer.echo(
+            f"Error: The output could not be written ({os.strerror(number)}). "
+            "Free some space, or send it somewhere else.",
+            err=True,
+        )
+    return EnvironmentFault.exit_status
+
+
+class _Output:
+    """Standard output or standard error, and whether writing to it has failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self.failed = True
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self.failed = True
+            raise
+
+    def let_go_if_failed(self) -> None:
+        """What is still buffered goes nowhere; otherwise the interpreter would complain of it at its end."""
+        if self.failed:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+@contextmanager
+def _watched_outputs() -> Iterator[list[_Output]]:
+    """Both streams (those that are there) watched while a command runs."""
+    before = sys.stdout, sys.stderr
+    outputs = [None if stream is None else _Output(stream) for stream in before]
+    sys.stdout, sys.stderr = cast("list[TextIO]", outputs)
+    try:
+        yield [output for output in outputs if output is not None]
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _status(parts: Parts, arguments: Sequence[str] | None) -> int:
     command = typer.main.get_command(commands(parts))
     try:
         command.main(args=None if arguments is None else list(arguments), prog_name="health-helper")
@@ -56,6 +138,8 @@ def run(parts: Parts, arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"Error: {error.title}. {error.remedy}", err=True)
         return error.exit_status
     except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # which the library would end with 1, as a bug
+            raise ended.__context__ from None
         return ended.code if isinstance(ended.code, int) else 1
     return 0
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
 from client.cli.parts import Demo, DemoScene, Parts
 from client.devices.ports import FrameSource
-from client.errors import BadInput, EnvironmentFault, Interrupted
+from client.errors import BadInput, Interrupted
 from client.pipeline.memory import peak_rss_mb
 from client.pipeline.run import Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal
@@ -120,9 +120,10 @@ def add(app: typer.Typer, parts: Parts) -> None:
         record = _record(parts, outcome, no_save=no_save)
         if as_json:
             card.show(record, errors)
-            _print_result(lambda: print(record.to_json_text()))
+            print(record.to_json_text())
         else:
-            _print_result(lambda: card.show(record, Console(highlight=False)))
+            card.show(record, Console(highlight=False))
+        sys.stdout.flush()  # a result that cannot be written is known before a report says where to find it
         if report is not None:
             write_report(record, report)
             print(f"Report written: {report.name}", file=sys.stderr)
@@ -268,16 +269,3 @@ def _record(parts: Parts, outcome: Outcome, *, no_save: bool) -> ScanRecord:
         taken_at=parts.clock.utc(),
         version=config.version(),
     )
-
-
-def _print_result(write: Callable[[], None]) -> None:
-    """Write to standard output; a full disk or a closed pipe behind it is the world's fault, not a bug."""
-    try:
-        write()
-        sys.stdout.flush()
-    except OSError as error:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (what is still buffered goes there)
-        raise EnvironmentFault(
-            title=f"The result could not be written to standard output ({error.strerror})",
-            remedy="Free some space, or send the output somewhere else.",
-        ) from None

@@ -225,7 +225,7 @@ class ScanRun:
         for thread in (self._capture, self._measure):
             thread.join(_JOIN_S)
             if thread.is_alive():
-                log.event("thread_left_behind", which=thread.name)
+                log.event("thread_left_behind", capture=thread is self._capture)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Run a thread's work; keep what it raises for `outcome`, and let everybody else end."""

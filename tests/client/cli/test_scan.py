@@ -380,6 +380,6 @@ def test_a_full_disk_behind_standard_output_is_the_environments_fault() -> None:
             timeout=60,
         )
     assert ended.returncode == 4
-    assert "could not be written to standard output" in ended.stderr
+    assert "Error: The output could not be written (No space left on device)." in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "Exception ignored" not in ended.stderr
