@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
+
+from client import config
 
 INTERRUPTED = 130
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -14,7 +15,7 @@ small as ours: a scan costs a tenth more CPU with them."""
 def main() -> int:
     """Run the command; the exit status. Ctrl-C before the command has begun ends it as quietly as later."""
     for name in ONE_THREAD:
-        os.environ.setdefault(name, "1")
+        config.set_default(name, "1")
     try:
         from client.app import main as start
 

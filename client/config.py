@@ -1,11 +1,13 @@
-"""What this installation is and where its data belong. Asks nothing of the machine at import."""
+"""What this installation is, where its data belong and what it adds to its environment. Asks nothing at import."""
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from pathlib import Path
 
 APPLICATION = "health-helper"
+_ours: set[str] = set()
 
 
 def version() -> str:
@@ -21,3 +23,15 @@ def data_folder() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path(APPLICATION, appauthor=False)
+
+
+def set_default(name: str, value: str) -> None:
+    """Put a setting of a library into the environment of this process, unless the person has set it."""
+    if name not in os.environ:
+        os.environ[name] = value
+        _ours.add(name)
+
+
+def persons_environment() -> dict[str, str]:
+    """The environment without what `set_default` put there: for programs that are none of ours."""
+    return {name: value for name, value in os.environ.items() if name not in _ours}

@@ -36,8 +36,6 @@ class ListedFile:
     file_name: str
     sha256: str
     size: int
-    licence: str
-    origin: str
     purpose: str
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from client import config
 
 if TYPE_CHECKING:
     from edge_models.types import ByteArray
@@ -37,7 +38,7 @@ def prepare_opencv() -> None:
     Settings that somebody has already put into the environment are left as they are.
     """
     for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+        config.set_default(name, value)
     import cv2
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.clock import Clock
+from client.config import persons_environment
 from client.errors import EnvironmentFault
 
 LIMIT_S = 900.0
@@ -46,6 +47,8 @@ def run_to_end(
 ) -> Ended:
     """Run a program (in a folder) and wait for it; its input is empty, its output is kept.
 
+    Its environment is the person's, without the settings that this process made for itself.
+
     Whatever interrupts the wait (Ctrl-C, the limit) ends the program and its children as well.
     Raises EnvironmentFault where it cannot be started, takes longer than limit_s, or where the system does
     not tell what a child cost (Windows).
@@ -62,6 +65,7 @@ def run_to_end(
             process = subprocess.Popen(  # noqa: S603 (a list of our own making, never a shell)
                 command,
                 cwd=folder,
+                env=persons_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,

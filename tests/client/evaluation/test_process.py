@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from client.clock import SystemClock
 from client.errors import EnvironmentFault
+from client.evaluation.peers import ROOT
 from client.evaluation.process import Ended, run_to_end
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass\n"
@@ -41,6 +43,41 @@ def test_processor_time_of_children_counts_and_waiting_does_not() -> None:
 def test_a_program_that_is_not_there_is_told() -> None:
     with pytest.raises(EnvironmentFault, match="/no/such/program could not be started"):
         run_to_end(["/no/such/program"], clock=SystemClock())
+
+
+def test_a_program_gets_the_persons_environment_and_not_the_settings_of_our_own_process() -> None:
+    inner = (
+        "import os; print(*(os.environ.get(n) for n in ('OPENBLAS_NUM_THREADS', 'VECLIB_MAXIMUM_THREADS')))"
+    )
+    code = (
+        "import sys, client.__main__ as command, client.app\n"
+        "from client.clock import SystemClock\n"
+        "def bench():\n"
+        "    from client.devices.opencv import prepare_opencv\n"
+        "    from client.evaluation.process import run_to_end\n"
+        "    prepare_opencv()\n"
+        f"    print(run_to_end([sys.executable, '-S', '-c', {inner!r}], clock=SystemClock()).output, end='')\n"
+        "    opencv = 'import os; print(*(n for n in os.environ if n.startswith(\"OPENCV\")))'\n"
+        "    print(run_to_end([sys.executable, '-S', '-c', opencv], clock=SystemClock()).output, end='')\n"
+        "    return 0\n"
+        "client.app.main = bench\n"
+        "sys.exit(command.main())\n"
+    )
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("OPENCV") and name != "VECLIB_MAXIMUM_THREADS"
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**environment, "OPENBLAS_NUM_THREADS": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout == "3 None\n\n"
 
 
 WITH_CHILD = """
