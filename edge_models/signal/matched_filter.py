@@ -87,8 +87,8 @@ class Analyser:
         # A neighbour at twice the frequency would hold the pulse's own harmonic.
         far = (_FAR_SHARE * _GRID_PER_MIN[at]).astype(np.int64)
         far = np.maximum(np.minimum(_FAR_PER_MIN, far), _NEAR_PER_MIN + 4)
-        self._below = (at - far, at - _NEAR_PER_MIN + 1)
-        self._above = (at + _NEAR_PER_MIN, at + far + 1)
+        distance = np.abs(np.arange(len(_GRID_PER_MIN))[None] - at[:, None])
+        self._neighbours = ((distance >= _NEAR_PER_MIN) & (distance <= far[:, None])).astype(np.float32)
 
     def spectrum(self, traces: NDArray[np.float64], weight: FloatArray, *, t_s: float) -> WindowSpectrum:
         """traces: float64 [shape=(samples, n)], without baseline. weight: [shape=(samples,)], 0 where invalid."""
@@ -120,18 +120,12 @@ class Analyser:
         """Mean outer product over the neighbours of each noise frequency, those near a line left out."""
         parts = np.concatenate([coefficients.real, coefficients.imag], axis=1)
         outer = np.matmul(parts.transpose(0, 2, 1), parts) / np.float32(TAPERS)
-        counts = np.ones(len(outer))
+        neighbours = self._neighbours
         for line in lines_per_min:
-            near = np.abs(_GRID_PER_MIN - line) < _NEAR_PER_MIN
-            outer[near], counts[near] = 0.0, 0.0
-        total = np.concatenate([np.zeros((1, *outer.shape[1:])), np.cumsum(outer, axis=0, dtype=np.float64)])
-        number = np.concatenate([[0.0], np.cumsum(counts)])
-        summed, seen = np.zeros((len(self._below[0]), *outer.shape[1:])), np.zeros(len(self._below[0]))
-        for low, high in (self._below, self._above):
-            first, last = np.clip(low, 0, len(outer)), np.clip(high, 0, len(outer))
-            summed += total[last] - total[first]
-            seen += number[last] - number[first]
-        return np.asarray(summed / np.maximum(seen, 1.0)[:, None, None] + self._floor, np.float32)
+            neighbours = neighbours * (np.abs(_GRID_PER_MIN - line) >= _NEAR_PER_MIN).astype(np.float32)
+        number = np.maximum(neighbours.sum(axis=1, keepdims=True), 1.0)
+        mean = (neighbours / number) @ outer.reshape(len(outer), -1)
+        return np.asarray(mean.reshape(-1, *outer.shape[1:]) + self._floor, np.float32)
 
 
 def _share(weight: FloatArray) -> float:
