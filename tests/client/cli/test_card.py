@@ -44,7 +44,7 @@ def test_every_vital_sign_has_its_interval_or_its_reason() -> None:
     text = joined(text_of(RECORD))
     assert "Heart rate 70 /min 95 % interval 68 to 72" in text
     assert "Breathing rate -- not shown: two ways of measuring disagreed" in text
-    assert "Variability RMSSD -- not shown: there was too little usable signal" in text
+    assert "Variability RMSSD -- not shown: it needs 60 s of good signal" in text
     assert "The header's frame rate is wrong." in text
     assert "this version has no store yet" in text
     assert "Not a medical device" in text
