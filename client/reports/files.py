@@ -28,7 +28,11 @@ KINDS: Mapping[str, Callable[[ScanRecord], bytes]] = {".pdf": _pdf, ".json": _js
 
 
 def check_target(path: Path) -> None:
-    """Raise BadInput if no report can be written under this name; asks nothing that may change until then."""
+    """Raise what would stop a report under this name, before anybody sits still for it.
+
+    BadInput for the name itself, EnvironmentFault for a folder that is missing or closed to us. What may still
+    happen until then (a full disk) is found when it is written, and the result is shown all the same.
+    """
     if path.suffix.lower() not in KINDS:
         raise BadInput(
             title=f"A report cannot be written as {path.suffix or 'a file without an ending'}",
@@ -36,6 +40,11 @@ def check_target(path: Path) -> None:
         )
     if path.is_dir():
         raise BadInput(title=f"{path.name} is a folder", remedy="Give the name of a file for the report.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise _fault(path, FileNotFoundError(errno.ENOENT, ""))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _fault(path, PermissionError(errno.EACCES, ""))
 
 
 def write_report(record: ScanRecord, path: Path) -> None:
@@ -49,11 +58,15 @@ def write_report(record: ScanRecord, path: Path) -> None:
     try:
         _replace(path, content)
     except OSError as error:
-        raise EnvironmentFault(
-            title=f"The report {path.name} could not be written: {_what(error)}",
-            remedy=f"{_remedy(error)} The result itself is shown above.",
-            retry=True,
-        ) from error
+        raise _fault(path, error, " The result itself is shown above.") from error
+
+
+def _fault(path: Path, error: OSError, more: str = "") -> EnvironmentFault:
+    return EnvironmentFault(
+        title=f"The report {path.name} could not be written: {_what(error)}",
+        remedy=f"{_remedy(error)}{more}",
+        retry=True,
+    )
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -253,10 +253,22 @@ def test_a_report_is_written_and_named_without_its_folder(command: Command, tmp_
     assert str(tmp_path) not in said.err
 
 
-def test_a_report_that_cannot_be_written_ends_with_4_and_the_result_is_shown_all_the_same(
-    command: Command, tmp_path: Path
+def test_a_report_into_a_missing_folder_is_refused_before_anybody_sits_still(
+    command: Command, bench: Bench, tmp_path: Path
 ) -> None:
     said = command("scan", "--video", "a.mp4", "--json", "--report", str(tmp_path / "nowhere" / "result.pdf"))
+    assert said.status == 4
+    assert said.out == ""
+    assert "its folder does not exist" in said.err
+
+
+def test_a_report_whose_folder_goes_away_ends_with_4_and_the_result_is_shown_all_the_same(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "client.reports.files._replace", lambda path, content: (_ for _ in ()).throw(FileNotFoundError(2, ""))
+    )
+    said = command("scan", "--video", "a.mp4", "--json", "--report", str(tmp_path / "result.pdf"))
     assert said.status == 4
     assert json.loads(said.out)["vitals"]["heart_rate"]["value"] == 70.0
     assert "its folder does not exist" in said.err
