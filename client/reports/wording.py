@@ -124,7 +124,7 @@ def why_not(name: str, estimate: Estimate) -> str:
     reason, needs_s = estimate.reasons[0], NEEDS_S.get(name)
     if reason is Reason.TOO_SHORT and needs_s is not None and estimate.window_s < needs_s:
         return (
-            f"not shown: it needs {needs_s} s of good signal, there were {estimate.window_s:.0f} "
+            f"not shown: it needs {needs_s} s of good signal, there were {int(estimate.window_s)} "
             f"(measure longer: --seconds {needs_s + 10})"
         )
     return f"not shown: {REASONS[reason].seen}"
