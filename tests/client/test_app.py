@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ NO_VIDEO = "scan --demo --demo-scene empty_room --seconds 1"
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", "-c", line.replace("health-helper", f"{sys.executable} -m client")],
+        ["/bin/sh", "-c", line.replace("health-helper", f"{shlex.quote(sys.executable)} -m client")],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from pathlib import Path
 from client.evaluation.cost import Run
 from client.evaluation.peers import Peer
 
-GOOD = {"version": "1", "heart_rate": 70.5, "startup_cpu_s": 0.01, "peak_rss_mb": 50.0}
+GOOD = {"version": "1", "heart_rate": 70.5, "startup_cpu_s": 0.001, "peak_rss_mb": 50.0}
 FAKE_VITALLENS = """
 import sys
 print("chatter")
