@@ -39,19 +39,16 @@ _EMPTY = np.zeros(0)
 _NO_WAVE = Trace(_EMPTY, _EMPTY)
 
 
-class Scan:
-    """push every frame in order, read Progress; result() at any moment, as often as wanted.
+class Measurement:
+    """Everything behind the face tracker: take every skin sample in order; result() at any moment, as often as wanted.
 
-    face_net: the verified bytes of the face net. Frames must have strictly increasing t_s; a frame that
-    does not is dropped, because its time cannot be told. A frame of another size starts a new search for the face.
+    Samples must have strictly increasing t_s, 0 for the first; one that does not is dropped.
     """
 
-    def __init__(self, face_net: bytes) -> None:
-        self._tracker = FaceTracker(FaceNet(face_net))
+    def __init__(self) -> None:
         self._fusion = PulseFusion()
         self._samples: list[SkinSample] = []
         self._verdicts: list[FrameVerdict] = []
-        self._start_s = 0.0
         self._size_px = (0, 0)
         self._accepted_s = 0.0
         self._last_accepted_s = -np.inf
@@ -62,25 +59,17 @@ class Scan:
         self._hint: Reason | None = None
         self._hint_candidate: tuple[Reason | None, float] = (None, 0.0)
 
-    def push(self, frame: Frame) -> Progress:
-        """Measure one frame. Raises ValueError for a picture that is not uint8 [height, width, 3], or no time."""
-        image = frame.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape[:2]) < 16:
-            raise ValueError(f"a frame must be uint8 [height, width, 3] of at least 16 px, not {image.shape}")
-        if not np.isfinite(frame.t_s):
-            raise ValueError(f"a frame must have a time, not {frame.t_s}")
-        if not self._samples:
-            self._start_s = frame.t_s
-        self._size_px = (image.shape[1], image.shape[0])
-        t_s = frame.t_s - self._start_s
+    def take(self, sample: SkinSample, *, frame_size_px: tuple[int, int]) -> Progress:
+        """Measure one sample. frame_size_px: (width, height) of the picture it came from."""
+        self._size_px = frame_size_px
+        t_s = sample.t_s
         before = self._samples[-1] if self._samples else None
         if before is not None and t_s <= before.t_s:
             return self._progress(before)
-        sample = self._tracker.update(Frame(image, t_s))
         verdict = judge(
             sample,
             before,
-            frame_height_px=image.shape[0],
+            frame_height_px=frame_size_px[1],
             seen_before=self._last_accepted_s >= 0,
         )
         if verdict.accepted:
@@ -280,3 +269,33 @@ class Scan:
         share = min(1.0, self._accepted_s / duration_s) if duration_s > 0 else 0.0
         reasons = tuple(dict.fromkeys((*obstacles, *rate.reasons)))
         return Quality(round(share * rate.confidence, 3), reasons, reasons[0] if reasons else None)
+
+
+class Scan(Measurement):
+    """push every frame in order, read Progress; result() at any moment.
+
+    face_net: the verified bytes of the face net. Frames must have strictly increasing t_s; a frame that
+    does not is dropped, because its time cannot be told. A frame of another size starts a new search for the face.
+    """
+
+    def __init__(self, face_net: bytes) -> None:
+        super().__init__()
+        self._tracker = FaceTracker(FaceNet(face_net))
+        self._start_s: float | None = None
+        self._last_s = -np.inf
+
+    def push(self, frame: Frame) -> Progress:
+        """Measure one frame. Raises ValueError for a picture that is not uint8 [height, width, 3], or no time."""
+        image = frame.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape[:2]) < 16:
+            raise ValueError(f"a frame must be uint8 [height, width, 3] of at least 16 px, not {image.shape}")
+        if not np.isfinite(frame.t_s):
+            raise ValueError(f"a frame must have a time, not {frame.t_s}")
+        if self._start_s is None:
+            self._start_s = frame.t_s
+        t_s = frame.t_s - self._start_s
+        if t_s <= self._last_s:
+            return self._progress(self._samples[-1])
+        self._last_s = t_s
+        sample = self._tracker.update(Frame(image, t_s))
+        return self.take(sample, frame_size_px=(image.shape[1], image.shape[0]))
