@@ -26,15 +26,18 @@ from edge_models.regions import (
 )
 from edge_models.signal.matched_filter import (
     HARMONIC,
+    NOTHING_REMEMBERED,
     RATES_PER_MIN,
     TAPERS,
     Analyser,
     Noise,
+    NoiseMemory,
     PulseEvidence,
     WindowSpectrum,
     evidence,
     filter_weights,
     pooled_noise,
+    unexplained,
 )
 from edge_models.signal.spectrum import fourier_matrix
 from edge_models.signal.tracking import viterbi
@@ -60,7 +63,7 @@ _SAME_RATE_PER_MIN = 7
 
 _ALL = np.arange(TRACES)
 _LAYOUT_STEP = 2
-_LAYOUT_RATES: NDArray[np.int64] = np.arange(0, len(RATES_PER_MIN), _LAYOUT_STEP)
+_LAYOUT_COUNT = -(-len(RATES_PER_MIN) // _LAYOUT_STEP)
 """Layouts only confirm: every second rate is enough, and half the work."""
 LAYOUTS: dict[str, NDArray[np.int64]] = {
     "upper": region_traces(("forehead_left", "forehead_right", "centre")),
@@ -98,7 +101,7 @@ class PulseTrack:
     rate_per_min: the path. power_over_noise: matched-filter power on the path (2 is noise).
     evidence: log-likelihood ratio on the path. agreement: share of time that the layouts' own paths stay
     near, 0..1, per layout.
-    coherence: how much the layouts' pulses are in step, −1..1. unexplained: see PulseEvidence, on the path.
+    coherence: how much the layouts' pulses are in step, −1..1. unexplained: see matched_filter, on the path.
     background_power, motion_power: power over noise, on the path, of the strongest trace of the background
     and of the head's motion (1 is noise).
     seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
@@ -130,6 +133,7 @@ class PulseTrack:
 class _Reading:
     """What one window says, given the noise around it."""
 
+    noise: Noise
     whole: PulseEvidence
     layouts: dict[str, PulseEvidence]
 
@@ -139,14 +143,16 @@ def _analyser() -> Analyser:
     return Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
 
 
-def _read(windows: list[WindowSpectrum], index: int) -> _Reading:
-    window = windows[index]
-    noise = pooled_noise(windows, index, memory_s=_MEMORY_S)
+def _read(
+    window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED
+) -> _Reading:
+    noise = pooled_noise(window, before, after, memory_s=_MEMORY_S)
     whole = evidence(window, noise, SIGNATURE, _ALL)
     layouts = {
-        name: evidence(window, noise, SIGNATURE, columns, _LAYOUT_RATES) for name, columns in LAYOUTS.items()
+        name: evidence(window, noise, SIGNATURE, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
+        for name, columns in LAYOUTS.items()
     }
-    return _Reading(whole, layouts)
+    return _Reading(noise, whole, layouts)
 
 
 def _sure_rates_per_min(score: FloatArray) -> tuple[float, ...]:
@@ -166,32 +172,44 @@ def _sure_rates_per_min(score: FloatArray) -> tuple[float, ...]:
 class PulseFusion:
     """Collects windows of one scan, one a second, and reads them together."""
 
-    def __init__(self, windows: Iterable[tuple[Traces, WindowSpectrum, _Reading]] = ()) -> None:
+    def __init__(
+        self,
+        windows: Iterable[tuple[Traces, WindowSpectrum, _Reading]] = (),
+        past: NoiseMemory = NOTHING_REMEMBERED,
+    ) -> None:
         self._analyser = _analyser()
         self._windows = list(windows)
+        self._past = past
 
     def __len__(self) -> int:
         return len(self._windows)
 
     def copy(self) -> PulseFusion:
         """One that can take further windows without touching this one."""
-        return PulseFusion(self._windows)
+        return PulseFusion(self._windows, self._past)
 
     def add(self, traces: Traces) -> None:
         """traces: over exactly WINDOW_S (on the even grid); samples that do not count have weight 0."""
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
         window = self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s)
-        spectra = [*(w for _, w, _ in self._windows), window]
-        reading = _read(spectra, len(spectra) - 1)
+        reading = _read(window, self._past)
         rates = _sure_rates_per_min(log_likelihood_ratio(reading.whole) + _PRIOR)
         if rates:
             window = self._analyser.without_pulses(window, traces.values, traces.weight, rates_per_min=rates)
+        self._past = self._past.with_window(window, memory_s=_MEMORY_S)
         self._windows.append((traces, window, reading))
 
     def read_again(self) -> None:
         """Read every window anew with the noise before and after it; before the final result."""
-        spectra = [w for _, w, _ in self._windows]
-        self._windows = [(traces, w, _read(spectra, i)) for i, (traces, w, _) in enumerate(self._windows)]
+        after, later = NOTHING_REMEMBERED, []
+        for _, window, _ in reversed(self._windows):
+            later.append(after)
+            after = after.with_window(window, memory_s=_MEMORY_S)
+        before, again = NOTHING_REMEMBERED, []
+        for traces, window, _ in self._windows:
+            again.append((traces, window, _read(window, before, later.pop())))
+            before = before.with_window(window, memory_s=_MEMORY_S)
+        self._windows = again
 
     def track(self, *, last: int | None = None) -> PulseTrack | None:
         """Read the last `last` windows (None: all) together; None without windows."""
@@ -236,7 +254,12 @@ class PulseFusion:
             evidence=score[here, path],
             agreement=agreement,
             coherence=min(_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs),
-            unexplained=np.array([r.whole.unexplained[i] for r, i in zip(readings, path, strict=True)]),
+            unexplained=np.array(
+                [
+                    unexplained(w, r.noise, SIGNATURE, int(i))
+                    for w, r, i in zip(windows, readings, path, strict=True)
+                ]
+            ),
             background_power=power_of(BACKGROUND),
             motion_power=power_of(MOTION),
             seen=seen,
@@ -256,16 +279,14 @@ class PulseFusion:
         signature[REFERENCES] = 0.0
         first_window = len(self._windows) - len(track.t_s)
         chosen = self._windows[first_window:]
-        spectra = [w for _, w, _ in self._windows]
         start_s = chosen[0][0].t_s[0]
         n = round((chosen[-1][0].t_s[-1] - start_s) * GRID_RATE_HZ) + 1
         total, weight = np.zeros(n), np.zeros(n)
         taper = np.hanning(_SAMPLES + 2)[1:-1] + 0.02
         for k, rate in enumerate(track.rate_per_min):
-            traces, window, _ = chosen[k]
-            at = int(rate - RATES_PER_MIN[0])
-            noise = pooled_noise(spectra, first_window + k, memory_s=_MEMORY_S, at=at)
-            weights = filter_weights(noise.covariance[0], signature, window.active)
+            traces, window, reading = chosen[k]
+            noise = reading.noise.at(int(rate - RATES_PER_MIN[0]))
+            weights = filter_weights(noise, signature, window.active)
             first = round((traces.t_s[0] - start_s) * GRID_RATE_HZ)
             total[first : first + _SAMPLES] += (traces.values @ weights) * taper * traces.weight
             weight[first : first + _SAMPLES] += taper * traces.weight
@@ -307,7 +328,7 @@ def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.
 
 
 def _own_noise(window: WindowSpectrum, index: int) -> NDArray[np.float64]:
-    return np.asarray(Noise(window.noise, 1.0).at(np.array([index]))[0], np.float64)
+    return np.asarray(Noise(window.noise, 1.0).at(index), np.float64)
 
 
 def _in_step(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> float:

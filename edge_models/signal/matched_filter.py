@@ -11,6 +11,7 @@ w = S⁻¹s / (sᵀS⁻¹s) (Capon, Proc. IEEE, 1969), and t(f) = |wᵀx|²·(s�
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,20 @@ from numpy.typing import NDArray
 from edge_models.signal.spectrum import fourier_matrix, sine_tapers
 from edge_models.types import Float32Array, FloatArray
 
-LOWEST_PER_MIN, HIGHEST_PER_MIN = 38, 205
+LOWEST_PER_MIN, HIGHEST_PER_MIN = 34, 205
 RATES_PER_MIN: FloatArray = np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1, dtype=np.float64)
 """Candidate heart rates, in steps of one per minute."""
-_GRID_PER_MIN: NDArray[np.int64] = np.arange(21, 2 * HIGHEST_PER_MIN + 23)
+_FIRST_PER_MIN = 19
+_GRID_PER_MIN: NDArray[np.int64] = np.arange(_FIRST_PER_MIN, 2 * HIGHEST_PER_MIN + 23)
 """Frequencies of every spectrum here, per minute: the rates, their harmonics, and neighbours of both."""
 _HARMONICS_PER_MIN: NDArray[np.int64] = np.arange(HIGHEST_PER_MIN + 1, 2 * HIGHEST_PER_MIN + 1, 2)
 _AT: NDArray[np.int64] = (
-    np.concatenate([np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1), _HARMONICS_PER_MIN]) - 21
+    np.concatenate([np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 1), _HARMONICS_PER_MIN]) - _FIRST_PER_MIN
 )
 """Where a pulse is looked for: at every rate, and beyond the fastest one, for harmonics, at every second point."""
-_NOISE_STEP = 3
-"""Noise is smooth: it is learnt at every third of those frequencies, for a third of the memory."""
+_NOISE_STEP = 5
+"""Noise is smooth: it is learnt at every fifth of those frequencies, for a fifth of the memory and of the algebra."""
+_NOISE_AT: NDArray[np.int64] = _AT[_NOISE_STEP // 2 :: _NOISE_STEP]
 HARMONIC: NDArray[np.int64] = np.array(
     [
         2 * r - LOWEST_PER_MIN
@@ -83,11 +86,10 @@ class Analyser:
         self._fourier = fourier_matrix(t_s, _GRID_PER_MIN / 60.0).astype(np.complex64)
         self._floor = np.diag(noise_floor**2).astype(np.float32)
         self._tapers = sine_tapers(samples, TAPERS)
-        at = _AT[::_NOISE_STEP]
         # A neighbour at twice the frequency would hold the pulse's own harmonic.
-        far = (_FAR_SHARE * _GRID_PER_MIN[at]).astype(np.int64)
+        far = (_FAR_SHARE * _GRID_PER_MIN[_NOISE_AT]).astype(np.int64)
         far = np.maximum(np.minimum(_FAR_PER_MIN, far), _NEAR_PER_MIN + 4)
-        distance = np.abs(np.arange(len(_GRID_PER_MIN))[None] - at[:, None])
+        distance = np.abs(np.arange(len(_GRID_PER_MIN))[None] - _NOISE_AT[:, None])
         self._neighbours = ((distance >= _NEAR_PER_MIN) & (distance <= far[:, None])).astype(np.float32)
 
     def spectrum(self, traces: NDArray[np.float64], weight: FloatArray, *, t_s: float) -> WindowSpectrum:
@@ -132,9 +134,9 @@ def _share(weight: FloatArray) -> float:
     return max(float(weight.mean()), 1e-3)
 
 
-def _nearest(frequencies: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Indices of the noise frequencies nearest to frequencies of PulseEvidence."""
-    return np.minimum((frequencies + _NOISE_STEP // 2) // _NOISE_STEP, count - 1)
+def _noise_index(frequency: int) -> int:
+    """Index of the noise frequency nearest to one of PulseEvidence."""
+    return min(frequency // _NOISE_STEP, len(_NOISE_AT) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,32 +146,63 @@ class Noise:
     covariance: Float32Array
     windows: float
 
-    def at(self, frequencies: NDArray[np.int64]) -> Float32Array:
-        """The covariances for some frequencies of PulseEvidence [shape=(len(frequencies), traces, traces)]."""
-        return np.asarray(self.covariance[_nearest(frequencies, len(self.covariance))], np.float32)
+    def at(self, frequency: int) -> Float32Array:
+        """The covariance [shape=(traces, traces)] around one frequency of PulseEvidence."""
+        return np.asarray(self.covariance[_noise_index(frequency)], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseMemory:
+    """What windows on one side of a moment say about the noise then: a sum that fades exponentially.
+
+    t_s: the moment. first_s: centre of the window farthest away. total: [shape=(noise frequencies, traces, traces)],
+    weighted sum of noise; weight: [shape=(traces, traces)], that of the windows in which both traces were there.
+    """
+
+    t_s: float
+    first_s: float
+    total: Float32Array | None = None
+    weight: Float32Array | None = None
+
+    def at(self, t_s: float, *, memory_s: float) -> NoiseMemory:
+        """The same, faded to another moment."""
+        if self.total is None or self.weight is None:
+            return replace(self, t_s=t_s)
+        fade = np.float32(np.exp(-abs(t_s - self.t_s) / memory_s))
+        return NoiseMemory(t_s, self.first_s, self.total * fade, self.weight * fade)
+
+    def with_window(self, window: WindowSpectrum, *, memory_s: float) -> NoiseMemory:
+        """The memory at this window's moment, with what it tells others."""
+        here = self.at(window.t_s, memory_s=memory_s)
+        weight = np.float32(window.weight)
+        both = weight * np.outer(window.active, window.active).astype(np.float32)
+        if here.total is None or here.weight is None:
+            return NoiseMemory(window.t_s, window.t_s, weight * window.noise_for_others, both)
+        return NoiseMemory(
+            window.t_s, here.first_s, here.total + weight * window.noise_for_others, here.weight + both
+        )
+
+
+NOTHING_REMEMBERED = NoiseMemory(0.0, 0.0)
 
 
 def pooled_noise(
-    windows: list[WindowSpectrum], index: int, *, memory_s: float, at: int | None = None
+    window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED, *, memory_s: float
 ) -> Noise:
-    """Noise at windows[index], averaged over its neighbours in time with a two-sided exponential.
+    """Noise in a window, from itself and from what windows before and after it remember.
 
     One window alone has too few independent neighbours in frequency for a stable inverse.
-    at: only around this frequency of PulseEvidence (the result then holds one covariance), None: everywhere.
     """
-    here = windows[index]
-    kept = slice(None) if at is None else _nearest(np.array([at]), len(here.noise))
-    weights = [w.weight * float(np.exp(-abs(w.t_s - here.t_s) / memory_s)) for w in windows]
-    noise = np.zeros_like(here.noise[kept])
-    total = np.zeros(noise.shape[1:], np.float32)
-    times_s = []
-    for i, (window, weight) in enumerate(zip(windows, weights, strict=True)):
-        if weight > 0.05 * weights[index]:
-            noise += np.float32(weight) * (window.noise if i == index else window.noise_for_others)[kept]
-            total += np.float32(weight) * np.outer(window.active, window.active)
-            times_s.append(window.t_s)
-    covariance = np.asarray(noise / np.maximum(total, 1e-6), np.float32)
-    return Noise(covariance, 1.0 + float(np.ptp(times_s)) / 10.0)
+    total = np.float32(window.weight) * window.noise
+    weight = np.float32(window.weight) * np.outer(window.active, window.active).astype(np.float32)
+    span_s = 0.0
+    for memory in (before.at(window.t_s, memory_s=memory_s), after.at(window.t_s, memory_s=memory_s)):
+        if memory.total is not None and memory.weight is not None:
+            total = total + memory.total
+            weight = weight + memory.weight
+            span_s += min(abs(window.t_s - memory.first_s), 3.0 * memory_s)
+    covariance = np.asarray(total / np.maximum(weight, 1e-6), np.float32)
+    return Noise(covariance, 1.0 + span_s / 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +211,16 @@ class PulseEvidence:
 
     power_over_noise sums over tapers (mean TAPERS without a pulse).
     amplitude: complex [shape=(frequencies, TAPERS)], in units of the traces along the signature.
-    unexplained: whitened power that the signature does not explain, over its mean without a pulse;
-    about 1 for noise and for a clean pulse, large for anything else that is periodic.
     """
 
     power_over_noise: FloatArray
     amplitude: NDArray[np.complex64]
-    unexplained: FloatArray
+
+
+@lru_cache(maxsize=4)
+def _groups(step: int, count: int) -> NDArray[np.int64]:
+    """For frequencies 0, step, 2·step … (count of them), the noise frequency of each."""
+    return np.array([_noise_index(step * k) for k in range(count)])
 
 
 def evidence(
@@ -192,37 +228,61 @@ def evidence(
     noise: Noise,
     signature: FloatArray,
     traces: NDArray[np.int64],
-    at: NDArray[np.int64] = EVERYWHERE,
+    *,
+    step: int = 1,
+    count: int = len(_AT),
 ) -> PulseEvidence:
-    """Matched filter for `signature` [shape=(n,)] from the active ones of `traces`, at the frequencies `at`.
+    """Matched filter for `signature` [shape=(n,)] from the active ones of `traces`.
 
-    Where none of them carries the signature there is no evidence: power 0, unexplained 1. A covariance learnt
-    from few samples flatters every vector; power is reduced by (1 − traces/samples), as for Hotelling's T².
+    At the frequencies 0, step, 2·step … of EVERYWHERE, `count` of them. Where no trace carries the signature there
+    is no evidence: power 0. A covariance learnt from few samples flatters every vector; power is reduced by
+    (1 − traces/samples), as for Hotelling's T².
     """
     traces = traces[window.active[traces]]
     picked = signature[traces].astype(np.float32)
-    size = len(at)
     if not np.any(picked):
-        return PulseEvidence(np.zeros(size), np.zeros((size, TAPERS), np.complex64), np.ones(size))
-    covariance = noise.at(at)[:, traces[:, None], traces[None, :]]
-    count = len(traces)
-    scale = np.sqrt(np.maximum(np.einsum("fii->fi", covariance), 1e-20))
-    covariance = covariance / (scale[:, :, None] * scale[:, None, :]) + np.float32(_LOADING) * np.eye(
-        count, dtype=np.float32
-    )
-    x = window.coefficients[np.ix_(at, np.arange(TAPERS), traces)] / scale[:, None, :]
-    s = picked[None] / scale
-    right = np.concatenate([s[:, :, None], x.real.transpose(0, 2, 1), x.imag.transpose(0, 2, 1)], axis=2)
-    solved = np.linalg.solve(covariance, right)
-    gain = np.einsum("fi,fi->f", s, solved[:, :, 0])
-    amplitude = np.einsum("fki,fi->fk", x, solved[:, :, 0]) / gain[:, None]
-    honest = max(0.2, 1.0 - count / (_SAMPLES_PER_WINDOW * noise.windows))
-    power_over_noise = (np.abs(amplitude) ** 2).sum(axis=1) * gain * honest
-    whitened = np.einsum("fik,fik->f", right[:, :, 1:], solved[:, :, 1:]) * honest
-    unexplained = (whitened - power_over_noise) / (TAPERS * max(count - 1, 1))
-    return PulseEvidence(
-        power_over_noise.astype(np.float64), amplitude.astype(np.complex64), unexplained.astype(np.float64)
-    )
+        return PulseEvidence(np.zeros(count), np.zeros((count, TAPERS), np.complex64))
+    group = _groups(step, count)
+    groups = int(group[-1]) + 1
+    weights, gain = _solved(noise.covariance[:groups][:, traces[:, None], traces], picked)
+    x = window.coefficients[: step * count : step][:, :, traces]
+    amplitude = np.matmul(x, weights[group][:, :, None])[:, :, 0]
+    honest = max(0.2, 1.0 - len(traces) / (_SAMPLES_PER_WINDOW * noise.windows))
+    power = (np.abs(amplitude) ** 2).sum(axis=1) * gain[group] * honest
+    return PulseEvidence(power.astype(np.float64), amplitude.astype(np.complex64))
+
+
+def _solved(covariance: Float32Array, signature: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """(weights w with wᵀs = 1 and least noise [shape=(m, n)], sᵀS⁻¹s [shape=(m,)]) of covariances [shape=(m, n, n)]."""
+    n = covariance.shape[-1]
+    scale = np.sqrt(np.maximum(covariance[:, np.arange(n), np.arange(n)], 1e-20))
+    correlation = covariance / (scale[:, :, None] * scale[:, None, :])
+    correlation[:, np.arange(n), np.arange(n)] += np.float32(_LOADING)
+    s = signature / scale
+    solved = np.linalg.solve(correlation, s[:, :, None])[:, :, 0]
+    gain = (s * solved).sum(axis=1)
+    return np.asarray(solved / scale / gain[:, None], np.float32), np.asarray(gain, np.float32)
+
+
+def unexplained(window: WindowSpectrum, noise: Noise, signature: FloatArray, frequency: int) -> float:
+    """Whitened power at one frequency that the signature does not explain, over its mean without a pulse.
+
+    About 1 for noise and for a clean pulse, large for anything else that is periodic; 1 without active traces.
+    """
+    active = np.flatnonzero(window.active)
+    picked = signature[active]
+    if len(active) < 2 or not picked.any():
+        return 1.0
+    covariance = noise.at(frequency)[np.ix_(active, active)].astype(np.float64)
+    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
+    correlation = covariance / np.outer(scale, scale) + _LOADING * np.eye(len(active))
+    x = window.coefficients[frequency][:, active] / scale
+    s = picked / scale
+    solved = np.linalg.solve(correlation, np.column_stack([s, x.real.T, x.imag.T]))
+    whole = (np.concatenate([x.real, x.imag]) * solved[:, 1:].T).sum()
+    seen = (np.abs(x @ solved[:, 0]) ** 2).sum() / (s @ solved[:, 0])
+    honest = max(0.2, 1.0 - len(active) / (_SAMPLES_PER_WINDOW * noise.windows))
+    return float((whole - seen) * honest / (TAPERS * (len(active) - 1)))
 
 
 def filter_weights(

@@ -10,14 +10,17 @@ from edge_models.signal.matched_filter import (
     HARMONIC,
     HIGHEST_PER_MIN,
     LOWEST_PER_MIN,
+    NOTHING_REMEMBERED,
     RATES_PER_MIN,
     TAPERS,
     Analyser,
+    Noise,
     PulseEvidence,
     WindowSpectrum,
     evidence,
     filter_weights,
     pooled_noise,
+    unexplained,
 )
 from edge_models.types import FloatArray
 
@@ -31,6 +34,7 @@ SIGNATURE = np.concatenate([np.tile(BLOOD, REGIONS), np.zeros(2)])
 COUNT = len(SIGNATURE)
 ALL = np.arange(COUNT)
 WINDOWS = 24
+MEMORY_S = 1e6
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +53,22 @@ def _spectra(analyser: Analyser, traces: list[NDArray[np.float64]]) -> list[Wind
     return [analyser.spectrum(x, np.ones(SAMPLES), t_s=10.0 * k) for k, x in enumerate(traces)]
 
 
+def _pooled(windows: list[WindowSpectrum]) -> list[Noise]:
+    """The noise of each window among all of them, all weighing alike."""
+    before, forward = NOTHING_REMEMBERED, []
+    for window in windows:
+        forward.append(before)
+        before = before.with_window(window, memory_s=MEMORY_S)
+    after, pooled = NOTHING_REMEMBERED, []
+    for window in reversed(windows):
+        pooled.append(pooled_noise(window, forward.pop(), after, memory_s=MEMORY_S))
+        after = after.with_window(window, memory_s=MEMORY_S)
+    return pooled[::-1]
+
+
 def _read(windows: list[WindowSpectrum], columns: NDArray[np.int64] = ALL) -> list[PulseEvidence]:
     return [
-        evidence(w, pooled_noise(windows, k, memory_s=1e6), SIGNATURE, columns) for k, w in enumerate(windows)
+        evidence(w, noise, SIGNATURE, columns) for w, noise in zip(windows, _pooled(windows), strict=True)
     ]
 
 
@@ -70,8 +87,12 @@ def test_noise_alone_has_the_power_it_is_said_to_have(analyser: Analyser, rng: n
     assert power.mean() == pytest.approx(TAPERS, rel=0.1)
     # The sum of two exponential powers exceeds 6.64 in one case of a hundred (Gamma distribution of shape 2).
     assert 0.003 < (power > 6.64).mean() < 0.025
-    unexplained = np.stack([found.unexplained for found in _read(windows)])
-    assert unexplained.mean() == pytest.approx(1.0, rel=0.1)
+    rest = [
+        unexplained(w, n, SIGNATURE, at)
+        for w, n in zip(windows, _pooled(windows), strict=True)
+        for at in range(0, len(RATES_PER_MIN), 7)
+    ]
+    assert np.mean(rest) == pytest.approx(1.0, rel=0.1)
 
 
 def test_coloured_noise_is_whitened_where_it_changes_slowly(
@@ -147,7 +168,8 @@ def test_without_a_trace_that_could_carry_a_pulse_there_is_no_evidence(
     x[:, -2:] = rng.standard_normal((SAMPLES, 2))
     found = _read(_spectra(analyser, [x]))[0]
     assert not found.power_over_noise.any()
-    np.testing.assert_array_equal(found.unexplained, 1.0)
+    (window,) = _spectra(analyser, [x])
+    assert unexplained(window, _pooled([window])[0], np.zeros(COUNT), 30) == 1.0
 
 
 def test_half_a_window_counts_half_and_is_not_louder(analyser: Analyser, rng: np.random.Generator) -> None:
@@ -186,3 +208,30 @@ def test_filter_weights_pass_the_pulse_whole_and_the_noise_least(rng: np.random.
         other = weights + 0.3 * np.abs(weights).max() * rng.standard_normal(COUNT) * active
         other = other / (other @ SIGNATURE)
         assert other @ covariance @ other > best
+
+
+def test_only_the_pulse_s_own_colour_explains_what_is_there(
+    analyser: Analyser, rng: np.random.Generator
+) -> None:
+    white = np.concatenate([np.ones(3 * REGIONS), np.zeros(2)]) / np.sqrt(3.0)
+    rest = []
+    for colour in (SIGNATURE, white):
+        x = [0.3 * rng.standard_normal((SAMPLES, COUNT)) + _wave(90.0)[:, None] * colour for _ in range(4)]
+        windows = _spectra(analyser, x)
+        rest.append(unexplained(windows[1], _pooled(windows)[1], SIGNATURE, _at(90)))
+    assert rest[0] < 3.0 and rest[1] > 10.0
+
+
+def test_what_is_remembered_fades_and_noise_of_another_time_does_not_count(
+    analyser: Analyser, rng: np.random.Generator
+) -> None:
+    quiet, loud = (
+        analyser.spectrum(size * rng.standard_normal((SAMPLES, COUNT)), np.ones(SAMPLES), t_s=t_s)
+        for size, t_s in ((1.0, 0.0), (10.0, 60.0))
+    )
+    memory = NOTHING_REMEMBERED.with_window(loud, memory_s=8.0)
+    near = pooled_noise(quiet, memory, memory_s=1e6).covariance
+    far = pooled_noise(quiet, memory, memory_s=8.0).covariance
+    alone = pooled_noise(quiet, NOTHING_REMEMBERED, memory_s=8.0).covariance
+    assert np.trace(near[20]) > 10 * np.trace(alone[20])
+    assert np.trace(far[20]) < 1.2 * np.trace(alone[20])
