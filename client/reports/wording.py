@@ -32,9 +32,26 @@ REASONS: Mapping[Reason, Words] = {
     Reason.OFF_CENTRE: Words("the face was at the edge of the picture", "Move to the middle of the picture."),
     Reason.TOO_DARK: Words("it was too dark", "Switch on a light in front of you, or turn towards a window."),
     Reason.TOO_BRIGHT: Words("the face was too bright", "Move away from the direct light, or dim it."),
-    Reason.MOTION: Words("there was too much movement", "Hold your head still and do not speak."),
+    Reason.BACKLIT: Words(
+        "the light came from behind", "Turn round, so that the window or lamp is in front of you."
+    ),
+    Reason.UNEVEN_LIGHT: Words(
+        "one side of the face was much darker", "Turn to the light, so that both sides of the face get it."
+    ),
+    Reason.GLARE: Words(
+        "the skin or the glasses shone", "Dim or move the lamp that shines on the face, or dab the skin."
+    ),
+    Reason.COVERED: Words(
+        "something covered a part of the face", "Take hand, mask or hair away from the face."
+    ),
+    Reason.TILTED: Words("the head was tilted", "Hold your head upright, or turn the camera upright."),
+    Reason.MOTION: Words("there was too much movement", "Hold your head still."),
+    Reason.TALKING: Words("the mouth moved", "Do not speak or chew for a moment."),
     Reason.LIGHT_CHANGES: Words(
         "the light kept changing", "Turn off screens or lamps that change; use one steady light."
+    ),
+    Reason.EXPOSURE_DRIFT: Words(
+        "the camera kept changing its exposure", "Keep the light steady; switch the camera's automatic off."
     ),
     Reason.FLICKER: Words("the lamp flickers", "Use daylight or another lamp."),
     Reason.TOO_SHORT: Words(
