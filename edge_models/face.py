@@ -7,6 +7,8 @@ cell grid along. A cell is always the same piece of skin, which is what makes a 
 
 from __future__ import annotations
 
+import cmath
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +24,8 @@ BACKGROUND_ROWS, BACKGROUND_COLS = 12, 16
 """The cell grid laid over the whole frame."""
 
 _DETECT_EVERY_S = 0.5
+_CONFIRM_EVERY_S = 1.0
+"""While nearly all corner points agree: what they show is still the face, and the net costs as much as ten frames."""
 _SEARCH_EVERY_S = 0.2
 _MISSES_UNTIL_LOST = 2
 _SMALL_PX = 320
@@ -30,7 +34,12 @@ _MAX_POINTS = 50
 _KEY_REACH = 0.35
 """How far the face may move from where the key picture shows it, in face widths, before a new key is taken."""
 _MIN_POINTS = 12
+_NO_PLACES: NDArray[np.complex128] = np.zeros(0, np.complex128)
 _MIN_INLIERS = 0.5
+_SURE_INLIERS = 0.9
+_WINDOW_PX = 11
+_CLOSE_PX = 12
+"""Margin of the close look around the points, in pixels of the small picture."""
 _MAX_RESIDUAL_PX = 1.0
 _CHEST_SIZE = (64, 32)
 _MOST_PX_PER_CELL = 9
@@ -61,21 +70,45 @@ class SkinSample:
     visible: float
 
 
+@dataclass(frozen=True, slots=True)
+class _KeyPicture:
+    """A grey part of the small picture in which the corner points are known.
+
+    corner: of the part. points: float32 [shape=(n, 1, 2)], in the part. levels: of the pyramid, beside the part itself.
+    enough: share of points that must agree; with fewer, the face moved farther than this look reaches.
+    """
+
+    picture: ByteArray
+    corner: complex
+    points: NDArray[np.float32]
+    levels: int
+    enough: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Similarity from the key picture to the current one, in small pixels; share of points that agree, 0..1."""
+
+    rotation: complex
+    shift: complex
+    agreeing: float
+
+
 class FaceTracker:
     """Turns frames of one source, in order, into skin samples."""
 
     def __init__(self, net: FaceNet) -> None:
         self._net = net
         self._size_px = (0, 0)
-        self._next_detection_s = -np.inf
+        self._looked_s = -np.inf  # when the net was last asked
+        self._sure = False  # whether nearly all points agreed in the last frame
         self._misses = 0
         self._faces = 0
         self._key = 0
         self._box: Box | None = None  # where the grid was laid, in pixels of the working frame
-        self._grey: ByteArray = np.zeros((1, 1), np.uint8)  # key picture, the part around the face
-        self._key_area = (slice(0, 1), slice(0, 1))
-        self._corner = 0.0 + 0.0j  # of that part in the small picture
-        self._points: NDArray[np.float32] = np.zeros((0, 1, 2), np.float32)  # in that part
+        self._cell_places: NDArray[np.complex128] = _NO_PLACES  # centres, as laid
+        self._places: NDArray[np.complex128] = _NO_PLACES  # corner points in the small key picture
+        self._keys: tuple[_KeyPicture, ...] = ()  # cheapest first
         self._key_to_box = (1.0 + 0.0j, 0.0 + 0.0j)  # similarity from the first box to the key picture
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)  # from the first box to the current frame
         self._chest = _Chest()
@@ -88,19 +121,17 @@ class FaceTracker:
         if self._size_px != (width, height):  # another camera mode: nothing known about places holds any more
             self._size_px = (width, height)
             self._box, self._misses, self._chest = None, 0, _Chest()
-            self._next_detection_s = frame.t_s
+            self._looked_s = -np.inf
         factor = -(-max(height, width) // _SMALL_PX)
         small = _shrunk(image, factor)
         scale = 1.0 / factor
-        grey: ByteArray = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         background = _area_mean(small, BACKGROUND_COLS, BACKGROUND_ROWS)
 
-        if self._box is not None and not self._follow(grey, scale):
-            self._next_detection_s = frame.t_s
-        if frame.t_s >= self._next_detection_s:
-            self._look(small, grey, scale)
-            pause_s = _DETECT_EVERY_S if self._box is not None and not self._misses else _SEARCH_EVERY_S
-            self._next_detection_s = frame.t_s + pause_s
+        if self._box is not None and not self._follow(small, scale):
+            self._looked_s = -np.inf
+        if frame.t_s >= self._looked_s + self._pause_s():
+            self._look(small, scale)
+            self._looked_s = frame.t_s
         if self._box is None:
             empty = (0.0, 0.0, 0.0, 0.0)
             return SkinSample(frame.t_s, None, self._faces, None, background, empty, np.nan, self._key, 0.0)
@@ -108,17 +139,23 @@ class FaceTracker:
         rotation, shift = self._similarity
         face = self._current_box()
         cells = self._sample(image)
-        chest_y = self._chest.follow(grey, face, scale)
+        chest_y = self._chest.follow(small, face, scale)
         inside_x = min(face.x + face.width, width) - max(face.x, 0.0)
         inside_y = min(face.y + face.height, height) - max(face.y, 0.0)
         visible = max(0.0, inside_x) * max(0.0, inside_y) / face.area_px
         start = complex(*self._box.centre)
         moved = (rotation * start + shift - start) / self._box.width
-        motion = (moved.real, moved.imag, float(np.angle(rotation)), float(np.log(abs(rotation))))
+        motion = (moved.real, moved.imag, cmath.phase(rotation), math.log(abs(rotation)))
         full = Box(face.x * shrink, face.y * shrink, face.width * shrink, face.height * shrink)
         return SkinSample(
             frame.t_s, full, self._faces, cells, background, motion, chest_y, self._key, min(1.0, visible)
         )
+
+    def _pause_s(self) -> float:
+        """How long the net need not be asked again."""
+        if self._box is None or self._misses:
+            return _SEARCH_EVERY_S
+        return _CONFIRM_EVERY_S if self._sure else _DETECT_EVERY_S
 
     def _current_box(self) -> Box:
         assert self._box is not None
@@ -127,7 +164,7 @@ class FaceTracker:
         width, height = self._box.width * abs(rotation), self._box.height * abs(rotation)
         return Box(centre.real - width / 2, centre.imag - height / 2, width, height)
 
-    def _look(self, small: ByteArray, grey: ByteArray, scale: float) -> None:
+    def _look(self, small: ByteArray, scale: float) -> None:
         """Ask the net; start, confirm, move or lose the face."""
         found = [
             Box(box.x / scale, box.y / scale, box.width / scale, box.height / scale)
@@ -145,130 +182,165 @@ class FaceTracker:
             nearest = min(found, key=lambda box: abs(complex(*box.centre) - complex(*now.centre)))
             distance = abs(complex(*nearest.centre) - complex(*now.centre)) / now.width
             if distance < 0.2 and 0.75 < nearest.width / now.width < 1.33:
-                if len(self._points) < _MIN_POINTS:
-                    self._set_key(grey, scale)
+                if len(self._places) < _MIN_POINTS:
+                    self._set_key(small, scale)
                 return
-        self._box = max(found, key=lambda box: box.area_px)
+        self._box = box = max(found, key=lambda box: box.area_px)
+        column, row = (np.arange(COLS) + 0.5) / COLS, (np.arange(ROWS) + 0.5) / ROWS
+        self._cell_places = (box.x + box.width * column) + 1j * (box.y + box.height * row)[:, None]
         self._key += 1
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)
-        self._set_key(grey, scale)
+        self._set_key(small, scale)
 
-    def _set_key(self, grey: ByteArray, scale: float) -> None:
+    def _set_key(self, small: ByteArray, scale: float) -> None:
         """Take the current picture as the one to follow from."""
         face = self._current_box()
-        mask = np.zeros_like(grey)
+        self._key_to_box = self._similarity
+        self._places = self._places[:0]
+        # Only the face and where it may move to: a pyramid of the whole frame would cost more than the flow.
+        reach_px = _KEY_REACH * face.width * scale
+        left, top = max(0, round(face.x * scale - reach_px)), max(0, round(face.y * scale - reach_px))
+        right = round((face.x + face.width) * scale + reach_px)
+        bottom = round((face.y + face.height) * scale + reach_px)
+        area = small[top : max(top, bottom), left : max(left, right)]
+        if not area.size:
+            return
+        picture = np.asarray(cv2.cvtColor(area, cv2.COLOR_BGR2GRAY), np.uint8)
+        mask = np.zeros_like(picture)
         x0, y0 = round((face.x + 0.08 * face.width) * scale), round((face.y + 0.05 * face.height) * scale)
         x1, y1 = round((face.x + 0.92 * face.width) * scale), round((face.y + 0.95 * face.height) * scale)
-        mask[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = 255
+        mask[max(0, y0 - top) : max(0, y1 - top), max(0, x0 - left) : max(0, x1 - left)] = 255
         spacing = max(2.0, 0.06 * face.width * scale)
-        points: object = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.005, spacing, mask=mask)
-        # None on a blank picture, whatever OpenCV's types say
-        self._points = points if isinstance(points, np.ndarray) else np.zeros((0, 1, 2), np.float32)
-        # Only the face and where it may move to: a pyramid of the whole frame would cost more than the flow.
-        reach = _KEY_REACH * face.width * scale
-        left, top = max(0, round(face.x * scale - reach)), max(0, round(face.y * scale - reach))
-        right, bottom = (
-            round((face.x + face.width) * scale + reach),
-            round((face.y + face.height) * scale + reach),
+        points: object = cv2.goodFeaturesToTrack(picture, _MAX_POINTS, 0.005, spacing, mask=mask)
+        if not isinstance(points, np.ndarray):  # None on a blank picture, whatever OpenCV's types say
+            return
+        x, y = points[:, 0, 0].astype(np.float64), points[:, 0, 1].astype(np.float64)
+        self._places = x + 1j * y + complex(left, top)
+        # Without a pyramid and close around the points it is half the work, and enough for most frames.
+        near_x, near_y = (max(0, int(places.min()) - _CLOSE_PX) for places in (x, y))
+        far_x, far_y = (int(places.max()) + _CLOSE_PX + 1 for places in (x, y))
+        close = np.ascontiguousarray(picture[near_y:far_y, near_x:far_x])
+        near, whole = complex(left + near_x, top + near_y), complex(left, top)
+        self._keys = (
+            _KeyPicture(close, near, points - np.array([near_x, near_y], np.float32), 0, _SURE_INLIERS),
+            _KeyPicture(picture, whole, points, 1, 0.7),
+            _KeyPicture(
+                picture, whole, points, 2, 0.0
+            ),  # coarser: a mouth that talks draws its neighbours along
         )
-        self._key_area = (slice(top, bottom), slice(left, right))
-        self._corner = complex(left, top)
-        self._grey = np.ascontiguousarray(grey[self._key_area])
-        self._points = self._points - np.array([left, top], np.float32)
-        self._key_to_box = self._similarity
 
-    def _follow(self, grey: ByteArray, scale: float) -> bool:
+    def _follow(self, small: ByteArray, scale: float) -> bool:
         """Carry the transform to this frame; False when the points no longer agree."""
-        if len(self._points) < _MIN_POINTS:
+        if len(self._places) < _MIN_POINTS:
             return False
         key_rotation, key_shift = self._key_to_box
         rotation, shift = self._similarity
-        # from the key picture to the last frame: where to begin looking
+        # from the key picture to the last frame, in pixels of the small picture: where to begin looking
         since_rotation = rotation / key_rotation
-        since_shift = shift - since_rotation * key_shift
-        start = self._points[:, 0, 0].astype(np.complex128) + 1j * self._points[:, 0, 1] + self._corner
-        guess = (since_rotation * (start / scale) + since_shift) * scale - self._corner
-        guess_points = np.stack([guess.real, guess.imag], axis=1).astype(np.float32).reshape(-1, 1, 2)
-        ended, status, _ = cv2.calcOpticalFlowPyrLK(
-            self._grey,
-            np.ascontiguousarray(grey[self._key_area]),
-            self._points,
-            guess_points,
-            winSize=(11, 11),
-            maxLevel=1,
-            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.01),
-            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-        )
-        kept = status[:, 0] == 1
-        if kept.sum() < _MIN_POINTS // 2:
+        since_shift = (shift - since_rotation * key_shift) * scale
+        guess = since_rotation * self._places + since_shift
+        step: _Step | None = None
+        for key in self._keys:
+            other = self._step(key, small, guess)
+            if other is not None and (step is None or other.agreeing >= step.agreeing):
+                step = other
+            if step is not None and step.agreeing >= key.enough:
+                break
+        if step is None:
             return False
-        end = (ended[kept, 0, 0].astype(np.complex128) + 1j * ended[kept, 0, 1] + self._corner) / scale
-        fitted = _fit_similarity(start[kept] / scale, end)
-        if fitted is None:
-            return False
-        (step_rotation, step_shift), residual_px = fitted
-        agreeing = float((residual_px * scale < _MAX_RESIDUAL_PX).sum()) / len(self._points)
-        rotation, shift = step_rotation * key_rotation, step_rotation * key_shift + step_shift
+        self._sure = step.agreeing >= _SURE_INLIERS
+        rotation, shift = step.rotation * key_rotation, step.rotation * key_shift + step.shift / scale
         self._similarity = (rotation, shift)
-        if agreeing < _MIN_INLIERS:
+        if step.agreeing < _MIN_INLIERS:
             # The face has turned away from the key picture. Ask the net; it confirms, or the face is gone.
-            self._points = self._points[:0]
+            self._places = self._places[:0]
             return False
         assert self._box is not None
         centre = complex(*self._box.centre)
         since_key = rotation * centre + shift - (key_rotation * centre + key_shift)
         if abs(since_key) > 0.7 * _KEY_REACH * self._box.width * abs(rotation):
-            self._set_key(grey, scale)  # while the points still agree, so that the grid stays where it is
+            self._set_key(small, scale)  # while the points still agree, so that the grid stays where it is
         return True
 
+    def _step(self, key: _KeyPicture, small: ByteArray, guess: NDArray[np.complex128]) -> _Step | None:
+        """The key's points found again in a picture, begun at `guess` (small pixels); None for too few."""
+        height, width = key.picture.shape
+        moved = complex((guess - self._places).sum()) / len(guess)
+        left = min(max(0, round(key.corner.real + moved.real)), small.shape[1] - width)
+        top = min(max(0, round(key.corner.imag + moved.imag)), small.shape[0] - height)
+        corner = complex(left, top)
+        begin = (guess - corner).view(np.float64).astype(np.float32).reshape(-1, 1, 2)
+        ended, status, _ = cv2.calcOpticalFlowPyrLK(
+            key.picture,
+            cv2.cvtColor(small[top : top + height, left : left + width], cv2.COLOR_BGR2GRAY),
+            key.points,
+            begin,
+            winSize=(_WINDOW_PX, _WINDOW_PX),
+            maxLevel=key.levels,
+            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.01),
+            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+        )
+        end = ended.astype(np.float64).view(np.complex128).ravel() + corner
+        start, found = self._places, np.count_nonzero(status)
+        if found < _MIN_POINTS // 2:
+            return None
+        if found < len(start):
+            kept = status[:, 0] == 1
+            start, end = start[kept], end[kept]
+        fitted = _fit_similarity(start, end)
+        if fitted is None:
+            return None
+        (rotation, shift), residual_px = fitted
+        return _Step(rotation, shift, np.count_nonzero(residual_px < _MAX_RESIDUAL_PX) / len(self._places))
+
     def _sample(self, image: ByteArray) -> Float32Array:
-        """Mean colour of each cell: warp the face upright at its own resolution, then average by area."""
+        """Mean colour of each cell [shape=(ROWS, COLS, 3)], R, G, B.
+
+        A cell is an upright box about its place on the face, and takes the pixels at its edges in part: then the
+        grid follows the face by fractions of a pixel, and every pixel counts. What lies outside the frame has
+        the colour of the frame's edge.
+        """
         assert self._box is not None
         rotation, shift = self._similarity
-        width_px = self._box.width * abs(rotation)
-        per_cell = int(np.clip(round(width_px / COLS), 2, _MOST_PX_PER_CELL))
-        step_x = self._box.width / (COLS * per_cell)
-        step_y = self._box.height / (ROWS * per_cell)
-        origin = rotation * complex(self._box.x + step_x / 2, self._box.y + step_y / 2) + shift
-        matrix = np.array(
-            [
-                [rotation.real * step_x, -rotation.imag * step_y, origin.real],
-                [rotation.imag * step_x, rotation.real * step_y, origin.imag],
-            ]
-        )
-        upright = cv2.warpAffine(
-            image,
-            matrix,
-            (COLS * per_cell, ROWS * per_cell),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        return _area_mean(np.asarray(upright, np.uint8), COLS, ROWS)
+        width_px = self._box.width * abs(rotation) / COLS
+        height_px = self._box.height * abs(rotation) / ROWS
+        centre = rotation * self._cell_places + shift  # of each cell
+        edge = centre[:: ROWS - 1, :: COLS - 1]  # the grid's corners lie farthest out
+        reach = complex(width_px, height_px)
+        first, last = edge - reach, edge + reach
+        x0, x1 = _within(first.real.min(), last.real.max(), image.shape[1])
+        y0, y1 = _within(first.imag.min(), last.imag.max(), image.shape[0])
+        crop = image[y0:y1, x0:x1]
+        centre -= complex(x0, y0)
+        while min(width_px, height_px) >= 2 * _MOST_PX_PER_CELL and min(crop.shape[:2]) >= 2:
+            crop = _shrunk(crop, 2)
+            centre, width_px, height_px = centre / 2, width_px / 2, height_px / 2
+        return _box_means(crop, centre, (width_px, height_px))
 
 
 class _Chest:
     """Vertical motion of the chest by one linear fit per frame against a key picture.
 
-    I(t) ≈ g·I₀ + b − dx·∂I₀/∂x − dy·∂I₀/∂y (Lucas & Kanade, 1981, with gain and offset), solved with a
-    pseudo-inverse that is computed once per key picture.
+    I(t) ≈ g·I₀ + b − dx·∂I₀/∂x − dy·∂I₀/∂y (Lucas & Kanade, 1981, with gain and offset) on a smoothed grid of
+    64×32 points. Smoothing and fit are linear: together they are one weight per pixel, computed once per key picture.
     """
 
     def __init__(self) -> None:
         self._place: tuple[int, int, int, int] | None = None
-        self._solver: FloatArray | None = None
-        self._key: FloatArray = np.zeros(0)
+        self._key: ByteArray | None = None
+        self._weights: Float32Array = np.zeros(0, np.float32)
         self._offset_px = 0.0
         self._face_width_px = 1.0
 
-    def follow(self, grey: ByteArray, face: Box, scale: float) -> float:
+    def follow(self, small: ByteArray, face: Box, scale: float) -> float:
         """The chest's height in face widths since the first call; NaN where the frame ends above the chest."""
         width_px = face.width * scale
         centre_x, _ = face.centre
         x0, x1 = int((centre_x - 1.0 * face.width) * scale), int((centre_x + 1.0 * face.width) * scale)
         y0 = int((face.y + 1.25 * face.height) * scale)
         y1 = int((face.y + 2.1 * face.height) * scale)
-        x0, x1 = max(0, x0), min(grey.shape[1], x1)
-        y1 = min(grey.shape[0], y1)
+        x0, x1 = max(0, x0), min(small.shape[1], x1)
+        y1 = min(small.shape[0], y1)
         if y1 - y0 < max(6.0, 0.2 * width_px) or x1 - x0 < 8:
             self._place = None
             return float("nan")
@@ -279,30 +351,39 @@ class _Chest:
         if self._place is None:
             self._place = (x0, y0, x1, y1)
             self._face_width_px = width_px
-            self._solver = None
+            self._key = None
         x0, y0, x1, y1 = self._place
-        patch = cv2.resize(grey[y0:y1, x0:x1], _CHEST_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
-        patch = np.asarray(cv2.GaussianBlur(patch, (5, 5), 0), np.float32)
-        px_per_row = (y1 - y0) / _CHEST_SIZE[1]
-        if self._solver is None:
+        patch = np.asarray(cv2.cvtColor(small[y0:y1, x0:x1], cv2.COLOR_BGR2GRAY), np.uint8)
+        if self._key is None:
             self._set_key(patch)
-        assert self._solver is not None
-        _, dy, _, _ = self._solver @ (patch.ravel() - self._key)
-        place_px = self._offset_px + dy * px_per_row
+        assert self._key is not None
+        change = cv2.subtract(patch, self._key, dtype=cv2.CV_32F)
+        dy = float(change.ravel() @ self._weights)
+        place_px = self._offset_px + dy * (y1 - y0) / _CHEST_SIZE[1]
         if abs(dy) > 1.5:  # the linear fit holds for small shifts only
             self._offset_px = place_px
             self._set_key(patch)
-        return float(place_px / self._face_width_px)
+        return place_px / self._face_width_px
 
-    def _set_key(self, patch: Float32Array) -> None:
-        vertical, horizontal = np.gradient(patch.astype(np.float64))
-        columns = np.stack(
-            [-horizontal.ravel(), -vertical.ravel(), patch.ravel().astype(np.float64), np.ones(patch.size)],
-            axis=1,
-        )
+    def _set_key(self, patch: ByteArray) -> None:
+        down, across = _smoothing(_CHEST_SIZE[1], patch.shape[0]), _smoothing(_CHEST_SIZE[0], patch.shape[1])
+        grid = down @ patch @ across.T
+        vertical, horizontal = np.gradient(grid)
+        columns = np.stack([-vertical.ravel(), -horizontal.ravel(), grid.ravel(), np.ones(grid.size)], axis=1)
         gram = columns.T @ columns
-        self._solver = np.linalg.solve(gram + 1e-9 * np.trace(gram) * np.eye(4), columns.T)
-        self._key = patch.ravel().astype(np.float64)
+        unit = np.array([1.0, 0.0, 0.0, 0.0])  # only dy is asked for
+        solver = np.linalg.solve(gram + 1e-9 * np.trace(gram) * np.eye(4), unit) @ columns.T
+        self._weights = (down.T @ solver.reshape(grid.shape) @ across).astype(np.float32).ravel()
+        self._key = patch
+
+
+def _smoothing(points: int, pixels: int) -> FloatArray:
+    """Matrix from a line of pixels to the blurred means of `points` equal parts of it [shape=(points, pixels)]."""
+    edges = np.linspace(0.0, pixels, points + 1)
+    start = np.arange(pixels)
+    shared = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
+    means = np.maximum(shared, 0.0) * (points / pixels)
+    return np.asarray(cv2.GaussianBlur(means, (1, 5), 0), np.float64)
 
 
 def _shrunk(image: ByteArray, factor: int) -> ByteArray:
@@ -319,10 +400,46 @@ def _shrunk(image: ByteArray, factor: int) -> ByteArray:
 
 def _area_mean(image: ByteArray, cols: int, rows: int) -> Float32Array:
     """Mean R, G, B of a cols × rows grid of whole pixels. In float: a pulse is smaller than one grey level."""
-    if image.shape[0] >= rows and image.shape[1] >= cols:
-        image = image[: image.shape[0] // rows * rows, : image.shape[1] // cols * cols]
-    mean = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(mean[:, :, ::-1])
+    height, width = image.shape[0] // rows, image.shape[1] // cols
+    if not height or not width:
+        mean = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(mean[:, :, ::-1])
+    sums = cv2.integral(image[: height * rows, : width * cols])  # whole numbers: exact
+    corners = sums[::height, ::width]
+    boxes = corners[1:, 1:] - corners[1:, :-1] - corners[:-1, 1:] + corners[:-1, :-1]
+    return np.ascontiguousarray(boxes[:, :, ::-1] / np.float32(height * width), np.float32)
+
+
+def _within(first: float, last: float, pixels: int) -> tuple[int, int]:
+    """The whole pixels from `first` to `last` that are in the picture, at least one."""
+    start = int(min(max(first, 0.0), pixels - 1))
+    return start, max(start + 1, int(min(max(last + 1.0, 0.0), pixels)))
+
+
+def _box_means(
+    image: ByteArray, centre: NDArray[np.complex128], size_px: tuple[float, float]
+) -> Float32Array:
+    """Mean R, G, B of upright boxes about x + iy [shape of centre, and 3]; edges cut pixels in part.
+
+    From a table of sums over all pixels above and left of a corner (Crow, 1984), between whole pixels in proportion.
+    Boxes keep within the picture; one that is wholly outside becomes its nearest row or column of pixels.
+    """
+    rows, cols = image.shape[:2]
+    sums = cv2.integral(image).reshape(-1, 3)  # whole numbers: exact
+    # x and y in two rows: where a box begins and ends, and the pixels that these cut
+    middle = np.stack([centre.real.ravel(), centre.imag.ravel()])
+    half = np.array([[size_px[0] / 2], [size_px[1] / 2]])
+    most = np.array([[cols], [rows]])
+    first = np.minimum(np.maximum(middle - half, 0.0), most - 1)
+    last = np.minimum(np.maximum(middle + half, 1.0), most)
+    before = first.astype(np.int64)
+    after = np.minimum(last.astype(np.int64), most - 1)
+    in_first, in_last = first - before, last - after
+    share = np.stack([in_first - 1.0, -in_first, 1.0 - in_last, in_last]) / (last - first)
+    lines = np.stack([before, before + 1, after, after + 1])
+    corners = sums.take(lines[:, None, 1] * (cols + 1) + lines[:, 0], axis=0)
+    total = np.einsum("in,jn,ijnc->nc", share[:, 1], share[:, 0], corners)
+    return np.asarray(total[:, ::-1], np.float32).reshape(*centre.shape, 3)
 
 
 def _fit_similarity(
@@ -332,21 +449,19 @@ def _fit_similarity(
 
     Iteratively reweighted least squares with Cauchy weights, since blinking and talking move some points.
     """
-    weight = np.ones(len(start))
-    rotation, shift = 1.0 + 0.0j, 0.0 + 0.0j
-    residual = np.zeros(len(start))
     middle = len(start) // 2
+    terms = np.stack([np.ones_like(start), start, end, start.conj() * start, start.conj() * end])
+    weight, residual = np.ones(len(start)), np.zeros(len(start))
+    rotation, shift = 1.0 + 0.0j, 0.0 + 0.0j
     for _ in range(3):
-        total = weight.sum()
-        mean_start, mean_end = (weight @ start) / total, (weight @ end) / total
-        centred = start - mean_start
-        spread = float(weight @ np.abs(centred) ** 2)
-        if spread <= 1e-9:
+        total, sum_start, sum_end, square, product = (terms @ weight).tolist()
+        spread = square.real - abs(sum_start) ** 2 / total.real
+        if spread <= 1e-9 * square.real:
             return None
-        rotation = complex((weight * centred.conj()) @ (end - mean_end) / spread)
-        shift = complex(mean_end - rotation * mean_start)
-        residual = np.abs(rotation * start + shift - end)
-        sigma = max(float(np.partition(residual, middle)[middle]), 1e-3)
+        rotation = (product - sum_start.conjugate() * sum_end / total) / spread
+        shift = (sum_end - rotation * sum_start) / total
+        residual = np.abs(rotation * start + (shift - end))
+        sigma = max(float(np.sort(residual)[middle]), 1e-3)
         weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
     if not 0.2 < abs(rotation) < 5.0:
         return None

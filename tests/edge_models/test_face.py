@@ -8,10 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, COLS, ROWS, FaceTracker, SkinSample
+from edge_models.face import (
+    BACKGROUND_COLS,
+    BACKGROUND_ROWS,
+    COLS,
+    ROWS,
+    FaceTracker,
+    SkinSample,
+    _area_mean,
+    _box_means,
+)
 from edge_models.nets import FaceNet
 from edge_models.simulate.scene import Scene
-from edge_models.types import ByteArray, FloatArray, Frame
+from edge_models.types import Box, ByteArray, FloatArray, Frame
 from tests.edge_models.conftest import Film
 
 SIZE = (640, 480)
@@ -252,3 +261,89 @@ def test_blank_and_tiny_pictures_are_no_trouble(tracker: FaceTracker) -> None:
     for k, shape in enumerate([(16, 16), (17, 640), (640, 17), (16, 9000), (9000, 16)]):
         for m, fill in enumerate(make):
             assert tracker.update(Frame(fill(shape), k + m / 10)).face is None
+
+
+class _CountedNet:
+    """The face net, and when it was asked (how many frames had been seen)."""
+
+    def __init__(self, net: FaceNet) -> None:
+        self._net = net
+        self.frame = 0
+        self.asked: list[int] = []
+
+    def detect(self, image: ByteArray) -> list[tuple[Box, float]]:
+        self.asked.append(self.frame)
+        return self._net.detect(image)
+
+
+def test_the_net_confirms_once_a_second_and_is_asked_at_once_when_the_points_are_lost(
+    face_net: bytes, portrait_bgr: ByteArray
+) -> None:
+    net = _CountedNet(FaceNet(face_net))
+    tracker = FaceTracker(net)  # type: ignore[arg-type]
+    here, wall = _seen(portrait_bgr), np.full((480, 640, 3), 110, np.uint8)
+    for net.frame, picture in enumerate([here] * 95 + [wall] * 10):
+        tracker.update(Frame(picture, net.frame / 30.0))
+    assert net.asked[:4] == pytest.approx([0, 30, 60, 90], abs=2)
+    assert net.asked[4] == 95  # the first frame without the face
+    assert net.asked[5] - net.asked[4] <= 7
+
+
+def test_a_face_that_moves_faster_than_a_close_look_reaches_keeps_its_key(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    moves = [0.0, 0.0, 22.0, 44.0, 22.0, 0.0]
+    samples = _follow(tracker, [_seen(portrait_bgr, move) for move in moves])
+    first = samples[0].face
+    assert first is not None
+    assert {s.key for s in samples} == {samples[0].key}
+    assert [s.motion[0] * first.width for s in samples] == pytest.approx(moves, abs=0.6)
+
+
+def test_box_means_take_the_pixels_at_their_edges_in_part(rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    fine = np.repeat(np.repeat(image[:, :, ::-1].astype(np.float64), 20, axis=0), 20, axis=1)  # of 1/20 pixel
+    centre = np.array([[10.25 + 8.1j, 20.0 + 30.55j]])
+    means = _box_means(image, centre, (6.4, 5.5))
+    assert means.shape == (1, 2, 3) and means.dtype == np.float32
+    for mean, place in zip(means[0], centre[0], strict=True):
+        x0, x1 = round((place.real - 3.2) * 20), round((place.real + 3.2) * 20)
+        y0, y1 = round((place.imag - 2.75) * 20), round((place.imag + 2.75) * 20)
+        np.testing.assert_allclose(mean, fine[y0:y1, x0:x1].mean(axis=(0, 1)), rtol=1e-5)
+
+
+def test_box_means_outside_the_picture_are_its_edge(rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    means = _box_means(
+        image, np.array([-9.0 + 20j, 70.0 + 20j, 25.0 - 8j, 25.0 + 90j, 0.0 + 20j]), (6.0, 4.0)
+    )
+    colour = image[:, :, ::-1].astype(np.float64)
+    expected = [
+        colour[18:22, 0].mean(axis=0),
+        colour[18:22, -1].mean(axis=0),
+        colour[0, 22:28].mean(axis=0),
+        colour[-1, 22:28].mean(axis=0),
+        colour[18:22, :3].mean(axis=(0, 1)),  # half in: what is there
+    ]
+    np.testing.assert_allclose(means, expected, rtol=1e-5)
+
+
+def test_the_mean_of_an_area_is_exact(rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (100, 130, 3), dtype=np.uint8)
+    mean = _area_mean(image, 16, 12)
+    whole = image[:96, :128, ::-1].reshape(12, 8, 16, 8, 3).astype(np.float64)
+    np.testing.assert_allclose(mean, whole.mean(axis=(1, 3)), rtol=1e-6)
+
+
+def test_near_faces_are_read_in_fewer_pixels_with_the_same_colours(
+    tracker: FaceTracker, portrait_bgr: ByteArray
+) -> None:
+    picture = np.asarray(cv2.resize(portrait_bgr, (1024, 1024), interpolation=cv2.INTER_LINEAR), np.uint8)
+    sample = tracker.update(Frame(picture, 0.0))
+    face = sample.face
+    assert face is not None and face.width > 18 * COLS * 0.6
+    row, col = 9, 7
+    x, y = face.x + face.width * (col + 0.5) / COLS, face.y + face.height * (row + 0.5) / ROWS
+    half_x, half_y = face.width / COLS / 2, face.height / ROWS / 2
+    by_hand = picture[round(y - half_y) : round(y + half_y), round(x - half_x) : round(x + half_x), ::-1]
+    np.testing.assert_allclose(_cells(sample)[row, col], by_hand.mean(axis=(0, 1)), atol=1.5)
