@@ -31,6 +31,8 @@ _COPY_SHARE = 0.1
 _COMPARED_LINES = 120
 _DECODER_THREADS = 4
 """FFmpeg keeps some pictures per thread: at 4K, one thread per core of a large machine is a gigabyte."""
+_ONE_THREAD_PIXELS = 600_000
+"""Up to here one thread decodes faster than frames can be measured; several spend a quarter more, on handing over."""
 _FIRST_BYTES = 4096
 _LONGEST_GAP_S = 60.0
 """A longer step between two frames is no pause but another clock: recorders write a new file, or end."""
@@ -73,17 +75,16 @@ class VideoFile:
         """Check the file, decode its first frame. Raises BadInput with what is wrong and what to do."""
         self._kind = _look_at(self._path)
         prepare_opencv()
-        import cv2
 
         with self._lock:
-            capture = cv2.VideoCapture(
-                _name_for_decoder(self._path),
-                cv2.CAP_FFMPEG,
-                [cv2.CAP_PROP_N_THREADS, min(_DECODER_THREADS, os.cpu_count() or 1)],
-            )
-            self._capture = capture
+            self._capture = _decoder(self._path, threads=1)
             try:
-                self._begin(capture)
+                pixels = _pixels(self._capture)
+                if _ONE_THREAD_PIXELS < pixels <= MAX_PIXELS:
+                    self._capture.release()
+                    threads = min(_DECODER_THREADS, os.cpu_count() or 1)
+                    self._capture = _decoder(self._path, threads=threads)
+                self._begin(self._capture)
             except BadInput:
                 self._release()
                 raise
@@ -103,8 +104,8 @@ class VideoFile:
                     remedy="Copy or record the file again; it was not written to its end.",
                 )
             raise BadInput(title=f"{name} is not a video that can be decoded", remedy=_ASK_FOR_ANOTHER)
-        width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if width * height > MAX_PIXELS:
+        if _pixels(capture) > MAX_PIXELS:
+            width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
             raise BadInput(
                 title=f"{name} has pictures of {width:.0f}×{height:.0f} pixels, more than can be handled",
                 remedy="Scale the video down to 4K or less; a face needs only a few hundred pixels.",
@@ -354,6 +355,19 @@ class _Container:
     bytes_missing: int
     sound_only: bool = False
     contradictions: tuple[str, ...] = ()
+
+
+def _decoder(path: Path, *, threads: int) -> cv2.VideoCapture:
+    import cv2
+
+    return cv2.VideoCapture(_name_for_decoder(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+
+
+def _pixels(capture: cv2.VideoCapture) -> float:
+    """Of one picture, as the header says; 0 where nothing could be opened."""
+    import cv2
+
+    return capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
 
 
 def _shown_name(path: Path) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -344,6 +345,24 @@ def test_damaged_files_leave_standard_error_and_output_empty(tmp_path: Path) -> 
         check=True,
     )
     assert (ran.stdout, ran.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("size_px, several", [((640, 480), False), ((1280, 720), True)])
+def test_only_large_pictures_are_decoded_by_several_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_px: tuple[int, int], several: bool
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    source = VideoFile(clips.write_clip(tmp_path / "clip.mkv", clips.pictures(3, size_px), fps=30))
+    try:
+        source.open()
+        assert source._capture is not None
+        assert source._capture.get(cv2.CAP_PROP_N_THREADS) == (3 if several else 1)
+        count = 0
+        while source.read() is not None:
+            count += 1
+        assert count == 3  # none was lost to the look at the size
+    finally:
+        source.close()
 
 
 def test_a_4k_clip_needs_little_memory(tmp_path: Path) -> None:
