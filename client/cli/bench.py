@@ -1,20 +1,23 @@
-"""`health-helper bench`: how Health Helper compares, measured here and now.
+"""`health-helper bench`: how well Health Helper measures and how it compares, measured here and now.
 
-`bench cost`: what measuring one clip takes, beside other packages in the same run. `bench install-peers`: those
-packages, each in an environment of its own.
+Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
+takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
+own. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -22,18 +25,32 @@ from rich.console import Console
 from rich.table import Table
 
 from client.cli.parts import Demo, DemoScene, Parts
-from client.errors import BadInput, Interrupted
+from client.errors import BadInput, EnvironmentFault, Interrupted
 from edge_models.types import Frame
+
+if TYPE_CHECKING:  # what a scan does not need is loaded by the commands that do
+    from client.evaluation.cases import Workshop
+    from client.evaluation.ledger import Ledger, Line
+    from client.evaluation.report import Run as BenchRun
+    from client.evaluation.selection import Selection
+    from client.evaluation.workers import Task
 
 CLIP_S = 40.0
 TRUE_BPM = 72.0
 MAX_RUNS = 100
+WORSE = 1
+"""Exit status where a cell of the small fixed part is worse than the committed table."""
+RESULTS = Path("health-helper-bench")
+RECORDINGS = Path("..") / "shared" / "data"
+_TELL_EVERY_S = 20.0
 
 
 def add(app: typer.Typer, parts: Parts) -> None:
     """Register the commands."""
-    bench = typer.Typer(help="Measure how Health Helper compares with others.", no_args_is_help=True)
+    bench = typer.Typer(help="Measure how well Health Helper measures, and how it compares with others.")
     app.add_typer(bench, name="bench")
+    _add_grids(bench, parts)
+    _add_worker(bench, parts)
 
     @bench.command()
     def cost(
@@ -104,6 +121,266 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 print(f"  It also needs {missing}: run 'apt-get install ffmpeg' as root.", file=sys.stderr)
 
 
+def _add_grids(bench: typer.Typer, parts: Parts) -> None:
+    """The benchmark itself: `bench` without a further word."""
+
+    @bench.callback(invoke_without_command=True)
+    def measure(
+        context: typer.Context,
+        grid: Annotated[
+            str, typer.Option(metavar="NAME", help="Simulated clips: traces, video, ci, all or none.")
+        ] = "all",
+        subset: Annotated[
+            int | None, typer.Option(metavar="N", min=1, help="Only N clips of each group.")
+        ] = None,
+        every: Annotated[
+            int | None, typer.Option(metavar="K", min=1, help="Only one in K clips of each group.")
+        ] = None,
+        only: Annotated[
+            str | None, typer.Option(metavar="TEXT", help="Only clips with TEXT in GROUP/NAME.")
+        ] = None,
+        workers: Annotated[
+            int | None, typer.Option(metavar="N", min=1, help="Processes at once (default: one per core).")
+        ] = None,
+        peers: Annotated[
+            bool,
+            typer.Option("--peers", help="Beside other packages (first: health-helper bench install-peers)."),
+        ] = False,
+        data: Annotated[
+            Path | None, typer.Option(metavar="FOLDER", help="Measure this data set too.")
+        ] = None,
+        layout: Annotated[
+            str | None, typer.Option(metavar="NAME", help="How FOLDER is laid out (see --layout list).")
+        ] = None,
+        recordings: Annotated[
+            Path, typer.Option(metavar="FOLDER", help="Real recordings, measured where they are there.")
+        ] = RECORDINGS,
+        out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RESULTS,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Measure everything anew.")] = False,
+        keep: Annotated[
+            bool, typer.Option("--keep", help="Keep the rendered clips for the next run.")
+        ] = False,
+        plots: Annotated[bool, typer.Option("--plots", help="Draw plots too (first: make bench).")] = False,
+        accept: Annotated[
+            bool, typer.Option("--accept", help="With --grid ci: write the committed table anew.")
+        ] = False,
+    ) -> None:
+        """Measure simulated clips and recordings whose truth is known; write results.json and tables.md.
+
+        What is done is kept: the same command goes on where it was stopped. A changed engine is measured anew.
+        With --grid ci the result is compared with the committed table, and a cell that got worse ends it with 1.
+        """
+        if context.invoked_subcommand is not None:
+            return
+        from client.evaluation import layouts
+        from client.evaluation.selection import Grid, Selection
+
+        if layout == "list":
+            print(layouts.described())
+            return
+        if grid not in set(Grid):
+            raise BadInput(title=f"There is no grid {grid}", remedy=f"Choose one of {', '.join(Grid)}.")
+        selection = Selection(
+            grid=Grid(grid),
+            subset=subset,
+            every=every,
+            only=only,
+            recordings=recordings.resolve() if recordings.is_dir() else None,
+            data=None if data is None else data.resolve(),
+            layout=layout,
+        )
+        err = Console(stderr=True, highlight=False)
+        run = _measure_all(
+            selection, parts, err, out, workers or os.cpu_count() or 1, peers=peers, fresh=fresh, keep=keep
+        )
+        _write_all(run, out, err, plots=plots)
+        if selection.grid is Grid.CI:
+            _against_table(run, accept=accept)
+
+
+def _measure_all(
+    selection: Selection,
+    parts: Parts,
+    err: Console,
+    out: Path,
+    workers: int,
+    *,
+    peers: bool,
+    fresh: bool,
+    keep: bool,
+) -> BenchRun:
+    """Measure what is not measured yet; everything that was selected."""
+    from client.evaluation.ledger import Ledger, engine_digest, simulator_digest
+    from client.evaluation.peers import known
+    from client.evaluation.report import Run as BenchRun
+    from client.evaluation.selection import collect, tasks, without_done
+
+    compared = known() if peers else ()
+    for peer in compared:
+        peer.command(Path("clip"))  # says what is missing before anything is measured
+    wanted = tasks(collect(selection), compared)
+    keys = {(task.case.group, task.case.name, job): key for task in wanted for job, key in task.keys.items()}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(
+            title=f"{out.name} could not be made ({error.strerror})",
+            remedy="Choose another folder with --out.",
+        ) from error
+    ledger = Ledger(out / "clips.jsonl")
+    if fresh:
+        ledger.forget()
+    engine, measured_with = engine_digest(), {peer.digest() for peer in known()}
+    done = ledger.done(
+        # Lines that this run does not want stay, as long as they were measured with what there is now.
+        lambda line: (
+            keys[line.place] == line.key
+            if line.place in keys
+            else any(version in line.key for version in {engine, *measured_with})
+        )
+    )
+    lines = {place: line for place, line in done.items() if place in keys}
+    left = without_done(wanted, lines)
+    if lines:
+        err.print(f"{len(lines)} of {len(keys)} are measured already.")
+    if left:
+        _measure_left(selection, parts, err, ledger, left, lines, workers, keep=keep)
+    return BenchRun(
+        tuple(outcome for line in lines.values() for outcome in line.outcomes),
+        engine,
+        simulator_digest(),
+        {**selection.told(), "peers": peers},
+    )
+
+
+def _measure_left(
+    selection: Selection,
+    parts: Parts,
+    err: Console,
+    ledger: Ledger,
+    left: Sequence[Task],
+    lines: dict[tuple[str, str, str], Line],
+    workers: int,
+    *,
+    keep: bool,
+) -> None:
+    """Measure these, put each down at once, and show how far it is."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from client.evaluation.peers import ROOT
+    from client.evaluation.workers import measured, own_command
+
+    jobs = sum(len(task.keys) for task in left)
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )
+    cache = ROOT / ".cache" / "bench"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        work = tempfile.TemporaryDirectory(prefix="work-", dir=cache, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise EnvironmentFault(
+            title=f"Rendered clips could not be kept in .cache/bench ({error.strerror})",
+            remedy="Free some space and try again.",
+        ) from error
+    arguments = [
+        "bench",
+        "worker",
+        "--folder",
+        work.name,
+        *(["--keep", str(cache / "clips")] if keep else []),
+    ]
+    command = own_command(*arguments, "--selection", selection.to_text())
+    begun_s = told_s = parts.clock.now_s()
+    efforts = {(task.case.group, task.case.name): task.case.effort / len(task.keys) for task in left}
+    whole, gone, count = sum(task.case.effort for task in left), 0.0, 0
+    with work, _stopped_cleanly("The same command goes on from there."), shown:
+        bar = shown.add_task(f"0 of {jobs}", total=whole)
+        with closing(measured(left, command=command, workers=workers)) as answers:
+            for line in answers:
+                ledger.add(line)
+                lines[line.place] = line
+                count += 1
+                gone += efforts[line.place[:2]]
+                shown.update(bar, completed=gone, description=f"{count} of {jobs}")
+                now_s = parts.clock.now_s()
+                if not err.is_terminal and now_s - told_s > _TELL_EVERY_S:
+                    told_s = now_s
+                    minutes = (now_s - begun_s) * (whole - gone) / gone / 60
+                    err.print(f"{count} of {jobs} measured, about {minutes:.0f} min left")
+    if not keep:
+        shutil.rmtree(cache / "clips", ignore_errors=True)
+
+
+def _write_all(run: BenchRun, out: Path, err: Console, *, plots: bool) -> None:
+    from client.evaluation import report
+
+    written = report.write(run, out)
+    failed = [outcome for outcome in run.outcomes if outcome.failed is not None]
+    for outcome in failed[:5]:
+        err.print(f"Failed: {outcome.group}/{outcome.case}, {outcome.tool}: {outcome.failed}", markup=False)
+    if failed:
+        err.print(f"{len(failed)} measurements failed; they count as not shown.")
+    print(report.markdown(run) if not sys.stdout.isatty() else report.markdown(run).split("\n## ", 2)[1])
+    err.print(f"Written: {', '.join(path.name for path in written)} in {out}", markup=False, soft_wrap=True)
+
+
+def _against_table(run: BenchRun, *, accept: bool) -> None:
+    """Compare the small fixed part with the committed table, or write that anew."""
+    from client.evaluation import regression
+
+    if accept:
+        regression.accept(run)
+        return
+    worse = regression.compare(run)
+    for sentence in worse:
+        print(f"Worse: {sentence}", file=sys.stderr)
+    if worse:
+        raise typer.Exit(WORSE)
+    print(f"No cell is worse than in {regression.TABLE.name}.", file=sys.stderr)
+
+
+def _add_worker(bench: typer.Typer, parts: Parts) -> None:
+    @bench.command(hidden=True)
+    def worker(
+        folder: Annotated[Path, typer.Option()],
+        selection: Annotated[str, typer.Option()],
+        keep: Annotated[Path | None, typer.Option()] = None,
+    ) -> None:
+        """Measure the cases that standard input names, one JSON line each."""
+        from client.evaluation.selection import Selection, collect
+        from client.evaluation.workers import serve
+
+        def say(text: str) -> None:
+            print(text, flush=True)
+
+        with _stopped_cleanly():
+            serve(collect(Selection.from_text(selection)), workshop(parts, folder, keep), sys.stdin, say)
+
+
+def workshop(parts: Parts, folder: Path, kept: Path | None) -> Workshop:
+    """What measuring needs, out of the application's parts."""
+    from client.evaluation.cases import Workshop
+    from client.evaluation.cost import OwnScan
+    from client.evaluation.peers import known
+
+    return Workshop(
+        folder=folder,
+        kept=kept,
+        clock=parts.clock,
+        engine=parts.engine,
+        video=parts.video,
+        write_clip=parts.write_clip,
+        command=OwnScan().command,
+        peers={peer.name: peer for peer in known()},
+    )
+
+
 def _simulated(parts: Parts, folder: Path, err: Console) -> Path:
     """A clip of the simulated person in the folder."""
     source = parts.demo(Demo(DemoScene.PERSON, TRUE_BPM, CLIP_S, real_time=False))
@@ -123,16 +400,14 @@ def _simulated(parts: Parts, folder: Path, err: Console) -> Path:
 
 
 @contextmanager
-def _stopped_cleanly() -> Iterator[None]:
+def _stopped_cleanly(remedy: str = "Nothing was kept; start it again.") -> Iterator[None]:
     """Ctrl-C and a polite kill end what is running, and are told as `Interrupted`."""
     on_main = threading.current_thread() is threading.main_thread()  # only there may handlers be set
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if on_main else None
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(
-            title="Stopped before the end", remedy="Nothing was kept; start it again."
-        ) from None
+        raise Interrupted(title="Stopped before the end", remedy=remedy) from None
     finally:
         if on_main:
             signal.signal(signal.SIGTERM, before)

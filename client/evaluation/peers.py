@@ -6,15 +6,17 @@ Adding one: an entry in `known`, a runner that imports nothing of ours, a lock i
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.clock import Clock
 from client.errors import EnvironmentFault
-from client.evaluation.process import run_to_end
+from client.evaluation.outcomes import HEART_RATE, Reading
+from client.evaluation.process import Ended, run_to_end
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: locks and environments lie in it; an installed application has neither."""
@@ -49,6 +51,10 @@ class Peer:
             )
         # -I: nothing of this folder, the person's settings or our environment gets into the peer.
         return [str(self._python), "-I", str(self.runner), *self.arguments, str(video)]
+
+    def digest(self) -> str:
+        """Changes with what is in its environment and with its runner; hexadecimal."""
+        return hashlib.sha256(self._digest().encode() + self.runner.read_bytes()).hexdigest()[:20]
 
     def missing_program(self) -> str | None:
         """A program that it needs and that is not on the path."""
@@ -122,4 +128,42 @@ def known() -> tuple[Peer, ...]:
             arguments=("pos",),
             programs=("ffmpeg", "ffprobe"),
         ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAnswer:
+    """What a whole program said of a video, beside what it cost it."""
+
+    vitals: Mapping[str, Reading]
+    live: tuple[tuple[float, float | None, float | None, float | None], ...]
+    startup_cpu_s: float | None
+    peak_rss_mb: float | None
+
+
+def answer_of(ended: Ended) -> PeerAnswer:
+    """From the last line of output: a runner's JSON, or that of our own `scan --json` (whose status 3 is an answer).
+
+    Raises ValueError with the program's last words where it has none.
+    """
+    lines = ended.output.strip().splitlines()
+    try:
+        said = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or ended.status not in ((0, 3) if "schema" in said else (0,)):
+        raise ValueError(f"ended with status {ended.status}: {ended.last_words}")
+    if "schema" not in said:
+        return PeerAnswer(
+            {HEART_RATE: Reading(said["heart_rate"])}, (), said["startup_cpu_s"], said["peak_rss_mb"]
+        )
+    fields = ("value", "low", "high", "confidence")
+    return PeerAnswer(
+        {
+            name: Reading(**{field: vital[field] for field in fields}, reasons=tuple(vital["reasons"]))
+            for name, vital in said["vitals"].items()
+        },
+        tuple((point["t_s"], point["heart_rate"], point["low"], point["high"]) for point in said["trend"]),
+        said["cost"]["startup_cpu_s"],
+        said["cost"]["peak_rss_mb"],
     )

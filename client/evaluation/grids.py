@@ -1,0 +1,60 @@
+"""The simulator's fixed grids as cases. The one place that knows how edge_models.simulate names them."""
+
+from __future__ import annotations
+
+import math
+
+from client.evaluation.cases import Case, PreparedTrace
+from client.evaluation.outcomes import Truth, live_truth
+from edge_models.simulate import oracle
+from edge_models.simulate import simulated_scan as simulated
+
+
+def prepared(scan: simulated.SimulatedScan) -> PreparedTrace:
+    """A simulated scan, ready to be measured, judged by its oracle."""
+    signal_db = oracle.oracle_db(scan.t_s, scan.skin_rgb, scan.true_wave)
+    return PreparedTrace(
+        samples=scan.samples,
+        size_px=scan.frame_size_px,
+        duration_s=float(scan.truth.duration_s),
+        truth=truth_of(scan.truth),
+        oracle_db=round(signal_db, 2),
+        supported=oracle.supported(signal_db, face_px=scan.face_px, fps=scan.fps),
+    )
+
+
+def truth_of(known: simulated.Truth) -> Truth:
+    """What is true over the whole clip, as numbers; a value that needs more beats than there are is not known."""
+    if not known.has_pulse:
+        return Truth(has_pulse=False)
+
+    def number(ask: str) -> float | None:
+        try:
+            value = float(getattr(known, ask)())
+        except ValueError:
+            return None
+        return round(value, 3) if math.isfinite(value) else None
+
+    return Truth(
+        has_pulse=True,
+        heart_rate=number("mean_heart_rate"),
+        respiratory_rate=number("respiratory_rate"),
+        rmssd=number("rmssd_ms"),
+        sdnn=number("sdnn_ms"),
+        live=live_truth([float(beat_s) for beat_s in known.beats_s], known.duration_s),
+    )
+
+
+def trace_cases() -> list[Case]:
+    """Every scan of the trace grid."""
+    return []
+
+
+def video_cases() -> list[Case]:
+    """Every clip of the video grid."""
+    return []
+
+
+def ci_cases() -> list[Case]:
+    """The small fixed part of both that is measured on every change."""
+    return []
