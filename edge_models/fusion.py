@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_models.regions import (
     BACKGROUND,
+    CODED_SIGNATURE,
     GRID_RATE_HZ,
     MOTION,
     NOISE_FLOOR,
@@ -62,6 +63,9 @@ _CHANGE_PER_SQRT_S = 2.0
 _SAME_RATE_PER_MIN = 7
 
 _ALL = np.arange(TRACES)
+_SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE])
+"""The colours in which a pulse may be seen; a scan is read in the one that explains more of it."""
+_COLOURS = range(len(_SIGNATURES))
 _LAYOUT_STEP = 2
 _LAYOUT_COUNT = -(-len(RATES_PER_MIN) // _LAYOUT_STEP)
 """Layouts only confirm: every second rate is enough, and half the work."""
@@ -131,11 +135,11 @@ class PulseTrack:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What one window says, given the noise around it."""
+    """What one window says, given the noise around it; evidence for each of _SIGNATURES."""
 
     noise: Noise
-    whole: PulseEvidence
-    layouts: dict[str, PulseEvidence]
+    whole: tuple[PulseEvidence, ...]
+    layouts: dict[str, tuple[PulseEvidence, ...]]
 
 
 @cache
@@ -143,13 +147,11 @@ def _analyser() -> Analyser:
     return Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
 
 
-def _read(
-    window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED
-) -> _Reading:
+def _read(window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED) -> _Reading:
     noise = pooled_noise(window, before, after, memory_s=_MEMORY_S)
-    whole = evidence(window, noise, SIGNATURE, _ALL)
+    whole = evidence(window, noise, _SIGNATURES, _ALL)
     layouts = {
-        name: evidence(window, noise, SIGNATURE, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
+        name: evidence(window, noise, _SIGNATURES, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
         for name, columns in LAYOUTS.items()
     }
     return _Reading(noise, whole, layouts)
@@ -193,7 +195,8 @@ class PulseFusion:
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
         window = self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s)
         reading = _read(window, self._past)
-        rates = _sure_rates_per_min(log_likelihood_ratio(reading.whole) + _PRIOR)
+        score = np.max([log_likelihood_ratio(found) for found in reading.whole], axis=0)
+        rates = _sure_rates_per_min(score + _PRIOR)
         if rates:
             window = self._analyser.without_pulses(window, traces.values, traces.weight, rates_per_min=rates)
         self._past = self._past.with_window(window, memory_s=_MEMORY_S)
@@ -227,36 +230,42 @@ class PulseFusion:
             change = _CHANGE_PER_SQRT_S / step
             return step * viterbi(share * (score + _PRIOR[::step]), step_s=steps_s, change_per_sqrt_s=change)
 
-        score = np.stack([log_likelihood_ratio(r.whole) for r in readings]) * weight
-        path = path_of(score)
         here = np.arange(len(t_s))
+        scores = [np.stack([log_likelihood_ratio(r.whole[k]) for r in readings]) * weight for k in _COLOURS]
+        paths = [path_of(score) for score in scores]
+        best = int(np.argmax([score[here, path].sum() for score, path in zip(scores, paths, strict=True)]))
+        score, path = scores[best], paths[best]
         agreement = {}
         for name in LAYOUTS:
-            own = path_of(np.stack([log_likelihood_ratio(r.layouts[name]) for r in readings]), _LAYOUT_STEP)
+            own = path_of(
+                np.stack([log_likelihood_ratio(r.layouts[name][best]) for r in readings]), _LAYOUT_STEP
+            )
             agreement[name] = float((np.abs(own - path) <= _SAME_RATE_PER_MIN).mean())
 
         def amplitudes(name: str) -> NDArray[np.complex64]:
             near = path // _LAYOUT_STEP
-            return np.concatenate([r.layouts[name].amplitude[i] for r, i in zip(readings, near, strict=True)])
+            return np.concatenate(
+                [r.layouts[name][best].amplitude[i] for r, i in zip(readings, near, strict=True)]
+            )
 
         def power_of(columns: NDArray[np.int64]) -> FloatArray:
             powers = [_line_power(window, int(i), columns) for window, i in zip(windows, path, strict=True)]
             return np.array(powers)
 
         pairs = (("upper", "lower"), ("left", "right"))
-        seen = _seen(windows, readings, path)
+        seen = _seen(windows, [r.whole[best] for r in readings], path)
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
             power_over_noise=np.array(
-                [r.whole.power_over_noise[i] for r, i in zip(readings, path, strict=True)]
+                [r.whole[best].power_over_noise[i] for r, i in zip(readings, path, strict=True)]
             ),
             evidence=score[here, path],
             agreement=agreement,
             coherence=min(_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs),
             unexplained=np.array(
                 [
-                    unexplained(w, r.noise, SIGNATURE, int(i))
+                    unexplained(w, r.noise, _SIGNATURES[best], int(i))
                     for w, r, i in zip(windows, readings, path, strict=True)
                 ]
             ),
@@ -294,14 +303,14 @@ class PulseFusion:
         return t_s, total / np.maximum(weight, 1e-6), weight > 1e-6
 
 
-def _seen(windows: list[WindowSpectrum], readings: list[_Reading], path: NDArray[np.int64]) -> FloatArray:
+def _seen(windows: list[WindowSpectrum], found: list[PulseEvidence], path: NDArray[np.int64]) -> FloatArray:
     """How much each trace moves with the pulse that the blood's colour alone finds [shape=(TRACES,)].
 
     The pulse as it is seen: regions differ in blood and light. In noise it falls back on SIGNATURE.
     """
     moved, size = np.zeros(TRACES), np.zeros(TRACES)
-    for window, reading, at in zip(windows, readings, path, strict=True):
-        pulse = reading.whole.amplitude[at]
+    for window, evidence_of_window, at in zip(windows, found, path, strict=True):
+        pulse = evidence_of_window.amplitude[at]
         moved += window.active * (pulse.conj() @ window.coefficients[at]).real
         size += window.active * float((np.abs(pulse) ** 2).sum())
     return np.asarray(np.where(size > 0, moved / np.maximum(size, 1e-20), 0.0), np.float64)

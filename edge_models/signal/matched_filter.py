@@ -156,7 +156,7 @@ class NoiseMemory:
     """What windows on one side of a moment say about the noise then: a sum that fades exponentially.
 
     t_s: the moment. first_s: centre of the window farthest away. total: [shape=(noise frequencies, traces, traces)],
-    weighted sum of noise; weight: [shape=(traces, traces)], that of the windows in which both traces were there.
+    weighted sum of noise; weight: [shape=(traces,)], that of the windows in which a trace was there.
     """
 
     t_s: float
@@ -175,11 +175,11 @@ class NoiseMemory:
         """The memory at this window's moment, with what it tells others."""
         here = self.at(window.t_s, memory_s=memory_s)
         weight = np.float32(window.weight)
-        both = weight * np.outer(window.active, window.active).astype(np.float32)
+        there = weight * window.active.astype(np.float32)
         if here.total is None or here.weight is None:
-            return NoiseMemory(window.t_s, window.t_s, weight * window.noise_for_others, both)
+            return NoiseMemory(window.t_s, window.t_s, weight * window.noise_for_others, there)
         return NoiseMemory(
-            window.t_s, here.first_s, here.total + weight * window.noise_for_others, here.weight + both
+            window.t_s, here.first_s, here.total + weight * window.noise_for_others, here.weight + there
         )
 
 
@@ -194,15 +194,16 @@ def pooled_noise(
     One window alone has too few independent neighbours in frequency for a stable inverse.
     """
     total = np.float32(window.weight) * window.noise
-    weight = np.float32(window.weight) * np.outer(window.active, window.active).astype(np.float32)
+    weight = np.float32(window.weight) * window.active.astype(np.float32)
     span_s = 0.0
     for memory in (before.at(window.t_s, memory_s=memory_s), after.at(window.t_s, memory_s=memory_s)):
         if memory.total is not None and memory.weight is not None:
             total = total + memory.total
             weight = weight + memory.weight
             span_s += min(abs(window.t_s - memory.first_s), 3.0 * memory_s)
-    covariance = np.asarray(total / np.maximum(weight, 1e-6), np.float32)
-    return Noise(covariance, 1.0 + span_s / 10.0)
+    # Both sides by the root: entry by entry, a trace that comes and goes would leave no covariance at all.
+    size = 1.0 / np.sqrt(np.maximum(weight, 1e-6))
+    return Noise(np.asarray(total * size[:, None] * size, np.float32), 1.0 + span_s / 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,42 +227,49 @@ def _groups(step: int, count: int) -> NDArray[np.int64]:
 def evidence(
     window: WindowSpectrum,
     noise: Noise,
-    signature: FloatArray,
+    signatures: FloatArray,
     traces: NDArray[np.int64],
     *,
     step: int = 1,
     count: int = len(_AT),
-) -> PulseEvidence:
-    """Matched filter for `signature` [shape=(n,)] from the active ones of `traces`.
+) -> tuple[PulseEvidence, ...]:
+    """Matched filter for each of `signatures` [shape=(k, n)] from the active ones of `traces`.
 
-    At the frequencies 0, step, 2·step … of EVERYWHERE, `count` of them. Where no trace carries the signature there
+    At the frequencies 0, step, 2·step … of EVERYWHERE, `count` of them. Where no trace carries a signature there
     is no evidence: power 0. A covariance learnt from few samples flatters every vector; power is reduced by
     (1 − traces/samples), as for Hotelling's T².
     """
     traces = traces[window.active[traces]]
-    picked = signature[traces].astype(np.float32)
+    picked = signatures[:, traces].astype(np.float32)
     if not np.any(picked):
-        return PulseEvidence(np.zeros(count), np.zeros((count, TAPERS), np.complex64))
+        nothing = PulseEvidence(np.zeros(count), np.zeros((count, TAPERS), np.complex64))
+        return (nothing,) * len(signatures)
     group = _groups(step, count)
     groups = int(group[-1]) + 1
     weights, gain = _solved(noise.covariance[:groups][:, traces[:, None], traces], picked)
     x = window.coefficients[: step * count : step][:, :, traces]
-    amplitude = np.matmul(x, weights[group][:, :, None])[:, :, 0]
+    amplitude = np.matmul(x, weights[group])  # [frequencies, TAPERS, signatures]
     honest = max(0.2, 1.0 - len(traces) / (_SAMPLES_PER_WINDOW * noise.windows))
     power = (np.abs(amplitude) ** 2).sum(axis=1) * gain[group] * honest
-    return PulseEvidence(power.astype(np.float64), amplitude.astype(np.complex64))
+    return tuple(
+        PulseEvidence(power[:, k].astype(np.float64), amplitude[:, :, k].astype(np.complex64))
+        for k in range(len(signatures))
+    )
 
 
-def _solved(covariance: Float32Array, signature: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """(weights w with wᵀs = 1 and least noise [shape=(m, n)], sᵀS⁻¹s [shape=(m,)]) of covariances [shape=(m, n, n)]."""
+def _solved(covariance: Float32Array, signatures: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Weights w with wᵀs = 1 and least noise [shape=(m, n, k)], and sᵀS⁻¹s [shape=(m, k)].
+
+    covariance: [shape=(m, n, n)]. signatures: [shape=(k, n)].
+    """
     n = covariance.shape[-1]
     scale = np.sqrt(np.maximum(covariance[:, np.arange(n), np.arange(n)], 1e-20))
     correlation = covariance / (scale[:, :, None] * scale[:, None, :])
     correlation[:, np.arange(n), np.arange(n)] += np.float32(_LOADING)
-    s = signature / scale
-    solved = np.linalg.solve(correlation, s[:, :, None])[:, :, 0]
+    s = signatures.T[None] / scale[:, :, None]
+    solved = np.linalg.solve(correlation, s)
     gain = (s * solved).sum(axis=1)
-    return np.asarray(solved / scale / gain[:, None], np.float32), np.asarray(gain, np.float32)
+    return np.asarray(solved / scale[:, :, None] / gain[:, None], np.float32), np.asarray(gain, np.float32)
 
 
 def unexplained(window: WindowSpectrum, noise: Noise, signature: FloatArray, frequency: int) -> float:

@@ -24,12 +24,13 @@ _SHARE_OF_SPREAD = 0.1
 _NEWEST_WINDOWS = 3
 _STRONG_LINE = 12.0
 """Power over noise from which a periodic disturbance counts as one."""
-_MOST_BACKGROUND = 10.0
+_MOST_BACKGROUND = 7.0
 """Power over noise in the background from which the light itself has the rhythm; with a pulse it stays below 6."""
 _LEAST_LIKENESS = 0.8
 """On the simulator's people 0.82 to 1.0; on photographs swayed, turned and zoomed by hand −0.6 to 0.79."""
 _MOST_JUMP_PER_MIN = 9.0
 """Between windows a second apart; no heart does that, but another person, or a wrong start, does."""
+_SLOW_PER_MIN, _SLOW_PENALTY, _CLEAR_EVIDENCE = 54.0, 8.0, 40.0
 _MIN_GOOD_BEATS_SHARE = 0.9
 _MOST_DIFFERENCE_PER_MIN = 1.5
 
@@ -55,7 +56,7 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
     if evidence >= 1.0:
         if track.likeness < _LEAST_LIKENESS or (unexplained > _STRONG_LINE and unexplained > 0.3 * power):
             reasons.append(Reason.NOT_FROM_SKIN)
-        if track.coherence < 0.35 or agreement < 0.6:
+        if track.coherence < 0.5 or agreement < 0.6:
             reasons.append(Reason.SOURCES_DISAGREE)
         if track.largest_jump_per_min > _MOST_JUMP_PER_MIN:
             reasons.append(Reason.IMPLAUSIBLE)
@@ -67,6 +68,9 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
         + 8.0 * min(0.0, track.likeness - 0.9)
         - 0.6 * max(0.0, unexplained - 2.0)
     )
+    # Sways, drifting light and a hand that trembles live at the slow end: a slow pulse has to be a clear one.
+    slow = float(np.clip((_SLOW_PER_MIN - np.median(track.rate_per_min)) / 8.0, 0.0, 1.0))
+    score -= _SLOW_PENALTY * slow * max(0.0, 1.0 - evidence / _CLEAR_EVIDENCE)
     return float(1.0 / (1.0 + np.exp(-score))), tuple(reasons)
 
 

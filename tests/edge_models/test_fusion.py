@@ -48,7 +48,7 @@ def test_noise_is_hardly_ever_taken_for_a_pulse() -> None:
         rng = np.random.default_rng(seed)
         light = NOISE * rng.standard_normal((750, 1)) * np.concatenate([np.ones(21), np.zeros(4)])
         fusion = _fused(NOISE * rng.standard_normal((750, TRACES)) + light)
-        powers += [reading.whole.power_over_noise for _, _, reading in fusion._windows]
+        powers += [reading.whole[0].power_over_noise for _, _, reading in fusion._windows]
         sure, reasons = heart_rate.confidence(_track(fusion))
         shown += sure >= heart_rate.SHOW_FROM_CONFIDENCE and not reasons
     assert TAPERS * 0.7 < np.mean(powers) < TAPERS * 2.2

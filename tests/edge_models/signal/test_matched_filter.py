@@ -68,7 +68,8 @@ def _pooled(windows: list[WindowSpectrum]) -> list[Noise]:
 
 def _read(windows: list[WindowSpectrum], columns: NDArray[np.int64] = ALL) -> list[PulseEvidence]:
     return [
-        evidence(w, noise, SIGNATURE, columns) for w, noise in zip(windows, _pooled(windows), strict=True)
+        evidence(w, noise, SIGNATURE[None], columns)[0]
+        for w, noise in zip(windows, _pooled(windows), strict=True)
     ]
 
 
@@ -235,3 +236,19 @@ def test_what_is_remembered_fades_and_noise_of_another_time_does_not_count(
     alone = pooled_noise(quiet, NOTHING_REMEMBERED, memory_s=8.0).covariance
     assert np.trace(near[20]) > 10 * np.trace(alone[20])
     assert np.trace(far[20]) < 1.2 * np.trace(alone[20])
+
+
+def test_a_trace_that_comes_and_goes_leaves_a_covariance(
+    analyser: Analyser, rng: np.random.Generator
+) -> None:
+    light = rng.standard_normal((6, SAMPLES, 1)) @ np.ones((1, COUNT))
+    traces = light + 1e-3 * rng.standard_normal((6, SAMPLES, COUNT))
+    for k in (0, 2, 4):
+        traces[k, :, 3:6] = 0.0
+    windows = _spectra(analyser, list(traces))
+    for noise in _pooled(windows):
+        for covariance in noise.covariance:
+            smallest, largest = np.linalg.eigvalsh(covariance.astype(np.float64))[[0, -1]]
+            assert smallest > -1e-6 * largest
+    for found in _read(windows):
+        assert (found.power_over_noise >= 0).all()
