@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SETUP = @$(PYTHON) packaging/setup.py
 
-.PHONY: help setup run test lint lock
+.PHONY: help setup run test bench lint lock
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):  *## /  make \1	/p' Makefile
 
@@ -14,6 +14,9 @@ run:  ## a demo scan in the terminal; your own: make run SCAN="--camera 0" or SC
 
 test:  ## the tests; a part of them: make test TESTS="tests/client -k weights"
 	$(SETUP) test -- $(TESTS)
+
+bench:  ## the benchmark with its readers and plots; a part of it: make bench BENCH="--grid traces --subset 200"
+	$(SETUP) bench -- $(BENCH)
 
 lint:  ## ruff, mypy, import contracts
 	$(SETUP) lint

@@ -3,6 +3,7 @@
     python packaging/setup.py setup             everything, for development too
     python packaging/setup.py run  [-- FLAGS]   a scan in the terminal; without flags: the demo
     python packaging/setup.py test [-- FLAGS]   the tests; flags go to pytest
+    python packaging/setup.py bench [-- FLAGS]  the benchmark with all that it can read and draw; flags go to it
     python packaging/setup.py lint              ruff, mypy, import contracts
     python packaging/setup.py lock              writes requirements/*.txt anew from pyproject.toml
 
@@ -37,7 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "health-helper-stamp.json"
 WEIGHTS = ROOT / "edge_models" / "weights"
-LOCKS = {"app": ROOT / "requirements" / "app.txt", "dev": ROOT / "requirements" / "dev.txt"}
+LEVELS = ("app", "bench", "dev")  # each holds all of the one before
+LOCKS = {level: ROOT / "requirements" / f"{level}.txt" for level in LEVELS}
 OLDEST, NEWEST = (3, 11), (3, 14)  # every locked wheel exists for these
 
 # A worker per core, four at most (each holds the scenes that it renders: up to 1 GB); a file's tests stay together,
@@ -79,7 +81,7 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Does one command. Returns the exit status (on Linux and macOS `run` and `test` never return)."""
     command, flags = (arguments[0] if arguments else ""), [part for part in arguments[1:] if part != "--"]
-    if command not in {"setup", "run", "test", "lint", "lock"}:
+    if command not in {"setup", "run", "test", "bench", "lint", "lock"}:
         say((__doc__ or "").split("\n\n")[1])
         return 2
     use_a_supported_python(arguments)
@@ -87,6 +89,9 @@ def main(arguments: Sequence[str]) -> int:
         if command == "run":
             ensure("app")
             become(run_command(flags), folder=None)
+        if command == "bench":
+            ensure("bench")
+            become([program("health-helper"), "bench", *flags], folder=None)
         ensure("dev", say_if_ready=command == "setup")
         if command == "test":
             become([python(), "-m", "pytest", *TEST_WORKERS, *flags], folder=ROOT, more=ONE_THREAD)
@@ -168,10 +173,12 @@ def run_command(flags: Sequence[str]) -> list[str]:
 
 
 def ensure(level: str, *, say_if_ready: bool = False) -> None:
-    """Brings .venv and the third-party files to the state that the locks name. level: "app", or "dev" (more)."""
+    """Brings .venv and the third-party files to the state that the locks name. level: one of LEVELS."""
     begun_s = time.monotonic()
     stamp = read_stamp()
-    wanted = inputs("dev" if "dev" in stamp else level)  # whoever has more keeps it
+    has = [known for known in LEVELS if known in stamp]
+    level = max([level, *has], key=LEVELS.index)  # whoever has more keeps it
+    wanted = inputs(level)
     missing = missing_files()
     if stamp == wanted and not missing and Path(python()).exists():
         if say_if_ready:
@@ -185,7 +192,7 @@ def ensure(level: str, *, say_if_ready: bool = False) -> None:
         if not may_grow(stamp, wanted):
             bring_venv_module(download)
             make_environment()
-        install("dev" if "dev" in wanted else "app", download)
+        install(level, download)
     for wheel, entries in missing:
         fetch(wheel, entries, download)
     write_atomically(STAMP, json.dumps(wanted, indent=1).encode())
@@ -198,11 +205,9 @@ def inputs(level: str) -> dict[str, str]:
         "root": str(ROOT),  # an environment cannot be moved
         "python": f"{base_python()} {sys.version_info.major}.{sys.version_info.minor}",
         "project": digest((ROOT / "pyproject.toml").read_bytes()),
-        "app": digest(LOCKS["app"].read_bytes()),
     }
-    if level == "dev":
-        parts["dev"] = digest(LOCKS["dev"].read_bytes())
-    return parts
+    held = LEVELS[: LEVELS.index(level) + 1]
+    return parts | {known: digest(LOCKS[known].read_bytes()) for known in held}
 
 
 def may_grow(stamp: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -210,7 +215,8 @@ def may_grow(stamp: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     nothing of an older lock or of an interrupted run stays in it.
     """
     same = all(stamp.get(key) == wanted[key] for key in ("root", "python", "app"))
-    return same and stamp.get("dev") in {None, wanted.get("dev")} and Path(python()).exists()
+    more = all(stamp.get(level) in {None, wanted.get(level)} for level in LEVELS)
+    return same and more and Path(python()).exists()
 
 
 def read_stamp() -> dict[str, str]:
@@ -402,8 +408,11 @@ def lock() -> int:
         "--custom-compile-command=make lock",
     ]
     compile_command = [program("uv"), "pip", "compile", *options, "pyproject.toml", "--group=build"]
-    dev = ["--group=dev", "-c", "requirements/app.txt", "-o", "requirements/dev.txt"]
-    for extra in (["-o", "requirements/app.txt"], dev):
+    more = (
+        [f"--group={level}", "-c", "requirements/app.txt", "-o", f"requirements/{level}.txt"]
+        for level in ("dev", "bench")
+    )
+    for extra in (["-o", "requirements/app.txt"], *more):
         if status := subprocess.call([*compile_command, *extra, *upgrade()], env=environment()):
             return status
     return 0

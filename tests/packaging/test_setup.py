@@ -34,7 +34,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (root / "requirements").mkdir(parents=True)
     weights.mkdir(parents=True)
     (root / "pyproject.toml").write_text("[project]\n")
-    for level in ("app", "dev"):
+    for level in ("app", "bench", "dev"):
         (root / "requirements" / f"{level}.txt").write_text(f"# {level}\n")
     wheel = make_wheel(root)
     (weights / "MODELS.toml").write_text(
@@ -46,7 +46,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "VENV", root / ".venv")
     monkeypatch.setattr(module, "STAMP", root / ".venv" / "stamp.json")
     monkeypatch.setattr(module, "WEIGHTS", weights)
-    monkeypatch.setattr(module, "LOCKS", {k: root / "requirements" / f"{k}.txt" for k in ("app", "dev")})
+    monkeypatch.setattr(module, "LOCKS", {k: root / "requirements" / f"{k}.txt" for k in module.LEVELS})
     return module
 
 
@@ -107,7 +107,20 @@ def test_tests_add_to_what_a_run_brought_and_both_then_find_all(setup: ModuleTyp
     assert steps == []
 
 
-@pytest.mark.parametrize("lock", ["app", "dev"])
+def test_the_benchmark_adds_to_a_run_and_the_tests_to_both(setup: ModuleType, steps: list[str]) -> None:
+    setup.ensure("app")
+    setup.ensure("bench")
+    assert steps == [*FIRST_RUN, "install bench"]
+    steps.clear()
+    setup.ensure("app")
+    assert steps == []
+    setup.ensure("dev")
+    assert steps == ["install dev"]
+    setup.ensure("bench")
+    assert steps == ["install dev"]
+
+
+@pytest.mark.parametrize("lock", ["app", "bench", "dev"])
 def test_a_changed_lock_makes_the_environment_anew(setup: ModuleType, steps: list[str], lock: str) -> None:
     setup.ensure("dev")
     setup.LOCKS[lock].write_text("# changed\n")
@@ -204,6 +217,16 @@ def test_a_file_that_is_not_the_listed_one_is_refused_and_nothing_written(
 )
 def test_a_run_without_a_source_is_the_demo(setup: ModuleType, flags: list[str], expected: list[str]) -> None:
     assert setup.run_command(flags)[1:] == expected
+
+
+def test_the_benchmark_gets_its_flags(
+    setup: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(setup, "become", lambda command, folder: started.append(command))
+    monkeypatch.setattr(setup, "ensure", lambda level, **_: steps.append(level))
+    setup.main(["bench", "--", "--grid", "ci"])
+    assert steps[0] == "bench" and started[0][1:] == ["bench", "--grid", "ci"]
 
 
 @pytest.mark.parametrize("chosen, threads", [(None, "1"), ("3", "3")])
@@ -325,7 +348,7 @@ def test_the_script_needs_nothing_but_python(tmp_path: Path) -> None:
 # --- The locks themselves
 
 
-@pytest.mark.parametrize("level", ["app", "dev"])
+@pytest.mark.parametrize("level", ["app", "bench", "dev"])
 def test_a_lock_pins_every_package_with_hashes_and_names_no_host(level: str) -> None:
     text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
     assert "://" not in text and "--index" not in text and "--find-links" not in text and " @ " not in text
@@ -339,10 +362,10 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_host(level: str) -> 
 
 def test_the_tests_run_with_the_versions_that_the_app_ships() -> None:
     pins = {}
-    for level in ("app", "dev"):
+    for level in ("app", "bench", "dev"):
         text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
         pins[level] = dict(re.findall(r"^([a-z0-9.\-]+)==([\w.+]+)", text, re.MULTILINE))
-    assert pins["app"].items() <= pins["dev"].items()
+    assert pins["app"].items() <= pins["bench"].items() <= pins["dev"].items()
 
 
 def test_every_declared_dependency_is_locked() -> None:
@@ -351,9 +374,12 @@ def test_every_declared_dependency_is_locked() -> None:
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     app = (ROOT / "requirements" / "app.txt").read_text(encoding="utf-8")
     dev = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
+    bench = (ROOT / "requirements" / "bench.txt").read_text(encoding="utf-8")
+    groups = table["dependency-groups"]
     for text, wanted in (
-        (app, table["project"]["dependencies"] + table["dependency-groups"]["build"]),
-        (dev, table["dependency-groups"]["dev"]),
+        (bench, table["project"]["dependencies"] + groups["bench"]),
+        (app, table["project"]["dependencies"] + groups["build"]),
+        (dev, groups["bench"] + [line for line in groups["dev"] if line != {"include-group": "bench"}]),
     ):
         for requirement in wanted:
             name = re.split(r"[<>=~ ]", requirement)[0]
@@ -362,12 +388,12 @@ def test_every_declared_dependency_is_locked() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    tables = re.findall(r"^(?:dependencies|build|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    tables = re.findall(r"^(?:dependencies|build|bench|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     lines = [line for table in tables for line in table.splitlines()]
-    assert len(tables) == 3 and lines
-    assert [line for line in lines if not re.search(r'",\s+# .{8,}', line)] == []
+    assert len(tables) == 4 and lines
+    assert [line for line in lines if not re.search(r'["}],\s+# .{8,}', line)] == []
 
 
 def test_the_stamp_is_small_and_readable(setup: ModuleType, steps: list[str]) -> None:
     setup.ensure("dev")
-    assert set(json.loads(setup.STAMP.read_text())) == {"root", "python", "project", "app", "dev"}
+    assert set(json.loads(setup.STAMP.read_text())) == {"root", "python", "project", "app", "bench", "dev"}
