@@ -57,6 +57,8 @@ _MOST_POWER = 120.0
 _SURE_PULSE = 6.0
 """Evidence from which a window's pulse is taken out of the noise that other windows learn from it."""
 _RESOLUTION_PER_MIN = 18.0
+_LAMP_LINE = 7.0
+"""Power over noise in the background from which a line belongs to the light; 1 is noise."""
 _PRIOR_CENTRE_PER_MIN = 80.0
 _PRIOR_SPREAD = 0.55
 _CHANGE_PER_SQRT_S = 2.0
@@ -77,11 +79,12 @@ LAYOUTS: dict[str, NDArray[np.int64]] = {
 }
 
 
-def log_likelihood_ratio(found: PulseEvidence) -> FloatArray:
+def log_likelihood_ratio(found: PulseEvidence, lamp: NDArray[np.bool_] | None = None) -> FloatArray:
     """Per candidate rate: log of how much likelier the coefficients are with a pulse there than without.
 
     A pulse of unknown size and phase scales the exponential distribution of noise power (Gaussian prior on
     the complex amplitude) at the rate and, more weakly, at its second harmonic, which is what settles octaves.
+    lamp: where the light itself has a line [shape=(frequencies,)]; a harmonic there speaks for nothing.
     """
     power = _MOST_POWER * np.log1p(found.power_over_noise / _MOST_POWER)  # no single window decides alone
 
@@ -91,6 +94,8 @@ def log_likelihood_ratio(found: PulseEvidence) -> FloatArray:
     if len(power) <= len(RATES_PER_MIN):  # a layout, without harmonics
         return ratio(power, _EXPECTED_POWER)
     harmonic = np.clip(ratio(power[HARMONIC], _EXPECTED_HARMONIC_POWER), -2.0, 8.0)
+    if lamp is not None:
+        harmonic = np.where(lamp[HARMONIC], np.minimum(harmonic, 0.0), harmonic)
     return np.asarray(ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER) + harmonic, np.float64)
 
 
@@ -135,9 +140,13 @@ class PulseTrack:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What one window says, given the noise around it; evidence for each of _SIGNATURES."""
+    """What one window says, given the noise around it; evidence for each of _SIGNATURES.
+
+    lamp: where the background has a line [shape=(frequencies,)].
+    """
 
     noise: Noise
+    lamp: NDArray[np.bool_]
     whole: tuple[PulseEvidence, ...]
     layouts: dict[str, tuple[PulseEvidence, ...]]
 
@@ -154,7 +163,7 @@ def _read(window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTH
         name: evidence(window, noise, _SIGNATURES, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
         for name, columns in LAYOUTS.items()
     }
-    return _Reading(noise, whole, layouts)
+    return _Reading(noise, _lines(window) > _LAMP_LINE, whole, layouts)
 
 
 def _sure_rates_per_min(score: FloatArray) -> tuple[float, ...]:
@@ -231,7 +240,9 @@ class PulseFusion:
             return step * viterbi(share * (score + _PRIOR[::step]), step_s=steps_s, change_per_sqrt_s=change)
 
         here = np.arange(len(t_s))
-        scores = [np.stack([log_likelihood_ratio(r.whole[k]) for r in readings]) * weight for k in _COLOURS]
+        scores = [
+            np.stack([log_likelihood_ratio(r.whole[k], r.lamp) for r in readings]) * weight for k in _COLOURS
+        ]
         paths = [path_of(score) for score in scores]
         best = int(np.argmax([score[here, path].sum() for score, path in zip(scores, paths, strict=True)]))
         score, path = scores[best], paths[best]
@@ -354,6 +365,17 @@ def _line_power(window: WindowSpectrum, index: int, columns: NDArray[np.int64]) 
     power = (np.abs(window.coefficients[index][:, columns]) ** 2).mean(axis=0)
     noise = np.diag(_own_noise(window, index))[columns]
     return float((power / np.maximum(noise, 1e-20)).max())
+
+
+def _lines(window: WindowSpectrum) -> FloatArray:
+    """The same of the background at every frequency [shape=(frequencies,)]."""
+    columns = BACKGROUND[window.active[BACKGROUND]]
+    frequencies = len(window.coefficients)
+    if not len(columns):
+        return np.ones(frequencies)
+    power = (np.abs(window.coefficients[:, :, columns]) ** 2).mean(axis=1)
+    noise = Noise(window.noise, 1.0).variances(columns, frequencies)
+    return np.asarray((power / np.maximum(noise, 1e-20)).max(axis=1), np.float64)
 
 
 def _offsets_per_min(reach_per_min: float) -> FloatArray:

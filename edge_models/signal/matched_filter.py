@@ -150,6 +150,10 @@ class Noise:
         """The covariance [shape=(traces, traces)] around one frequency of PulseEvidence."""
         return np.asarray(self.covariance[_noise_index(frequency)], np.float32)
 
+    def variances(self, traces: NDArray[np.int64], frequencies: int) -> Float32Array:
+        """Variance of some traces at the first `frequencies` of PulseEvidence [shape=(frequencies, len(traces))]."""
+        return np.asarray(self.covariance[_groups(1, frequencies)][:, traces, traces], np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class NoiseMemory:

@@ -31,6 +31,7 @@ _LEAST_LIKENESS = 0.8
 _MOST_JUMP_PER_MIN = 9.0
 """Between windows a second apart; no heart does that, but another person, or a wrong start, does."""
 _SLOW_PER_MIN, _SLOW_PENALTY, _CLEAR_EVIDENCE = 54.0, 8.0, 40.0
+_LONG_S, _MOST_GATHERED = 16.0, 1.6
 _MIN_GOOD_BEATS_SHARE = 0.9
 _MOST_DIFFERENCE_PER_MIN = 1.5
 
@@ -51,18 +52,21 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
         reasons.append(Reason.MOTION)
     if evidence < 1.0:
         reasons.append(Reason.NO_PULSE)
-    elif evidence < 5.0:
+    elif evidence < 4.0:
         reasons.append(Reason.WEAK_PULSE)
     if evidence >= 1.0:
         if track.likeness < _LEAST_LIKENESS or (unexplained > _STRONG_LINE and unexplained > 0.3 * power):
             reasons.append(Reason.NOT_FROM_SKIN)
-        if track.coherence < 0.5 or agreement < 0.6:
+        if track.coherence < 0.5 or agreement < 0.7:
             reasons.append(Reason.SOURCES_DISAGREE)
         if track.largest_jump_per_min > _MOST_JUMP_PER_MIN:
             reasons.append(Reason.IMPLAUSIBLE)
+    # Evidence of one window counts the more, the more windows that share no second say the same.
+    seconds = float(track.t_s[-1] - track.t_s[0]) + WINDOW_S
+    gathered = evidence * float(np.clip(np.sqrt(seconds / _LONG_S), 1.0, _MOST_GATHERED))
     score = (
         -7.0
-        + 0.55 * min(evidence, 16.0)
+        + 0.55 * min(gathered, 16.0)
         + 4.0 * (agreement - 0.5)
         + 4.0 * (track.coherence - 0.5)
         + 8.0 * min(0.0, track.likeness - 0.9)
