@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_models import pose
 from edge_models.nets import FaceNet
 from edge_models.types import Box, ByteArray, Float32Array, FloatArray, Frame
 
@@ -41,6 +42,9 @@ _WINDOW_PX = 11
 _CLOSE_PX = 12
 """Margin of the close look around the points, in pixels of the small picture."""
 _MAX_RESIDUAL_PX = 1.0
+_TILT_LOOKS = 3
+_SMALL_FACE = 0.15
+"""A face of less than this part of the largest one's area is a picture on the wall, or somebody far behind."""
 _CHEST_SIZE = (64, 32)
 _MOST_PX_PER_CELL = 9
 """Of a larger face fewer pixels are read than it has: beyond this, noise is no longer what limits a cell."""
@@ -57,6 +61,7 @@ class SkinSample:
     chest_y: vertical place of the chest in face widths, positive downwards; NaN where no chest is seen.
     key: counts up whenever the grid was laid anew; cells of different keys are different pieces of skin.
     visible: share of the face box inside the frame, 0..1.
+    tilt: the head's roll against upright in radians, NaN while it is not known.
     """
 
     t_s: float
@@ -68,6 +73,7 @@ class SkinSample:
     chest_y: float
     key: int
     visible: float
+    tilt: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,7 @@ class FaceTracker:
         self._keys: tuple[_KeyPicture, ...] = ()  # cheapest first
         self._key_to_box = (1.0 + 0.0j, 0.0 + 0.0j)  # similarity from the first box to the key picture
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)  # from the first box to the current frame
+        self._laid_tilts: list[float] = []
         self._chest = _Chest()
 
     def update(self, frame: Frame) -> SkinSample:
@@ -147,8 +154,18 @@ class FaceTracker:
         moved = (rotation * start + shift - start) / self._box.width
         motion = (moved.real, moved.imag, cmath.phase(rotation), math.log(abs(rotation)))
         full = Box(face.x * shrink, face.y * shrink, face.width * shrink, face.height * shrink)
+        tilt = float(np.median(self._laid_tilts)) + motion[2] if self._laid_tilts else math.nan
         return SkinSample(
-            frame.t_s, full, self._faces, cells, background, motion, chest_y, self._key, min(1.0, visible)
+            frame.t_s,
+            full,
+            self._faces,
+            cells,
+            background,
+            motion,
+            chest_y,
+            self._key,
+            min(1.0, visible),
+            tilt,
         )
 
     def _pause_s(self) -> float:
@@ -170,7 +187,8 @@ class FaceTracker:
             Box(box.x / scale, box.y / scale, box.width / scale, box.height / scale)
             for box, _ in self._net.detect(small)
         ]
-        self._faces = len(found)
+        largest_px = max((box.area_px for box in found), default=0.0)
+        self._faces = sum(box.area_px > _SMALL_FACE * largest_px for box in found)
         if not found:
             self._misses += 1
             if self._misses >= _MISSES_UNTIL_LOST:
@@ -184,6 +202,8 @@ class FaceTracker:
             if distance < 0.2 and 0.75 < nearest.width / now.width < 1.33:
                 if len(self._places) < _MIN_POINTS:
                     self._set_key(small, scale)
+                if len(self._laid_tilts) < _TILT_LOOKS:
+                    self._find_tilt(small, nearest, scale)
                 return
         self._box = box = max(found, key=lambda box: box.area_px)
         column, row = (np.arange(COLS) + 0.5) / COLS, (np.arange(ROWS) + 0.5) / ROWS
@@ -191,6 +211,14 @@ class FaceTracker:
         self._key += 1
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)
         self._set_key(small, scale)
+        self._laid_tilts.clear()
+        self._find_tilt(small, box, scale)
+
+    def _find_tilt(self, small: ByteArray, face: Box, scale: float) -> None:
+        """One more opinion on how tilted the head was when the grid was laid."""
+        now = pose.roll(small, Box(face.x * scale, face.y * scale, face.width * scale, face.height * scale))
+        if now is not None:
+            self._laid_tilts.append(now - cmath.phase(self._similarity[0]))
 
     def _set_key(self, small: ByteArray, scale: float) -> None:
         """Take the current picture as the one to follow from."""
