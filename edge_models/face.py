@@ -113,11 +113,13 @@ class FaceTracker:
         self._key = 0
         self._box: Box | None = None  # where the grid was laid, in pixels of the working frame
         self._cell_places: NDArray[np.complex128] = _NO_PLACES  # centres, as laid
+        self._outer_places: list[complex] = []  # of the cells at the grid's corners
         self._places: NDArray[np.complex128] = _NO_PLACES  # corner points in the small key picture
         self._keys: tuple[_KeyPicture, ...] = ()  # cheapest first
         self._key_to_box = (1.0 + 0.0j, 0.0 + 0.0j)  # similarity from the first box to the key picture
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)  # from the first box to the current frame
         self._laid_tilts: list[float] = []
+        self._laid_tilt = math.nan  # their median
         self._chest = _Chest()
 
     def update(self, frame: Frame) -> SkinSample:
@@ -154,7 +156,7 @@ class FaceTracker:
         moved = (rotation * start + shift - start) / self._box.width
         motion = (moved.real, moved.imag, cmath.phase(rotation), math.log(abs(rotation)))
         full = Box(face.x * shrink, face.y * shrink, face.width * shrink, face.height * shrink)
-        tilt = float(np.median(self._laid_tilts)) + motion[2] if self._laid_tilts else math.nan
+        tilt = self._laid_tilt + motion[2]
         return SkinSample(
             frame.t_s,
             full,
@@ -207,11 +209,16 @@ class FaceTracker:
                 return
         self._box = box = max(found, key=lambda box: box.area_px)
         column, row = (np.arange(COLS) + 0.5) / COLS, (np.arange(ROWS) + 0.5) / ROWS
+        self._outer_places = [
+            complex(box.x + box.width * x, box.y + box.height * y)
+            for x in (column[0], column[-1])
+            for y in (row[0], row[-1])
+        ]
         self._cell_places = (box.x + box.width * column) + 1j * (box.y + box.height * row)[:, None]
         self._key += 1
         self._similarity = (1.0 + 0.0j, 0.0 + 0.0j)
         self._set_key(small, scale)
-        self._laid_tilts.clear()
+        self._laid_tilts, self._laid_tilt = [], math.nan
         self._find_tilt(small, box, scale)
 
     def _find_tilt(self, small: ByteArray, face: Box, scale: float) -> None:
@@ -219,6 +226,7 @@ class FaceTracker:
         now = pose.roll(small, Box(face.x * scale, face.y * scale, face.width * scale, face.height * scale))
         if now is not None:
             self._laid_tilts.append(now - cmath.phase(self._similarity[0]))
+            self._laid_tilt = float(np.median(self._laid_tilts))
 
     def _set_key(self, small: ByteArray, scale: float) -> None:
         """Take the current picture as the one to follow from."""
@@ -332,14 +340,14 @@ class FaceTracker:
         rotation, shift = self._similarity
         width_px = self._box.width * abs(rotation) / COLS
         height_px = self._box.height * abs(rotation) / ROWS
-        centre = rotation * self._cell_places + shift  # of each cell
-        edge = centre[:: ROWS - 1, :: COLS - 1]  # the grid's corners lie farthest out
-        reach = complex(width_px, height_px)
-        first, last = edge - reach, edge + reach
-        x0, x1 = _within(first.real.min(), last.real.max(), image.shape[1])
-        y0, y1 = _within(first.imag.min(), last.imag.max(), image.shape[0])
+        reach = complex(width_px, height_px) / 2
+        edge = [
+            rotation * place + shift for place in self._outer_places
+        ]  # the grid's corners lie farthest out
+        x0, x1 = _within([(z - reach).real for z in edge], [(z + reach).real for z in edge], image.shape[1])
+        y0, y1 = _within([(z - reach).imag for z in edge], [(z + reach).imag for z in edge], image.shape[0])
         crop = image[y0:y1, x0:x1]
-        centre -= complex(x0, y0)
+        centre = rotation * self._cell_places + (shift - complex(x0, y0))  # of each cell
         while min(width_px, height_px) >= 2 * _MOST_PX_PER_CELL and min(crop.shape[:2]) >= 2:
             crop = _shrunk(crop, 2)
             centre, width_px, height_px = centre / 2, width_px / 2, height_px / 2
@@ -434,14 +442,15 @@ def _area_mean(image: ByteArray, cols: int, rows: int) -> Float32Array:
         return np.ascontiguousarray(mean[:, :, ::-1])
     sums = cv2.integral(image[: height * rows, : width * cols])  # whole numbers: exact
     corners = sums[::height, ::width]
-    boxes = corners[1:, 1:] - corners[1:, :-1] - corners[:-1, 1:] + corners[:-1, :-1]
-    return np.ascontiguousarray(boxes[:, :, ::-1] / np.float32(height * width), np.float32)
+    bands = corners[1:] - corners[:-1]
+    boxes = bands[:, 1:] - bands[:, :-1]
+    return boxes[:, :, ::-1].astype(np.float32, order="C") / np.float32(height * width)
 
 
-def _within(first: float, last: float, pixels: int) -> tuple[int, int]:
-    """The whole pixels from `first` to `last` that are in the picture, at least one."""
-    start = int(min(max(first, 0.0), pixels - 1))
-    return start, max(start + 1, int(min(max(last + 1.0, 0.0), pixels)))
+def _within(first: list[float], last: list[float], pixels: int) -> tuple[int, int]:
+    """The whole pixels from the least `first` to the largest `last` that are in the picture, at least one."""
+    start = int(min(max(min(first), 0.0), pixels - 1))
+    return start, max(start + 1, int(min(max(max(last) + 1.0, 0.0), pixels)))
 
 
 def _box_means(
@@ -454,19 +463,25 @@ def _box_means(
     """
     rows, cols = image.shape[:2]
     sums = cv2.integral(image).reshape(-1, 3)  # whole numbers: exact
-    # x and y in two rows: where a box begins and ends, and the pixels that these cut
-    middle = np.stack([centre.real.ravel(), centre.imag.ravel()])
-    half = np.array([[size_px[0] / 2], [size_px[1] / 2]])
-    most = np.array([[cols], [rows]])
-    first = np.minimum(np.maximum(middle - half, 0.0), most - 1)
-    last = np.minimum(np.maximum(middle + half, 1.0), most)
-    before = first.astype(np.int64)
-    after = np.minimum(last.astype(np.int64), most - 1)
-    in_first, in_last = first - before, last - after
-    share = np.stack([in_first - 1.0, -in_first, 1.0 - in_last, in_last]) / (last - first)
-    lines = np.stack([before, before + 1, after, after + 1])
-    corners = sums.take(lines[:, None, 1] * (cols + 1) + lines[:, 0], axis=0)
-    total = np.einsum("in,jn,ijnc->nc", share[:, 1], share[:, 0], corners)
+    middle = centre.reshape(-1).view(np.float64).reshape(-1, 2)
+    # Axes of all that follows: beginning and end of a box (with the pixels that they cut) · boxes · x and y.
+    edges = np.empty((2, len(middle), 2))
+    half, most = np.array(size_px) / 2, np.array([cols, rows])
+    np.subtract(middle, half, out=edges[0])
+    np.add(middle, half, out=edges[1])
+    np.maximum(edges, [[[0.0]], [[1.0]]], out=edges)
+    np.minimum(edges, [[most - 1], [most]], out=edges)
+    lines = np.empty((4, len(middle), 2), np.int64)
+    lines[::2] = edges
+    np.minimum(lines[2], most - 1, out=lines[2])
+    np.add(lines[::2], 1, out=lines[1::2])
+    share = np.empty((4, len(middle), 2))
+    np.subtract(edges, lines[::2], out=share[1::2])
+    np.subtract(1.0, share[1::2], out=share[::2])
+    np.negative(share[:2], out=share[:2])
+    share /= edges[1] - edges[0]
+    corners = sums.take(lines[:, None, :, 1] * (cols + 1) + lines[:, :, 0], axis=0)
+    total = np.einsum("in,jn,ijnc->nc", share[:, :, 1], share[:, :, 0], corners)
     return np.asarray(total[:, ::-1], np.float32).reshape(*centre.shape, 3)
 
 
@@ -478,19 +493,26 @@ def _fit_similarity(
     Iteratively reweighted least squares with Cauchy weights, since blinking and talking move some points.
     """
     middle = len(start) // 2
-    terms = np.stack([np.ones_like(start), start, end, start.conj() * start, start.conj() * end])
-    weight, residual = np.ones(len(start)), np.zeros(len(start))
+    # What is summed with the weights, complex numbers in two columns: one small product instead of ten sums.
+    terms = np.empty((len(start), 5), np.complex128)
+    terms[:, 0], terms[:, 1], terms[:, 2] = 1.0, start, end
+    before = start.conj()
+    terms[:, 3], terms[:, 4] = before * start, before * end
+    columns = terms.view(np.float64)
+    weight, residual = np.ones(len(start)), np.zeros(0)
     rotation, shift = 1.0 + 0.0j, 0.0 + 0.0j
     for _ in range(3):
-        total, sum_start, sum_end, square, product = (terms @ weight).tolist()
+        if len(residual):
+            sigma = max(float(np.sort(residual)[middle]), 1e-3)
+            ratio = residual * (0.5 / sigma)
+            weight = 1.0 / (1.0 + ratio * ratio)
+        total, sum_start, sum_end, square, product = (weight @ columns).view(np.complex128).tolist()
         spread = square.real - abs(sum_start) ** 2 / total.real
         if spread <= 1e-9 * square.real:
             return None
         rotation = (product - sum_start.conjugate() * sum_end / total) / spread
         shift = (sum_end - rotation * sum_start) / total
         residual = np.abs(rotation * start + (shift - end))
-        sigma = max(float(np.sort(residual)[middle]), 1e-3)
-        weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
     if not 0.2 < abs(rotation) < 5.0:
         return None
     return (rotation, shift), residual
