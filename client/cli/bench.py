@@ -56,7 +56,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     def cost(
         peers: Annotated[
             bool,
-            typer.Option("--peers", help="Beside other packages (first: health-helper bench install-peers)."),
+            typer.Option("--peers", help="Beside vitallens POS (first: health-helper bench install-peers)."),
         ] = False,
         clip: Annotated[
             Path | None,
@@ -72,13 +72,13 @@ def add(app: typer.Typer, parts: Parts) -> None:
     ) -> None:
         """Processor time, memory and time on the wall of whole processes, and where ours goes."""
         from client.evaluation.cost import Comparison, OwnScan, PeerTool, Run, Tool, in_turn
-        from client.evaluation.peers import known
+        from client.evaluation.peers import yardstick
 
         if not 1 <= runs <= MAX_RUNS:
             raise BadInput(title=f"--runs {runs} is too few or too many", remedy=f"Give 1 to {MAX_RUNS}.")
         if clip is not None and not clip.is_file():
             raise BadInput(title=f"{clip.name} is no file", remedy="Check the name given with --clip.")
-        tools: list[Tool] = [OwnScan(), *(PeerTool(peer) for peer in known() if peers)]
+        tools: list[Tool] = [OwnScan(), *([PeerTool(yardstick())] if peers else [])]
         for tool in tools:
             tool.command(Path("clip"))  # says what is missing before a minute goes into the clip
         err = Console(stderr=True, highlight=False)
@@ -113,10 +113,10 @@ def add(app: typer.Typer, parts: Parts) -> None:
         from client.evaluation.peers import known
 
         err = Console(stderr=True, highlight=False)
-        for peer in known():
-            with _stopped_cleanly(), err.status(f"Installing {peer.name} (about 130 MB to download)"):
+        for peer in {peer.folder: peer for peer in known()}.values():
+            with _stopped_cleanly(), err.status(f"Installing {peer.package} (100 to 400 MB to download)"):
                 fresh = peer.install(parts.clock)
-            print(f"{peer.name}: {'installed' if fresh else 'is installed already'}", file=sys.stderr)
+            print(f"{peer.package}: {'installed' if fresh else 'is installed already'}", file=sys.stderr)
             if missing := peer.missing_program():
                 print(f"  It also needs {missing}: run 'apt-get install ffmpeg' as root.", file=sys.stderr)
 
@@ -321,6 +321,10 @@ def _write_all(run: BenchRun, out: Path, err: Console, *, plots: bool) -> None:
     from client.evaluation import report
 
     written = report.write(run, out)
+    if plots:
+        from client.evaluation.plots import draw
+
+        written += draw(run, out)
     failed = [outcome for outcome in run.outcomes if outcome.failed is not None]
     for outcome in failed[:5]:
         err.print(f"Failed: {outcome.group}/{outcome.case}, {outcome.tool}: {outcome.failed}", markup=False)

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from client.devices.ports import FrameSource
 from client.errors import BadInput, EnvironmentFault
 from client.evaluation.outcomes import OURS, Outcome, Reading, Truth
 from client.evaluation.peers import Peer, PeerAnswer, answer_of
+from client.evaluation.pictures import Pictures
 from client.evaluation.process import run_to_end
 from client.pipeline.run import Engine, ScanRun
 from client.pipeline.session import Goal
@@ -161,12 +162,29 @@ class TraceCase:
 
 @dataclass(frozen=True, slots=True)
 class VideoTruth:
-    """What is known of a video beside its pictures."""
+    """What is known of a video beside its pictures. duration_s: 0 where nobody knows before it is read."""
 
     duration_s: float
     truth: Truth
     oracle_db: float | None = None
     supported: bool | None = None
+    axes: Mapping[str, str] = field(default_factory=dict)
+
+
+_UNKNOWN = VideoTruth(0.0, Truth(has_pulse=True))
+
+
+def _blank(case: Case, axes: Mapping[str, str], job: str, known: VideoTruth) -> Outcome:
+    return Outcome(
+        case.name,
+        case.group,
+        tool_of(job),
+        known.duration_s,
+        {**axes, **known.axes},
+        known.truth,
+        oracle_db=known.oracle_db,
+        supported=known.supported,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +213,8 @@ class VideoCase:
     def measure(self, jobs: Sequence[str], workshop: Workshop) -> Iterator[tuple[str, list[Outcome]]]:
         """The video is made once for all jobs."""
         with tempfile.TemporaryDirectory(dir=workshop.folder) as folder:
-            known = self.judge()
             try:
+                known = self.judge()
                 video = self._video(Path(folder), workshop)
             except EnvironmentFault:
                 raise
@@ -204,10 +222,10 @@ class VideoCase:
                 yield from ((job, self.failure(job, told(error))) for job in jobs)
                 return
             for job in jobs:
-                blank = self._blank(job, known)
+                blank = _blank(self, self.axes, job, known)
                 try:
                     if job == OURS:
-                        found = scanned(video, blank, workshop)
+                        found = scanned(workshop.video(video), blank, workshop)
                     elif job == OUR_COMMAND:
                         found = _ran(workshop.command(video), blank, workshop)
                     else:
@@ -234,28 +252,62 @@ class VideoCase:
             half.rename(stays)
         return next(stays.glob("clip.*"))
 
-    def _blank(self, job: str, known: VideoTruth) -> Outcome:
-        return Outcome(
-            self.name,
-            self.group,
-            tool_of(job),
-            known.duration_s,
-            self.axes,
-            known.truth,
-            oracle_db=known.oracle_db,
-            supported=known.supported,
-        )
+    def failure(self, job: str, why: str) -> list[Outcome]:
+        """With its truth where that can be had."""
+        return _failure(self, self.axes, self.judge, job, why)
+
+
+@dataclass(frozen=True, slots=True)
+class PicturesCase:
+    """Pictures that lie in no video file, with their own times: ours only, for whole programs want a file.
+
+    frames: from the first picture to the last. The rest as for VideoCase.
+    """
+
+    name: str
+    group: str
+    axes: Mapping[str, str]
+    identity: str
+    frames: Callable[[], Iterator[Frame]]
+    judge: Callable[[], VideoTruth]
+    effort: float = 40.0
+    is_video: bool = False
+
+    def fingerprint(self) -> str:
+        """Of the identity."""
+        return fingerprint_of(self.group, self.name, self.identity)
+
+    def measure(self, jobs: Sequence[str], workshop: Workshop) -> Iterator[tuple[str, list[Outcome]]]:
+        """By the same ScanRun as a video."""
+        for job in jobs:
+            try:
+                blank = _blank(self, self.axes, job, self.judge())
+                yield job, [scanned(Pictures(self.name, self.frames), blank, workshop)]
+            except EnvironmentFault:
+                raise
+            except Exception as error:  # noqa: BLE001 (as for traces)
+                yield job, self.failure(job, told(error))
 
     def failure(self, job: str, why: str) -> list[Outcome]:
-        """With its truth."""
-        return [replace(self._blank(job, self.judge()), failed=why)]
+        """With its truth where that can be had."""
+        return _failure(self, self.axes, self.judge, job, why)
 
 
-def scanned(video: Path, blank: Outcome, workshop: Workshop) -> Outcome:
-    """Our scan of a video in this process, by the same ScanRun as the command's."""
+def _failure(
+    case: Case, axes: Mapping[str, str], judge: Callable[[], VideoTruth], job: str, why: str
+) -> list[Outcome]:
+    try:
+        known = judge()
+    except Exception:  # noqa: BLE001 (it may be what failed)
+        known = _UNKNOWN
+    return [replace(_blank(case, axes, job, known), failed=why)]
+
+
+def scanned(source: FrameSource, blank: Outcome, workshop: Workshop) -> Outcome:
+    """Our scan of a source in this process, by the same ScanRun as the command's."""
     clock = workshop.clock
     begun_s, begun_cpu_s = clock.now_s(), clock.process_cpu_s()
-    with ScanRun(workshop.video(video), workshop.engine, goal=Goal(), clock=clock) as run:
+    with ScanRun(source, workshop.engine, goal=Goal(), clock=clock) as run:
         while not run.wait(_LOOK_EVERY_S):
             pass
         result = run.outcome().result
@@ -284,6 +336,7 @@ def filled(blank: Outcome, result: ScanResult) -> Outcome:
     """The outcome with what the engine says."""
     return replace(
         blank,
+        duration_s=blank.duration_s or round(result.duration_s, 3),
         vitals={name: Reading.of(estimate) for name, estimate in result.vitals.items()},
         live=tuple((p.t_s, p.heart_rate, p.low, p.high) for p in result.trend),
     )

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Peer:
     """Another package that measures a heart rate from a video.
 
-    name: as shown. folder: its environment. lock: what is in it. runner: the script that its Python runs, followed
+    name: as shown: package, version, method. folder: its environment. lock: what is in it. runner: the script that its Python runs, followed
     by `arguments` and the video; prints the JSON that vitallens_runner describes. programs: what must be on the path.
     """
 
@@ -36,6 +36,11 @@ class Peer:
     runner: Path
     arguments: tuple[str, ...]
     programs: tuple[str, ...]
+
+    @property
+    def package(self) -> str:
+        """The name without the method: what its environment is named after."""
+        return self.name.rpartition(" ")[0]
 
     def command(self, video: Path) -> list[str]:
         """What measures this video. Raises EnvironmentFault where the peer or what it needs is missing."""
@@ -118,17 +123,43 @@ class Peer:
 
 
 def known() -> tuple[Peer, ...]:
-    """Every peer. vitallens: POS of Wang et al. 2017 on the whole face box, by the package's own pipeline."""
+    """Every peer; those of one package share an environment.
+
+    vitallens: POS (Wang et al. 2017), CHROM and G on the whole face box, by the package's own pipeline.
+    open-rppg: FacePhys and ME, nets trained on the set RLAP, by the package's own pipeline on JAX.
+    """
+    here = Path(__file__)
+    vitallens, open_rppg = (ROOT / ".cache" / "peers" / name for name in ("vitallens", "open-rppg"))
+    locks = ROOT / "requirements"
     return (
-        Peer(
-            name="vitallens 0.6.2 POS",
-            folder=ROOT / ".cache" / "peers" / "vitallens",
-            lock=ROOT / "requirements" / "peers-vitallens.txt",
-            runner=Path(__file__).with_name("vitallens_runner.py"),
-            arguments=("pos",),
-            programs=("ffmpeg", "ffprobe"),
+        *(
+            Peer(
+                name=f"vitallens 0.6.2 {method.upper()}",
+                folder=vitallens,
+                lock=locks / "peers-vitallens.txt",
+                runner=here.with_name("vitallens_runner.py"),
+                arguments=(method,),
+                programs=("ffmpeg", "ffprobe"),
+            )
+            for method in ("pos", "chrom", "g")
+        ),
+        *(
+            Peer(
+                name=f"open-rppg 0.1.1 {name}",
+                folder=open_rppg,
+                lock=locks / "peers-open-rppg.txt",
+                runner=here.with_name("open_rppg_runner.py"),
+                arguments=(model,),
+                programs=(),
+            )
+            for name, model in (("FacePhys", "FacePhys.rlap"), ("ME", "ME-flow.rlap"))
         ),
     )
+
+
+def yardstick() -> Peer:
+    """The one whose cost ours is held against: the leanest of those that need no net."""
+    return known()[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ from client.evaluation.metrics import Pairs, Share
 from client.evaluation.outcomes import BREATHING, OURS, RMSSD, Outcome
 
 LOWEST_BAND, HIGHEST_BAND = 40, 180
-UBFC, MONKEYS = "ubfc-example", "monkey-traces"
+UBFC, UBFC_CONTACT, MONKEYS = "ubfc-example", "ubfc-example-contact", "monkey-traces"
+CLIPS, EVM, UNTRUSTED = "face-clips", "evm-face-53bpm", "desk-light"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,18 @@ def recording_verdicts(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Verd
     rows: list[tuple[str, str, Verdict]] = []
     of = {
         (group, tool): metrics.pairs(o for o in outcomes if o.group == group and o.tool == tool)
-        for group in (UBFC, MONKEYS)
+        for group in (UBFC, UBFC_CONTACT, MONKEYS)
         for tool in (OURS, "POS", "CHROM", "GREEN")
     }
-    if (ours := of[UBFC, OURS]).owed:
-        rows += [
-            (f"{UBFC}: MAE, /min", "≤ 0.46", _at_most(metrics.mean_absolute(ours.error), 0.46, 2)),
-            (f"{UBFC}: shown", "≥ 95 %", _share(ours.coverage, least=0.95)),
-        ]
+    for group, truth in ((UBFC, "oximeter's mean rate"), (UBFC_CONTACT, "contact wave's rate")):
+        if (ours := of[group, OURS]).owed:
+            plain = [metrics.mean_absolute(of[group, tool].error) for tool in ("POS", "CHROM", "GREEN")]
+            best = min((value for value in plain if value is not None), default=math.nan)
+            mae = _at_most(metrics.mean_absolute(ours.error), 0.46, 2)
+            rows += [
+                (f"ubfc-example, truth: {truth}: MAE, /min", f"≤ 0.46 (best plain method {best:.2f})", mae),
+                (f"ubfc-example, truth: {truth}: shown", "≥ 95 %", _share(ours.coverage, least=0.95)),
+            ]
     if (ours := of[MONKEYS, OURS]).owed:
         plain = [metrics.mean_absolute(of[MONKEYS, tool].error) for tool in ("POS", "CHROM")]
         bar = min((value for value in plain if value is not None), default=None)
@@ -143,6 +149,16 @@ def recording_verdicts(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Verd
             (f"{MONKEYS}: MAE of shown, /min", wanted, verdict),
             (f"{MONKEYS}: shown", "stated", _share(ours.coverage)),
         ]
+    clips = [o for o in outcomes if o.group == CLIPS and o.tool == OURS]
+    for clip in clips:
+        value = clip.heart_rate.value
+        shown = "not shown" if value is None else f"{value:.1f}"
+        if clip.case == EVM and clip.truth.heart_rate is not None:
+            met = value is not None and abs(value - clip.truth.heart_rate) <= 3.0
+            rows.append((f"{clip.case} (about 53 /min)", "within 3", Verdict(shown, value, met)))
+        elif clip.case.startswith(UNTRUSTED):
+            wanted = "not shown (its frame rate is a lie)"
+            rows.append((clip.case, wanted, Verdict(shown, value, value is None)))
     return rows
 
 

@@ -44,7 +44,7 @@ PROGRAMS = {
 }
 """Of os: they start programs without importing subprocess, which the contract "processes" watches."""
 
-HEAVY = {"cv2", "onnxruntime", "httpx", "fpdf", "keyring", "scipy", "PIL", "PySide6"}
+HEAVY = {"cv2", "onnxruntime", "httpx", "fpdf", "keyring", "scipy", "h5py", "matplotlib", "PIL", "PySide6"}
 """What a command that needs no camera must not pay for."""
 
 
@@ -178,7 +178,9 @@ def test_starting_the_program_loads_nothing_heavy() -> None:
     assert loaded_after("import client.__main__") == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["scan", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["scan", "--help"], ["doctor", "--help"], ["bench", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_after(command(*arguments)) == set()
 

@@ -106,7 +106,7 @@ def test_a_clip_that_is_no_video_is_bad_input(command: Callable[..., Said], tmp_
 
 def test_peers_that_are_there_are_not_installed_again(command: Callable[..., Said], fake_peer: None) -> None:
     said = command("bench", "install-peers")
-    assert said.status == 0 and "fake peer: is installed already" in said.err
+    assert said.status == 0 and "fake: is installed already" in said.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

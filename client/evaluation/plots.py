@@ -1,0 +1,181 @@
+"""The plots of the benchmark: PNG and SVG, light, in colours that colour-blind people tell apart (Okabe & Ito).
+
+matplotlib is loaded when they are drawn; it comes with the dependency group bench.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from client.errors import EnvironmentFault
+from client.evaluation import metrics
+from client.evaluation.outcomes import OURS, Outcome
+from client.evaluation.report import SIMULATED, Run, by_tool
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_STYLE = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "legend.frameon": False,
+    "svg.hashsalt": "health-helper",  # the same plot is the same file
+    "svg.fonttype": "path",
+}
+
+
+def draw(run: Run, folder: Path) -> list[Path]:
+    """Every plot for which there are outcomes, twice each. Raises EnvironmentFault without matplotlib."""
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise EnvironmentFault(
+            title="matplotlib is not installed, so no plots can be drawn",
+            remedy="Run 'make bench' (or python packaging/setup.py bench).",
+        ) from error
+    mpl.use("agg")
+    from matplotlib.figure import Figure
+
+    written: list[Path] = []
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+        for group, members in run.groups().items():
+            if group not in SIMULATED:
+                continue
+            tools = by_tool(members)
+            for name, plot in _PLOTS.items():
+                figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+                if not plot(figure.add_subplot(), tools):
+                    continue
+                for suffix, metadata in (
+                    ("png", {"Software": None}),
+                    ("svg", {"Date": None, "Creator": None}),
+                ):
+                    path = folder / f"{group}-{name}.{suffix}"
+                    figure.savefig(path, dpi=150, metadata=metadata)
+                    written.append(path)
+    return written
+
+
+def _risk_coverage(axes: Axes, tools: Mapping[str, Sequence[Outcome]]) -> bool:
+    """Mean absolute error over coverage, from the surest value to all that is shown."""
+    drawn = False
+    for k, (tool, members) in enumerate(tools.items()):
+        curve = metrics.risk_coverage(metrics.pairs(members))
+        if not curve:
+            continue
+        coverage, risk = zip(*curve, strict=True)
+        colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
+        axes.plot(
+            [100 * c for c in coverage],
+            risk,
+            color=colour,
+            marker=marker if len(curve) == 1 else None,
+            linewidth=2,
+            label=tool,
+        )
+        if len(curve) > 1:
+            axes.plot(100 * coverage[-1], risk[-1], color=colour, marker=marker)
+        drawn = True
+    axes.set_xlabel("shown, % of the clips with a pulse")
+    axes.set_ylabel("mean absolute error of what is shown, /min")
+    axes.set_title("Risk and coverage (a curve ends where the tool withholds the rest)", fontsize=10)
+    axes.set_xlim(0, 101)
+    axes.set_ylim(bottom=0)
+    if drawn:
+        axes.legend()
+    return drawn
+
+
+def _bland_altman(axes: Axes, tools: Mapping[str, Sequence[Outcome]]) -> bool:
+    """Difference over mean of ours and the truth, with the 95 % limits of agreement."""
+    shown = metrics.pairs(tools.get(OURS, ()))
+    limits = metrics.limits_of_agreement(shown)
+    if limits is None:
+        return False
+    axes.scatter((shown.said + shown.true) / 2, shown.error, s=8, alpha=0.4, color=_COLOURS[0], linewidths=0)
+    for value, text in zip(limits, ("bias", "lower 95 % limit", "upper 95 % limit"), strict=True):
+        axes.axhline(value, color=_COLOURS[1], linestyle="-" if text == "bias" else "--", linewidth=1)
+        axes.annotate(
+            f"{text} {value:+.2f}",
+            (0.995, value),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+        )
+    axes.set_xlabel("mean of shown and true heart rate, /min")
+    axes.set_ylabel("shown less true, /min")
+    axes.set_title(f"Bland–Altman, {shown.said.size} shown of {shown.owed}", fontsize=10)
+    return True
+
+
+def _calibration(axes: Axes, tools: Mapping[str, Sequence[Outcome]]) -> bool:
+    """Share right over confidence, with 95 % intervals."""
+    bins = metrics.calibration(metrics.pairs(tools.get(OURS, ())))
+    if not bins:
+        return False
+    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1)
+    for sure, right, count in bins:
+        low, high = metrics.Share(round(right * count), count).interval or (right, right)
+        axes.plot([sure, sure], [low, high], color=_COLOURS[0], linewidth=1)
+        axes.plot(sure, right, color=_COLOURS[0], marker="o")
+        axes.annotate(
+            str(count), (sure, low), textcoords="offset points", xytext=(0, -11), ha="center", fontsize=8
+        )
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("share right within 5 /min")
+    axes.set_title("Calibration of what is shown (bars: 95 % intervals; numbers: clips)", fontsize=10)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(-0.08, 1.05)
+    return True
+
+
+def _by(axis: str) -> Callable[[Axes, Mapping[str, Sequence[Outcome]]], bool]:
+    """Coverage (bars, with 95 % intervals) and error (numbers) for every level of an axis."""
+
+    def plot(axes: Axes, tools: Mapping[str, Sequence[Outcome]]) -> bool:
+        alive = [outcome for outcome in tools.get(OURS, ()) if outcome.truth.has_pulse]
+        cells = metrics.by_axis(alive, axis)
+        if not cells:
+            return False
+        for place, members in enumerate(cells.values()):
+            shown = metrics.pairs(members)
+            low, high = shown.coverage.interval or (0.0, 0.0)
+            share = shown.coverage.share or 0.0
+            axes.barh(place, 100 * share, color=_COLOURS[5], height=0.7)
+            axes.plot([100 * low, 100 * high], [place, place], color="#333333", linewidth=1)
+            mae = metrics.mean_absolute(shown.error)
+            text = "" if mae is None else f"error {mae:.2f}"
+            axes.annotate(text, (1.5, place), va="center", fontsize=8)
+        axes.set_yticks(range(len(cells)), list(cells))
+        axes.invert_yaxis()
+        axes.set_xlim(0, 101)
+        axes.set_xlabel("shown, % (numbers: mean absolute error of what is shown, /min)")
+        axes.set_title(f"By {axis.replace('_', ' ')}", fontsize=10)
+        axes.grid(visible=False, axis="y")
+        height = 1.6 + 0.24 * len(cells)
+        figure = axes.get_figure()
+        if figure is not None and height > figure.get_figheight():  # type: ignore[union-attr]
+            figure.set_figheight(height)  # type: ignore[union-attr]
+        return True
+
+    return plot
+
+
+_PLOTS: dict[str, Callable[[Axes, Mapping[str, Sequence[Outcome]]], bool]] = {
+    "risk-coverage": _risk_coverage,
+    "bland-altman": _bland_altman,
+    "calibration": _calibration,
+    "by-skin-type": _by("skin_type"),
+    "by-condition": _by("condition"),
+}
