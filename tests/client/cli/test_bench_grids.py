@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from client.clock import SystemClock
-from client.evaluation import grids, ledger, regression, workers
+from client.evaluation import grids, ledger, peers, regression, workers
 from tests.client.cli.conftest import Bench, Said
 from tests.client.evaluation import stand_in_grid
+from tests.client.evaluation.fakes import GOOD, says, scripted_peer
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = {
@@ -117,6 +118,36 @@ def test_a_failed_clip_is_told_and_counts_as_not_shown(
     assert told["groups"]["traces"]["Health Helper"]["failed"] == {
         "breaks": "ZeroDivisionError: in the middle"
     }
+
+
+def test_peers_measure_the_same_clips_as_whole_processes_and_ours_beside_them(
+    measure: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = scripted_peer(tmp_path, says(GOOD))
+    monkeypatch.setattr(peers, "known", lambda: (peer,))
+    monkeypatch.setenv("STAND_IN_PEER", str(tmp_path))
+    said = measure("--grid", "all", "--peers")
+    assert said.status == 0, said.err
+    told = json.loads((tmp_path / "results" / "results.json").read_text("utf-8"))
+    ours, theirs = told["groups"]["video"]["Health Helper"], told["groups"]["video"]["fake peer"]
+    assert theirs["all"]["negatives"]["shown"]["count"] == 1  # it prints a number for noise
+    assert ours["all"]["negatives"]["shown"]["count"] == 0
+    for cost in (ours["cost"], theirs["cost"]):
+        assert cost["process_cpu_s"] > 0 and cost["peak_rss_mb"] > 10 and cost["startup_cpu_s"] > 0
+    assert set(told["groups"]["traces"]) == {"Health Helper"}
+    assert "fake peer" in said.out
+    assert "5 of 5 are measured already" in measure("--grid", "all", "--peers").err
+
+
+def test_a_missing_peer_is_said_before_anything_is_measured(
+    measure: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = scripted_peer(tmp_path, says(GOOD))
+    peer.lock.write_text("another==1\n", "utf-8")
+    monkeypatch.setattr(peers, "known", lambda: (peer,))
+    said = measure("--grid", "all", "--peers")
+    assert said.status == 4 and "install-peers" in said.err
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_small_part_is_accepted_and_then_compared(measure: Callable[..., Said], tmp_path: Path) -> None:

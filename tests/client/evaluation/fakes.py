@@ -28,6 +28,19 @@ class VitalLens:
 """
 
 
+FAKE_RPPG = """
+import os
+import sys
+
+class Model:
+    def __init__(self, model):
+        assert model == "FacePhys.rlap" and os.environ["JAX_COMPILATION_CACHE_DIR"].startswith(sys.prefix)
+
+    def process_video(self, video):
+        return None if "nobody" in video else {"hr": float("nan") if "noise" in video else 66.5, "SQI": 0.2}
+"""
+
+
 def run(tool: str, cpu_s: float, **changes: float | None) -> Run:
     """A run that is plain but for what is named."""
     fields: dict[str, float | None] = {
@@ -51,7 +64,19 @@ def scripted_peer(folder: Path, script: str) -> Peer:
     runner.write_text(script, encoding="utf-8")
     lock.write_text("fake==1\n", encoding="utf-8")
     (home / "health-helper-stamp.txt").write_text(hashlib.sha256(lock.read_bytes()).hexdigest(), "utf-8")
-    return Peer(name="fake peer", folder=home, lock=lock, runner=runner, arguments=("pos",), programs=())
+    return existing_peer(folder)
+
+
+def existing_peer(folder: Path) -> Peer:
+    """The peer that `scripted_peer` made in the folder."""
+    return Peer(
+        name="fake peer",
+        folder=folder / ".cache" / "peers" / "fake",
+        lock=folder / "peers-fake.txt",
+        runner=folder / "runner.py",
+        arguments=("pos",),
+        programs=(),
+    )
 
 
 def says(answer: object, status: int = 0) -> str:
@@ -59,19 +84,21 @@ def says(answer: object, status: int = 0) -> str:
     return f"import sys\nprint('chatter')\nprint({json.dumps(answer)!r})\nsys.exit({status})\n"
 
 
-def wheel(folder: Path) -> tuple[Path, str]:
-    """A wheel of a package `vitallens` that measures 71.25 in every video; its path and SHA-256."""
-    path = folder / "vitallens-0.6.2-py3-none-any.whl"
-    info = "vitallens-0.6.2.dist-info"
+def wheel(folder: Path, name: str = "vitallens", version: str = "0.6.2") -> tuple[Path, str]:
+    """A wheel in place of a peer's: vitallens (71.25 in every video) or open-rppg (66.5); its path and SHA-256."""
+    file_name = name.replace("-", "_")
+    path = folder / f"{file_name}-{version}-py3-none-any.whl"
+    info = f"{file_name}-{version}.dist-info"
+    module, source = ("vitallens", FAKE_VITALLENS) if name == "vitallens" else ("rppg", FAKE_RPPG)
     files = {
-        "vitallens/__init__.py": FAKE_VITALLENS,
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: vitallens\nVersion: 0.6.2\n",
+        f"{module}/__init__.py": source,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{name},sha256={_url_safe(text)},{len(text)}\n" for name, text in files.items())
+    record = "".join(f"{file},sha256={_url_safe(text)},{len(text)}\n" for file, text in files.items())
     with zipfile.ZipFile(path, "w") as archive:
-        for name, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
-            archive.writestr(name, text)
+        for file, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(file, text)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 

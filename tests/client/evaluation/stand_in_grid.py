@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client.evaluation import grids
+from client.evaluation import grids, peers
 from client.evaluation.cases import (
     Case,
     PreparedTrace,
@@ -31,6 +31,7 @@ from client.evaluation.cases import (
 from client.evaluation.outcomes import OURS, Outcome, Truth
 from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, COLS, ROWS, SkinSample
 from edge_models.types import Box
+from tests.client.evaluation.fakes import existing_peer
 from tests.stand_ins.clips import pictures, write_clip
 
 NAMES = ("still-1", "still-2", "photograph")
@@ -144,6 +145,9 @@ def stand_in() -> None:
     grids.trace_cases = trace_cases
     grids.video_cases = video_cases
     grids.ci_cases = lambda: [*video_cases(), *trace_cases()]
+    if folder := os.environ.get("STAND_IN_PEER"):
+        peer = existing_peer(Path(folder))
+        peers.known = lambda: (peer,)
 
 
 def own_command(*arguments: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from client.clock import SystemClock
 from client.errors import EnvironmentFault
 from client.evaluation.cost import PeerTool, in_turn
-from client.evaluation.peers import ROOT, Peer, known
+from client.evaluation.peers import ROOT, Peer, answer_of, known
+from client.evaluation.process import Ended, run_to_end
 from tests.client.evaluation.fakes import GOOD, says, scripted_peer, wheel
 
 
@@ -63,6 +65,59 @@ def test_a_peer_is_installed_once_and_its_runner_measures(vitallens: Peer, tmp_p
     )
     assert somebody.heart_rate == 71.25 and nobody.heart_rate is None
     assert 0 < somebody.startup_cpu_s <= somebody.cpu_s
+
+
+def test_open_rppg_is_asked_as_its_users_ask_it(tmp_path: Path) -> None:
+    path, sha256 = wheel(tmp_path, "open-rppg", "0.1.1")
+    lock = tmp_path / "peers-open-rppg.txt"
+    lock.write_text(
+        f"--no-index\n--find-links {path.parent}\nopen-rppg==0.1.1 --hash=sha256:{sha256}\n", "utf-8"
+    )
+    (peer,) = [p for p in known() if p.name == "open-rppg 0.1.1 FacePhys"]
+    peer = dataclasses.replace(peer, folder=tmp_path / "env", lock=lock)
+    assert peer.install(SystemClock())
+    somebody, nobody, noise = (
+        answer_of(run_to_end(peer.command(tmp_path / f"{name}.mp4"), clock=SystemClock()))
+        for name in ("somebody", "nobody", "noise")
+    )
+    assert [a.vitals["heart_rate"].value for a in (somebody, nobody, noise)] == [66.5, None, None]
+
+
+def test_the_answer_of_our_own_command_has_everything_that_it_says() -> None:
+    vital = {
+        "value": 70.0,
+        "low": 68.0,
+        "high": 72.0,
+        "confidence": 0.9,
+        "reasons": ["motion"],
+        "unit": "/min",
+    }
+    said = {
+        "schema": "health-helper/scan/1",
+        "vitals": {"heart_rate": vital},
+        "trend": [{"t_s": 10.0, "heart_rate": 71.0, "low": 70.0, "high": 72.0}],
+        "cost": {"startup_cpu_s": 0.5, "peak_rss_mb": 200.0},
+    }
+    for status in (0, 3):
+        answer = answer_of(Ended(status, json.dumps(said), "", 1.0, 1.0))
+        assert answer.vitals["heart_rate"].confidence == 0.9
+        assert answer.vitals["heart_rate"].reasons == ("motion",)
+        assert answer.live == ((10.0, 71.0, 70.0, 72.0),)
+    for ended in (
+        Ended(2, "", "Error: no video.", 1.0, 1.0),
+        Ended(1, json.dumps(said), "Traceback", 1.0, 1.0),
+        Ended(3, json.dumps(GOOD), "", 1.0, 1.0),
+        Ended(0, "chatter", "", 1.0, 1.0),
+    ):
+        with pytest.raises(ValueError, match="ended with status"):
+            answer_of(ended)
+
+
+def test_a_runner_that_changes_is_another_version(tmp_path: Path) -> None:
+    peer = scripted_peer(tmp_path, says(GOOD))
+    before = peer.digest()
+    peer.runner.write_text(says({**GOOD, "heart_rate": 1.0}), "utf-8")
+    assert peer.digest() != before
 
 
 def test_a_package_with_another_hash_is_refused_and_leaves_the_peer_missing(vitallens: Peer) -> None:
