@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,7 +161,10 @@ def _add_grids(bench: typer.Typer, parts: Parts) -> None:
         keep: Annotated[
             bool, typer.Option("--keep", help="Keep the rendered clips for the next run.")
         ] = False,
-        plots: Annotated[bool, typer.Option("--plots", help="Draw plots too (first: make bench).")] = False,
+        plots: Annotated[
+            bool | None,
+            typer.Option("--plots/--no-plots", help="Draw plots (default: where 'make bench' was run)."),
+        ] = None,
         accept: Annotated[
             bool, typer.Option("--accept", help="With --grid ci: write the committed table anew.")
         ] = False,
@@ -317,10 +321,14 @@ def _measure_left(
         shutil.rmtree(cache / "clips", ignore_errors=True)
 
 
-def _write_all(run: BenchRun, out: Path, err: Console, *, plots: bool) -> None:
+def _write_all(run: BenchRun, out: Path, err: Console, *, plots: bool | None) -> None:
     from client.evaluation import report
 
     written = report.write(run, out)
+    if plots is None:
+        plots = find_spec("matplotlib") is not None
+        if not plots:
+            err.print("No plots are drawn: 'make bench' brings what they need.")
     if plots:
         from client.evaluation.plots import draw
 

@@ -335,7 +335,9 @@ def _plain_json(path: Path) -> VideoTruth:
     if not isinstance(said, dict):
         raise ValueError("no object")  # noqa: TRY004 (of the file, not of a caller)
     alive = bool(said.get("has_pulse", True))
-    numbers: dict[str, Any] = {name: said.get(name) for name in ("heart_rate", "respiratory_rate", "rmssd", "sdnn")}
+    numbers: dict[str, Any] = {
+        name: said.get(name) for name in ("heart_rate", "respiratory_rate", "rmssd", "sdnn")
+    }
     for name, value in numbers.items():
         if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
             raise ValueError(f"{name} is no number")

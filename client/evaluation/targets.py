@@ -148,6 +148,7 @@ def recording_verdicts(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Verd
         rows += [
             (f"{MONKEYS}: MAE of shown, /min", wanted, verdict),
             (f"{MONKEYS}: shown", "stated", _share(ours.coverage)),
+            (f"{MONKEYS}: POS and CHROM on the same segments, /min", "stated", _plain_where_shown(outcomes)),
         ]
     clips = [o for o in outcomes if o.group == CLIPS and o.tool == OURS]
     for clip in clips:
@@ -160,6 +161,18 @@ def recording_verdicts(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Verd
             wanted = "not shown (its frame rate is a lie)"
             rows.append((clip.case, wanted, Verdict(shown, value, value is None)))
     return rows
+
+
+def _plain_where_shown(outcomes: Sequence[Outcome]) -> Verdict:
+    """The plain methods' errors on the segments for which ours shows a value: the easier ones."""
+    monkeys = [o for o in outcomes if o.group == MONKEYS]
+    shown = {o.case for o in monkeys if o.tool == OURS and o.heart_rate.value is not None}
+    found = []
+    for tool in ("POS", "CHROM"):
+        same = metrics.pairs(o for o in monkeys if o.tool == tool and o.case in shown)
+        error = metrics.mean_absolute(same.error)
+        found.append("–" if error is None else f"{error:.2f}")
+    return Verdict(" and ".join(found), None, None)
 
 
 def _supported(outcomes: Sequence[Outcome]) -> list[Outcome]:

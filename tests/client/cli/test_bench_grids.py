@@ -56,7 +56,8 @@ def measure(tiny: None, command: Callable[..., Said], tmp_path: Path) -> Callabl
 
     def call(*arguments: str) -> Said:
         out, none = tmp_path / "results", tmp_path / "no-recordings"
-        return command("bench", "--out", str(out), "--recordings", str(none), "--workers", "2", *arguments)
+        where = ["--out", str(out), "--recordings", str(none)]
+        return command("bench", *where, "--workers", "2", "--no-plots", *arguments)
 
     return call
 
@@ -169,6 +170,18 @@ def test_a_cell_that_got_worse_ends_it_with_one_and_its_name(
     assert said.status == 1 and "Worse: traces/still: " in said.err
 
 
+def test_plots_are_drawn_where_they_can_be(
+    measure: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measure("--grid", "traces").status == 0
+    monkeypatch.setattr("client.cli.bench.find_spec", lambda name: None)
+    assert "make bench" not in measure("--grid", "traces").err
+    assert not list((tmp_path / "results").glob("*.png"))
+    monkeypatch.setattr("client.cli.bench.find_spec", lambda name: name)
+    measure("--grid", "traces", "--plots")
+    assert (tmp_path / "results" / "traces-by-condition.svg").is_file()
+
+
 @pytest.mark.parametrize(
     "arguments", [["--grid", "none"], ["--grid", "everything"], ["--subset", "0"], ["--only", "no such clip"]]
 )
@@ -184,7 +197,8 @@ def test_a_file_in_place_of_the_folder_is_said(measure: Callable[..., Said], tmp
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_keeps_what_is_done_and_the_next_run_goes_on(number: signal.Signals, tmp_path: Path) -> None:
-    arguments = ["bench", "--grid", "traces", "--out", str(tmp_path), "--recordings", str(tmp_path / "no")]
+    where = ["--out", str(tmp_path), "--recordings", str(tmp_path / "no")]
+    arguments = ["bench", "--grid", "traces", "--no-plots", *where]
     process = subprocess.Popen(
         stand_in_grid.own_command(*arguments, "--workers", "1"),
         cwd=ROOT,
