@@ -1,5 +1,11 @@
-"""How Health Helper compares: whole runs of it and of other packages on the same input, in turn, and the tables.
+"""How well Health Helper measures, and how it compares with others, on clips whose truth is known.
 
-process runs a program to its end and says what it cost; peers are the other packages, each in an environment of its
-own; cost makes the comparison of cost. Nothing here is loaded by a scan.
+    selection   what is measured: grids (simulated), recordings (real), layouts (data sets; contact: their truth)
+    cases       one thing to measure, its truth, and how each tool measures it → outcomes
+    workers     several processes at once; ledger: what is done already, so that a stopped run goes on
+    metrics     outcomes → figures; targets: what we want of them; report, plots: tables and pictures
+    regression  the small fixed part beside the committed table
+    peers       the other packages, each in an environment of its own; process runs one; cost compares what they take
+
+Nothing here is loaded by a scan.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from edge_models.types import Frame, ScanResult
 OUR_COMMAND = "our command"
 """As a job: our own command as a whole process, as the peers are run, so that their costs can be compared."""
 _LOOK_EVERY_S = 0.2
+_FOLDER = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'\"]+[/\\])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,4 +346,7 @@ def filled(blank: Outcome, result: ScanResult) -> Outcome:
 
 def told(error: Exception) -> str:
     """One line for the table; folders of this machine are no part of it."""
-    return error.title if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"[:200]
+    if isinstance(error, BadInput):
+        return error.title
+    what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return _FOLDER.sub("", f"{type(error).__name__}: {what}")[:200]

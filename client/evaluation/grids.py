@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
 
-from client.evaluation.cases import Case, PreparedTrace
+from client.evaluation.cases import Case, PreparedTrace, TraceCase, VideoCase, VideoTruth, Workshop
+from client.evaluation.ledger import simulator_digest
 from client.evaluation.outcomes import Truth, live_truth
 from edge_models.simulate import oracle
 from edge_models.simulate import simulated_scan as simulated
@@ -43,6 +47,34 @@ def truth_of(known: simulated.Truth) -> Truth:
         sdnn=number("sdnn_ms"),
         live=live_truth([float(beat_s) for beat_s in known.beats_s], known.duration_s),
     )
+
+
+def trace_case(
+    name: str, axes: Mapping[str, str], setting: object, make: Callable[[], simulated.SimulatedScan]
+) -> Case:
+    """A scan of the trace grid. setting: says in its repr everything from which `make` simulates."""
+    return TraceCase(name, "traces", axes, _identity(setting), lambda: prepared(make()))
+
+
+def video_case(
+    name: str,
+    axes: Mapping[str, str],
+    setting: object,
+    *,
+    write: Callable[[Path, Workshop], Path],
+    judge: Callable[[], VideoTruth],
+) -> Case:
+    """A clip of the video grid. setting: as for trace_case. write: renders it into a folder; judge: what is true of it."""
+    return VideoCase(name, "video", axes, _identity(setting), write, judge)
+
+
+def _identity(setting: object) -> str:
+    return f"{setting!r} {_simulator()}"
+
+
+@cache
+def _simulator() -> str:
+    return simulator_digest()
 
 
 def trace_cases() -> list[Case]:
