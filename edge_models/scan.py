@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from edge_models.coach import Coach
 from edge_models.face import FaceTracker, SkinSample
 from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
 from edge_models.nets import FaceNet
@@ -34,7 +35,8 @@ _LIVE_WAVE_S = 6.0
 _GONE_AFTER_S = 0.7
 _MIN_FRAMES = 60
 _LONGEST_PAUSE_S = 60.0
-_HINT_AFTER_S = 0.5
+_OFTEN = 0.2
+"""Share of the time from which a fault is told beside the result."""
 _EMPTY = np.zeros(0)
 _NO_WAVE = Trace(_EMPTY, _EMPTY)
 
@@ -56,8 +58,7 @@ class Measurement:
         self._trend: list[TrendPoint] = []
         self._live: Estimate | None = None
         self._live_wave = _NO_WAVE
-        self._hint: Reason | None = None
-        self._hint_candidate: tuple[Reason | None, float] = (None, 0.0)
+        self._coach = Coach()
 
     def take(self, sample: SkinSample, *, frame_size_px: tuple[int, int]) -> Progress:
         """Measure one sample. frame_size_px: (width, height) of the picture it came from."""
@@ -78,7 +79,7 @@ class Measurement:
             self._last_accepted_s = t_s
         self._samples.append(sample)
         self._verdicts.append(verdict)
-        self._choose_hint(verdict, t_s)
+        self._coach.take(sample, verdict, frame_size_px=frame_size_px)
         if t_s - self._next_window_s > _LONGEST_PAUSE_S:
             self._next_window_s = float(
                 np.floor(t_s)
@@ -138,19 +139,10 @@ class Measurement:
             frames=len(self._samples),
             measured_fps=measured_fps(recent),
             face=sample.face,
-            hint=self._hint,
+            hint=self._coach.hint,
             heart_rate=self._live,
             bvp=self._live_wave,
         )
-
-    def _choose_hint(self, verdict: FrameVerdict, t_s: float) -> None:
-        """One hint at a time, and only one that lasts: a hint that flickers helps nobody."""
-        wanted = verdict.reasons[0] if verdict.reasons else None
-        candidate, since_s = self._hint_candidate
-        if wanted != candidate:
-            self._hint_candidate = (wanted, t_s)
-        elif t_s - since_s >= _HINT_AFTER_S:
-            self._hint = wanted
 
     def _counted_s(self, start_s: float, end_s: float) -> float:
         """Accepted seconds inside [start_s, end_s]."""
@@ -258,7 +250,8 @@ class Measurement:
             forbidding.append(Reason.TOO_FEW_FRAMES)
         total = max(len(self._verdicts), 1)
         often = Counter(r for v in self._verdicts for r in set(v.reasons))
-        remarks = [reason for reason, count in often.most_common() if count > 0.2 * total]
+        remarks = [reason for reason, count in often.most_common() if count > _OFTEN * total]
+        remarks += self._coach.often(_OFTEN)
         if light_changes(self._samples):
             remarks.append(Reason.LIGHT_CHANGES)
         return tuple(dict.fromkeys((*forbidding, *remarks))), tuple(dict.fromkeys(forbidding))

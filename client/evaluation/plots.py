@@ -165,8 +165,8 @@ def _by(axis: str) -> Callable[[Axes, Mapping[str, Sequence[Outcome]]], bool]:
         axes.grid(visible=False, axis="y")
         height = 1.6 + 0.24 * len(cells)
         figure = axes.get_figure()
-        if figure is not None and height > figure.get_figheight():  # type: ignore[union-attr]
-            figure.set_figheight(height)  # type: ignore[union-attr]
+        if isinstance(figure, Figure) and height > figure.get_figheight():
+            figure.set_figheight(height)
         return True
 
     return plot
