@@ -142,11 +142,12 @@ class PulseTrack:
 class _Reading:
     """What one window says, given the noise around it; evidence for each of _SIGNATURES.
 
-    lamp: where the background has a line [shape=(frequencies,)].
+    background, motion: power over the window's own noise of the strongest of these traces [shape=(frequencies,)].
     """
 
     noise: Noise
-    lamp: NDArray[np.bool_]
+    background: FloatArray
+    motion: FloatArray
     whole: tuple[PulseEvidence, ...]
     layouts: dict[str, tuple[PulseEvidence, ...]]
 
@@ -163,7 +164,7 @@ def _read(window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTH
         name: evidence(window, noise, _SIGNATURES, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
         for name, columns in LAYOUTS.items()
     }
-    return _Reading(noise, _lines(window) > _LAMP_LINE, whole, layouts)
+    return _Reading(noise, _lines(window, BACKGROUND), _lines(window, MOTION), whole, layouts)
 
 
 def _sure_rates_per_min(score: FloatArray) -> tuple[float, ...]:
@@ -202,12 +203,13 @@ class PulseFusion:
     def add(self, traces: Traces) -> None:
         """traces: over exactly WINDOW_S (on the even grid); samples that do not count have weight 0."""
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
-        window = self._analyser.spectrum(traces.values, traces.weight, t_s=centre_s)
+        coefficients = self._analyser.coefficients(traces.values, traces.weight)
+        window = self._analyser.spectrum(coefficients, traces.weight, t_s=centre_s)
         reading = _read(window, self._past)
         score = np.max([log_likelihood_ratio(found) for found in reading.whole], axis=0)
         rates = _sure_rates_per_min(score + _PRIOR)
         if rates:
-            window = self._analyser.without_pulses(window, traces.values, traces.weight, rates_per_min=rates)
+            window = self._analyser.without_pulses(window, coefficients, rates_per_min=rates)
         self._past = self._past.with_window(window, memory_s=_MEMORY_S)
         self._windows.append((traces, window, reading))
 
@@ -241,7 +243,8 @@ class PulseFusion:
 
         here = np.arange(len(t_s))
         scores = [
-            np.stack([log_likelihood_ratio(r.whole[k], r.lamp) for r in readings]) * weight for k in _COLOURS
+            np.stack([log_likelihood_ratio(r.whole[k], r.background > _LAMP_LINE) for r in readings]) * weight
+            for k in _COLOURS
         ]
         paths = [path_of(score) for score in scores]
         best = int(np.argmax([score[here, path].sum() for score, path in zip(scores, paths, strict=True)]))
@@ -258,10 +261,6 @@ class PulseFusion:
             return np.concatenate(
                 [r.layouts[name][best].amplitude[i] for r, i in zip(readings, near, strict=True)]
             )
-
-        def power_of(columns: NDArray[np.int64]) -> FloatArray:
-            powers = [_line_power(window, int(i), columns) for window, i in zip(windows, path, strict=True)]
-            return np.array(powers)
 
         pairs = (("upper", "lower"), ("left", "right"))
         seen = _seen(windows, [r.whole[best] for r in readings], path)
@@ -280,8 +279,8 @@ class PulseFusion:
                     for w, r, i in zip(windows, readings, path, strict=True)
                 ]
             ),
-            background_power=power_of(BACKGROUND),
-            motion_power=power_of(MOTION),
+            background_power=np.array([r.background[i] for r, i in zip(readings, path, strict=True)]),
+            motion_power=np.array([r.motion[i] for r, i in zip(readings, path, strict=True)]),
             seen=seen,
             likeness=_likeness(windows, seen, path),
         )
@@ -315,7 +314,7 @@ class PulseFusion:
 
 
 def _seen(windows: list[WindowSpectrum], found: list[PulseEvidence], path: NDArray[np.int64]) -> FloatArray:
-    """How much each trace moves with the pulse that the blood's colour alone finds [shape=(TRACES,)].
+    """How much each trace moves with the pulse that one colour alone finds [shape=(TRACES,)].
 
     The pulse as it is seen: regions differ in blood and light. In noise it falls back on SIGNATURE.
     """
@@ -357,19 +356,9 @@ def _in_step(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> flo
     return float((first * second.conj()).sum().real) / power if power > 0 else 0.0
 
 
-def _line_power(window: WindowSpectrum, index: int, columns: NDArray[np.int64]) -> float:
-    """Power of the strongest of some traces at one rate over the noise around it; 1 where all are absent."""
+def _lines(window: WindowSpectrum, columns: NDArray[np.int64]) -> FloatArray:
+    """Power of the strongest of some traces over the noise around it [shape=(frequencies,)]; 1 where all are absent."""
     columns = columns[window.active[columns]]
-    if not len(columns):
-        return 1.0
-    power = (np.abs(window.coefficients[index][:, columns]) ** 2).mean(axis=0)
-    noise = np.diag(_own_noise(window, index))[columns]
-    return float((power / np.maximum(noise, 1e-20)).max())
-
-
-def _lines(window: WindowSpectrum) -> FloatArray:
-    """The same of the background at every frequency [shape=(frequencies,)]."""
-    columns = BACKGROUND[window.active[BACKGROUND]]
     frequencies = len(window.coefficients)
     if not len(columns):
         return np.ones(frequencies)

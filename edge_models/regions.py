@@ -51,7 +51,8 @@ def _everywhere(colour: FloatArray) -> FloatArray:
 SIGNATURE: FloatArray = _everywhere(BLOOD_RGB)
 """What a pulse of size 1 adds to each trace: blood darkens skin, and touches no reference."""
 CODED_SIGNATURE: FloatArray = _everywhere(_CODED_RGB)
-"""The same after a codec that keeps luma better than chroma. It finds a fifth more power in H.264 video. Nearer to luma it would find more, and changing light as well."""
+"""The same after a codec that keeps luma better than chroma. It finds a fifth more power in H.264 video. Nearer to
+luma it would find more, and changing light as well."""
 NOISE_FLOOR: FloatArray = np.concatenate(
     [np.full(3 * len(_REGIONS), 4e-4), np.full(3, 2e-4), [6e-4, 6e-4, 1e-3, 1e-3]]
 )

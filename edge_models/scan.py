@@ -35,6 +35,7 @@ _LIVE_WAVE_S = 6.0
 _GONE_AFTER_S = 0.7
 _MIN_FRAMES = 60
 _LONGEST_PAUSE_S = 60.0
+_RATE_EVERY_S = 0.25
 _OFTEN = 0.2
 """Share of the time from which a fault is told beside the result."""
 _EMPTY = np.zeros(0)
@@ -59,6 +60,8 @@ class Measurement:
         self._live: Estimate | None = None
         self._live_wave = _NO_WAVE
         self._coach = Coach()
+        self._recent_fps = 0.0
+        self._next_rate_s = -np.inf
 
     def take(self, sample: SkinSample, *, frame_size_px: tuple[int, int]) -> Progress:
         """Measure one sample. frame_size_px: (width, height) of the picture it came from."""
@@ -132,12 +135,14 @@ class Measurement:
         )
 
     def _progress(self, sample: SkinSample) -> Progress:
-        recent = np.array([s.t_s for s in self._samples[-90:]])
+        if sample.t_s >= self._next_rate_s:  # not for every frame: nobody reads it so fast
+            self._next_rate_s = sample.t_s + _RATE_EVERY_S
+            self._recent_fps = measured_fps(np.array([s.t_s for s in self._samples[-90:]]))
         return Progress(
             t_s=sample.t_s,
             accepted_s=self._accepted_s,
             frames=len(self._samples),
-            measured_fps=measured_fps(recent),
+            measured_fps=self._recent_fps,
             face=sample.face,
             hint=self._coach.hint,
             heart_rate=self._live,

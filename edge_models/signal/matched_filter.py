@@ -92,27 +92,30 @@ class Analyser:
         distance = np.abs(np.arange(len(_GRID_PER_MIN))[None] - _NOISE_AT[:, None])
         self._neighbours = ((distance >= _NEAR_PER_MIN) & (distance <= far[:, None])).astype(np.float32)
 
-    def spectrum(self, traces: NDArray[np.float64], weight: FloatArray, *, t_s: float) -> WindowSpectrum:
-        """traces: float64 [shape=(samples, n)], without baseline. weight: [shape=(samples,)], 0 where invalid."""
-        coefficients = self._coefficients(traces, weight)
+    def spectrum(
+        self, coefficients: NDArray[np.complex64], weight: FloatArray, *, t_s: float
+    ) -> WindowSpectrum:
+        """Of one window's `coefficients`. weight: [shape=(samples,)], 0 where invalid."""
         noise = self._noise(coefficients, ())
-        active = np.abs(traces).sum(axis=0) > 0
+        active = np.abs(coefficients).sum(axis=(0, 1)) > 0
         return WindowSpectrum(t_s, _share(weight), coefficients[_AT], noise, noise, active)
 
     def without_pulses(
         self,
         window: WindowSpectrum,
-        traces: NDArray[np.float64],
-        weight: FloatArray,
+        coefficients: NDArray[np.complex64],
         *,
         rates_per_min: tuple[float, ...],
     ) -> WindowSpectrum:
-        """`window`, made of these traces, with pulses at these rates and their harmonics left out for others."""
+        """`window`, made of these coefficients, with pulses at these rates and their harmonics left out for others."""
         lines = (*rates_per_min, *(2 * rate for rate in rates_per_min))
-        noise = self._noise(self._coefficients(traces, weight), lines)
-        return replace(window, noise_for_others=noise)
+        return replace(window, noise_for_others=self._noise(coefficients, lines))
 
-    def _coefficients(self, traces: NDArray[np.float64], weight: FloatArray) -> NDArray[np.complex64]:
+    def coefficients(self, traces: NDArray[np.float64], weight: FloatArray) -> NDArray[np.complex64]:
+        """Tapered Fourier coefficients [shape=(all frequencies, TAPERS, n)] of traces [shape=(samples, n)].
+
+        traces: without baseline. weight: [shape=(samples,)], 0 where invalid.
+        """
         samples, count = traces.shape
         tapered = self._tapers[:, :, None] * (traces * weight[:, None])[None] / np.sqrt(_share(weight))
         flat = tapered.transpose(1, 0, 2).reshape(samples, -1).astype(np.float32)

@@ -50,7 +50,13 @@ def _mixing(rng: np.random.Generator) -> FloatArray:
 
 
 def _spectra(analyser: Analyser, traces: list[NDArray[np.float64]]) -> list[WindowSpectrum]:
-    return [analyser.spectrum(x, np.ones(SAMPLES), t_s=10.0 * k) for k, x in enumerate(traces)]
+    return [_spectrum(analyser, x, np.ones(SAMPLES), 10.0 * k) for k, x in enumerate(traces)]
+
+
+def _spectrum(
+    analyser: Analyser, traces: NDArray[np.float64], weight: FloatArray, t_s: float
+) -> WindowSpectrum:
+    return analyser.spectrum(analyser.coefficients(traces, weight), weight, t_s=t_s)
 
 
 def _pooled(windows: list[WindowSpectrum]) -> list[Noise]:
@@ -176,7 +182,7 @@ def test_without_a_trace_that_could_carry_a_pulse_there_is_no_evidence(
 def test_half_a_window_counts_half_and_is_not_louder(analyser: Analyser, rng: np.random.Generator) -> None:
     weight = (T_S < 5.0).astype(np.float64)
     noise = [rng.standard_normal((SAMPLES, COUNT)) for _ in range(WINDOWS)]
-    windows = [analyser.spectrum(x, weight, t_s=10.0 * k) for k, x in enumerate(noise)]
+    windows = [_spectrum(analyser, x, weight, 10.0 * k) for k, x in enumerate(noise)]
     assert windows[0].weight == pytest.approx(0.5, abs=0.01)
     whole = np.mean([np.abs(w.coefficients) ** 2 for w in _spectra(analyser, noise)])
     assert np.mean([np.abs(w.coefficients) ** 2 for w in windows]) == pytest.approx(float(whole), rel=0.05)
@@ -227,7 +233,7 @@ def test_what_is_remembered_fades_and_noise_of_another_time_does_not_count(
     analyser: Analyser, rng: np.random.Generator
 ) -> None:
     quiet, loud = (
-        analyser.spectrum(size * rng.standard_normal((SAMPLES, COUNT)), np.ones(SAMPLES), t_s=t_s)
+        _spectrum(analyser, size * rng.standard_normal((SAMPLES, COUNT)), np.ones(SAMPLES), t_s)
         for size, t_s in ((1.0, 0.0), (10.0, 60.0))
     )
     memory = NOTHING_REMEMBERED.with_window(loud, memory_s=8.0)
