@@ -144,6 +144,8 @@ def _by(axis: str) -> Callable[[Axes, Mapping[str, Sequence[Outcome]]], bool]:
     """Coverage (bars, with 95 % intervals) and error (numbers) for every level of an axis."""
 
     def plot(axes: Axes, tools: Mapping[str, Sequence[Outcome]]) -> bool:
+        from matplotlib.figure import Figure
+
         alive = [outcome for outcome in tools.get(OURS, ()) if outcome.truth.has_pulse]
         cells = metrics.by_axis(alive, axis)
         if not cells:
