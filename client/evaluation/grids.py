@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+from client.evaluation import trace_grid
 from client.evaluation.cases import Case, PreparedTrace, TraceCase, VideoCase, VideoTruth, Workshop
 from client.evaluation.ledger import simulator_digest
 from client.evaluation.outcomes import Truth, live_truth
 from edge_models.simulate import oracle
 from edge_models.simulate import simulated_scan as simulated
+from edge_models.simulate.spectral_scan import spectral_scan
 
 
 def prepared(scan: simulated.SimulatedScan) -> PreparedTrace:
@@ -79,7 +81,9 @@ def _simulator() -> str:
 
 def trace_cases() -> list[Case]:
     """Every scan of the trace grid."""
-    return []
+    return [
+        trace_case(s.name, s.axes, s.scene, partial(spectral_scan, s.scene)) for s in trace_grid.settings()
+    ]
 
 
 def video_cases() -> list[Case]:
@@ -88,5 +92,5 @@ def video_cases() -> list[Case]:
 
 
 def ci_cases() -> list[Case]:
-    """The small fixed part of both that is measured on every change."""
-    return []
+    """The small fixed part that is measured on every change."""
+    return [case for case in trace_cases() if case.name in trace_grid.CI_NAMES]
