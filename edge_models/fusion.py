@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_models.regions import (
     BACKGROUND,
     CODED_SIGNATURE,
+    DEEP_SIGNATURE,
     GRID_RATE_HZ,
     MOTION,
     NOISE_FLOOR,
@@ -65,7 +66,7 @@ _CHANGE_PER_SQRT_S = 2.0
 _SAME_RATE_PER_MIN = 7
 
 _ALL = np.arange(TRACES)
-_SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE])
+_SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE, DEEP_SIGNATURE])
 """The colours in which a pulse may be seen; a scan is read in the one that explains more of it."""
 _COLOURS = range(len(_SIGNATURES))
 _LAYOUT_STEP = 2
@@ -327,7 +328,7 @@ def _seen(windows: list[WindowSpectrum], found: list[PulseEvidence], path: NDArr
 
 
 def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.int64]) -> float:
-    """Cosine between what is seen on the skin and blood everywhere on it, −1..1.
+    """Cosine between what is seen on the skin and blood everywhere on it, in the colour that fits best, −1..1.
 
     What the references would explain of it (a screen's light, a sway) is taken away first.
     """
@@ -341,9 +342,9 @@ def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.
     if len(references):
         shared = noise[np.ix_(skin, references)]
         rest = rest - shared @ np.linalg.solve(noise[np.ix_(references, references)], seen[references])
-    expected = SIGNATURE[skin]
-    size = float(np.linalg.norm(rest) * np.linalg.norm(expected))
-    return float(rest @ expected / size) if size > 0 else 0.0
+    expected = _SIGNATURES[:, skin]
+    size = np.linalg.norm(rest) * np.linalg.norm(expected, axis=1)
+    return float(np.max(expected @ rest / np.maximum(size, 1e-20)))
 
 
 def _own_noise(window: WindowSpectrum, index: int) -> NDArray[np.float64]:

@@ -40,6 +40,9 @@ _LUMA_RGB: FloatArray = np.array([0.47, 0.57, 0.67])
 """The same step of all code values, as relative steps on skin: what is left of a small change of colour when a
 video codec drops chroma."""
 _LUMA_SHARE = 0.35
+_DEEP_RGB: FloatArray = np.array([0.50, 0.85, 0.15])
+"""Where melanin or a lamp of few lines leaves little blue: what returns as blue comes from the skin's surface, which does
+not pulsate. By the spectra of blood and melanin (Jacques, Phys. Med. Biol. 58, 2013), types V and VI."""
 _CODED_RGB: FloatArray = (1.0 - _LUMA_SHARE) * BLOOD_RGB + _LUMA_SHARE * _LUMA_RGB / np.linalg.norm(_LUMA_RGB)
 
 
@@ -53,6 +56,8 @@ SIGNATURE: FloatArray = _everywhere(BLOOD_RGB)
 CODED_SIGNATURE: FloatArray = _everywhere(_CODED_RGB)
 """The same after a codec that keeps luma better than chroma. It finds a fifth more power in H.264 video. Nearer to
 luma it would find more, and changing light as well."""
+DEEP_SIGNATURE: FloatArray = _everywhere(_DEEP_RGB)
+"""The same where hardly any blue light comes out of the skin. Without it dark skin was withheld more often."""
 NOISE_FLOOR: FloatArray = np.concatenate(
     [np.full(3 * len(_REGIONS), 4e-4), np.full(3, 2e-4), [6e-4, 6e-4, 1e-3, 1e-3]]
 )
