@@ -69,6 +69,8 @@ _ALL = np.arange(TRACES)
 _SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE, DEEP_SIGNATURE])
 """The colours in which a pulse may be seen; a scan is read in the one that explains more of it."""
 _COLOURS = range(len(_SIGNATURES))
+_SURENESS: FloatArray = np.tile([1.0, 1.0, 0.4], TRACES)[:TRACES]
+"""How far the pulse's colour is known: melanin, the lamp and the camera's colour matrix change its blue most, even its sign."""
 _LAYOUT_STEP = 2
 _LAYOUT_COUNT = -(-len(RATES_PER_MIN) // _LAYOUT_STEP)
 """Layouts only confirm: every second rate is enough, and half the work."""
@@ -342,7 +344,7 @@ def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.
     if len(references):
         shared = noise[np.ix_(skin, references)]
         rest = rest - shared @ np.linalg.solve(noise[np.ix_(references, references)], seen[references])
-    expected = _SIGNATURES[:, skin]
+    rest, expected = rest * _SURENESS[skin], _SIGNATURES[:, skin] * _SURENESS[skin]
     size = np.linalg.norm(rest) * np.linalg.norm(expected, axis=1)
     return float(np.max(expected @ rest / np.maximum(size, 1e-20)))
 

@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_models.scan import Scan
+from edge_models.scan import Measurement, Scan
 from edge_models.simulate import scene
 from edge_models.simulate.scene import Scene, SceneKind
-from edge_models.types import Frame, Reason, ScanResult
+from edge_models.simulate.spectra import Lamp
+from edge_models.simulate.spectral_scan import SpectralScene, Target, spectral_scan
+from edge_models.types import Estimate, Frame, Reason, ScanResult
 from edge_models.vitals import VITALS
 from tests.edge_models.conftest import Film, Measure, Measured, MeasureScene
 from tests.edge_models.staged import StagedTracker, samples, staged_scan
@@ -447,3 +449,26 @@ def test_a_photograph_whose_light_follows_its_sway_has_no_pulse(face_net: bytes,
     result = staged_scan(face_net, swayed).result()
     assert result.vitals["heart_rate"].value is None
     assert all(point.heart_rate is None for point in result.trend)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rate_per_min"),
+    [
+        ({"seed": 211, "skin_type": 5, "start_per_min": 96.72}, 96.7),
+        ({"seed": 481, "skin_type": 4, "start_per_min": 78.41, "sway": 0.02, "perfusion": 0.48}, 78.4),
+    ],
+)
+def test_skin_that_returns_hardly_any_blue_is_skin_and_its_photograph_is_not(
+    changes: dict[str, object], rate_per_min: float
+) -> None:
+    """Melanin, a lamp of lines and the camera's matrix may turn the sign of what the pulse does to blue."""
+
+    def reading(target: Target) -> Estimate:
+        scene = SpectralScene(**{"lamp": Lamp.FLUORESCENT, "target": target, **changes})  # type: ignore[arg-type]
+        scan, measurement = spectral_scan(scene), Measurement()
+        for sample in scan.samples:
+            measurement.take(sample, frame_size_px=scan.frame_size_px)
+        return measurement.result().vitals["heart_rate"]
+
+    assert reading(Target.PERSON).value == pytest.approx(rate_per_min, abs=2.0)
+    assert reading(Target.PHOTOGRAPH).value is None
