@@ -51,9 +51,11 @@ class MeanTraceEngine(Protocol):
         """The heart rate. t_s: [shape=(n,)], increasing. rgb: code values [shape=(n, 3)]."""
 
 
-def mean_trace_engine() -> MeanTraceEngine | None:
-    """The engine's entry for such traces; None as long as it has none: then the plain methods stand alone."""
-    return None
+def mean_trace_engine() -> MeanTraceEngine:
+    """The engine's entry for such traces."""
+    from edge_models import mean_trace
+
+    return mean_trace.estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,8 @@ class TraceRecording:
                 axes={"recording": self.name},
                 truth=Truth(has_pulse=True, heart_rate=round(window.heart_rate, 3)),
             )
-            found = []
-            if engine is not None:
-                said = engine(t_s, rgb, lowest_per_min=low, highest_per_min=high)
-                found.append(replace(blank, vitals={HEART_RATE: Reading.of(said)}))
+            said = engine(t_s, rgb, lowest_per_min=low, highest_per_min=high)
+            found = [replace(blank, vitals={HEART_RATE: Reading.of(said)})]
             for method in PLAIN:
                 rate = plain_rate_per_min(method, t_s, rgb, self.band_per_min)
                 found.append(replace(blank, tool=method, vitals={HEART_RATE: Reading(rate)}))

@@ -1,0 +1,63 @@
+"""A heart rate from one mean colour trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_models import mean_trace
+from edge_models.pulse import BLOOD_RGB
+from edge_models.types import FloatArray, Reason
+
+
+def _trace(
+    rate_per_min: float, *, seconds: float, fps: float, size: float = 0.01, seed: int = 1
+) -> tuple[FloatArray, NDArray[np.float64]]:
+    rng = np.random.default_rng(seed)
+    t_s = np.arange(round(seconds * fps)) / fps
+    turn = 2 * np.pi * rate_per_min / 60 * t_s
+    wave = np.cos(turn) + 0.3 * np.cos(2 * turn - 0.7)
+    light = 0.01 * np.sin(2 * np.pi * 0.15 * t_s) + 0.002 * rng.standard_normal(len(t_s))
+    noise = 0.0008 * rng.standard_normal((len(t_s), 3))
+    level = light[:, None] - size * wave[:, None] * BLOOD_RGB / np.linalg.norm(BLOOD_RGB) + noise
+    return t_s, np.array([150.0, 110.0, 80.0]) * np.exp(level)
+
+
+@pytest.mark.parametrize(
+    ("rate_per_min", "seconds", "fps", "band"),
+    [
+        (47.0, 12.0, 30.0, (40.0, 200.0)),
+        (97.0, 10.0, 28.65, (40.0, 200.0)),
+        (168.0, 20.0, 15.0, (40.0, 200.0)),
+        (221.0, 5.0, 50.0, (40.0, 250.0)),
+        (131.0, 8.5, 100.0, (40.0, 250.0)),
+    ],
+)
+def test_a_clear_pulse_is_read_also_beyond_what_a_scan_looks_for(
+    rate_per_min: float, seconds: float, fps: float, band: tuple[float, float]
+) -> None:
+    t_s, rgb = _trace(rate_per_min, seconds=seconds, fps=fps)
+    found = mean_trace.estimate(t_s, rgb, lowest_per_min=band[0], highest_per_min=band[1])
+    assert found.value == pytest.approx(rate_per_min, abs=2.5)
+    assert found.value is not None and found.low is not None and found.high is not None
+    assert found.low < found.value < found.high
+
+
+def test_noise_and_light_alone_are_withheld() -> None:
+    for seed in range(12):
+        t_s, rgb = _trace(80.0, seconds=10.0, fps=30.0, size=0.0, seed=seed)
+        assert mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=200.0).value is None
+
+
+def test_a_few_seconds_are_too_short() -> None:
+    t_s, rgb = _trace(80.0, seconds=4.0, fps=30.0)
+    assert mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=200.0).reasons == (
+        Reason.TOO_SHORT,
+    )
+
+
+def test_a_rate_outside_the_band_is_not_told() -> None:
+    t_s, rgb = _trace(150.0, seconds=15.0, fps=30.0)
+    found = mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=120.0)
+    assert found.value is None and found.reasons == (Reason.IMPLAUSIBLE,)
