@@ -55,6 +55,9 @@ _INDEPENDENT_S = 4.5
 _EXPECTED_POWER = 14.0
 _EXPECTED_HARMONIC_POWER = 3.0
 _MOST_POWER = 120.0
+_HARMONIC_CREDIT = 8.0
+"""A harmonic speaks for its fundamental no louder than the fundamental itself, but up to this in any case: where both are
+clear, a heart at the harmonic would leave the fundamental unexplained."""
 _SURE_PULSE = 6.0
 """Evidence from which a window's pulse is taken out of the noise that other windows learn from it."""
 _RESOLUTION_PER_MIN = 18.0
@@ -96,10 +99,13 @@ def log_likelihood_ratio(found: PulseEvidence, lamp: NDArray[np.bool_] | None = 
 
     if len(power) <= len(RATES_PER_MIN):  # a layout, without harmonics
         return ratio(power, _EXPECTED_POWER)
-    harmonic = np.clip(ratio(power[HARMONIC], _EXPECTED_HARMONIC_POWER), -2.0, 8.0)
+    fundamental = ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER)
+    harmonic = np.clip(
+        ratio(power[HARMONIC], _EXPECTED_HARMONIC_POWER), -2.0, np.maximum(fundamental, _HARMONIC_CREDIT)
+    )
     if lamp is not None:
         harmonic = np.where(lamp[HARMONIC], np.minimum(harmonic, 0.0), harmonic)
-    return np.asarray(ratio(power[: len(RATES_PER_MIN)], _EXPECTED_POWER) + harmonic, np.float64)
+    return np.asarray(fundamental + harmonic, np.float64)
 
 
 _PRIOR: FloatArray = -0.5 * (np.log(RATES_PER_MIN / _PRIOR_CENTRE_PER_MIN) / _PRIOR_SPREAD) ** 2

@@ -472,3 +472,23 @@ def test_skin_that_returns_hardly_any_blue_is_skin_and_its_photograph_is_not(
 
     assert reading(Target.PERSON).value == pytest.approx(rate_per_min, abs=2.0)
     assert reading(Target.PHOTOGRAPH).value is None
+
+
+def test_a_nodding_face_with_a_strong_second_harmonic_does_not_read_double() -> None:
+    """Both 63 and 127 /min have clear evidence here; a heart at 127 would leave 63 unexplained."""
+    scene = SpectralScene(
+        seed=963,
+        skin_type=2,
+        start_per_min=63.34,
+        variability=1.3074402773503153,
+        breaths_per_min=25.25,
+        perfusion=1.158,
+        lamp=Lamp.FLUORESCENT,
+        nod=0.08,
+        nod_hz=0.6,
+    )
+    scan, measurement = spectral_scan(scene), Measurement()
+    for sample in scan.samples:
+        measurement.take(sample, frame_size_px=scan.frame_size_px)
+    shown = measurement.result().vitals["heart_rate"].value
+    assert shown is None or shown == pytest.approx(63.4, abs=3.0)
