@@ -72,8 +72,9 @@ _ALL = np.arange(TRACES)
 _SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE, DEEP_SIGNATURE])
 """The colours in which a pulse may be seen; a scan is read in the one that explains more of it."""
 _COLOURS = range(len(_SIGNATURES))
-_SURENESS: FloatArray = np.tile([1.0, 1.0, 0.4], TRACES)[:TRACES]
-"""How far the pulse's colour is known: melanin, the lamp and the camera's colour matrix change its blue most, even its sign."""
+_SURENESS: FloatArray = np.tile([1.0, 1.0, 0.4], REFERENCES[0] // 3)
+"""How far the pulse's colour is known, per trace of the skin: melanin, the lamp and the camera's colour matrix change its
+blue most, even its sign."""
 _LAYOUT_STEP = 2
 _LAYOUT_COUNT = -(-len(RATES_PER_MIN) // _LAYOUT_STEP)
 """Layouts only confirm: every second rate is enough, and half the work."""

@@ -32,6 +32,8 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
     what a scan looks for: time is then stretched, for hearts that beat faster than people's. Withheld where the
     trace is too short, nothing speaks for a pulse, or the rate falls outside the band.
     """
+    if len(t_s) < 2:
+        return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT,), 0.0)
     stretch = max(1.0, highest_per_min / HIGHEST_PER_MIN)
     at_s = (t_s - t_s[0]) * stretch
     length_s = float(at_s[-1]) + float(np.median(np.diff(at_s)))
@@ -39,9 +41,8 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
         return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT,), length_s / stretch)
     fusion = PulseFusion()
     per_step = max(1, round(measured_fps(at_s) / GRID_RATE_HZ))
-    if (
-        per_step > 1
-    ):  # more frames than the grid has steps: their mean, else their noise would fold into the band
+    if per_step > 1:
+        # More frames than the grid has steps: their mean, else their noise would fold into the band.
         whole = len(at_s) // per_step * per_step
         at_s = at_s[:whole].reshape(-1, per_step).mean(axis=1)
         rgb = rgb[:whole].reshape(-1, per_step, 3).mean(axis=1)
@@ -50,6 +51,8 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
     for start_s in starts_s:
         grid_s = even_grid(float(start_s), float(start_s) + WINDOW_S, GRID_RATE_HZ)
         level, valid = on_grid(at_s, np.log(np.maximum(rgb, 1e-6)), grid_s, max_gap_s=gap_s)
+        if not valid.any():  # nothing but a gap
+            continue
         weight = valid.astype(np.float64)
         values = np.zeros((len(grid_s), TRACES))
         values[:, _COLUMNS] = without_baseline(
@@ -58,7 +61,8 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
         fusion.add(Traces(grid_s, values * weight[:, None], weight))
     fusion.read_again()
     track = fusion.track()
-    assert track is not None
+    if track is None:
+        return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT,), length_s / stretch)
     wave_t_s, bvp, valid_wave = fusion.wave(track)
     rate, error = mean_rate_per_min(track, wave_t_s, bvp, valid_wave)
     rate, half = rate * stretch, 1.96 * error * stretch

@@ -21,16 +21,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from client.evaluation.cases import Case, VideoCase, VideoTruth, Workshop, fingerprint_of, told
 from client.evaluation.contact import peak_rate_per_min
 from client.evaluation.outcomes import HEART_RATE, OURS, Outcome, Reading, Truth
-from edge_models import pulse
+from edge_models import mean_trace, pulse
 from edge_models.signal.resample import even_grid, measured_fps, on_grid
-from edge_models.types import Estimate, FloatArray
+from edge_models.types import FloatArray
 
 UBFC, UBFC_CONTACT, MONKEYS, CLIPS = "ubfc-example", "ubfc-example-contact", "monkey-traces", "face-clips"
 WINDOW_S, HOP_S = 10.0, 1.0
@@ -40,22 +39,6 @@ _MONKEY_BAND_PER_MIN = (40.0, 250.0)
 # Of monkey-traces/summary.txt: frames per second, seconds of a reference segment.
 _SESSIONS = {1: (30.0, 8.5), 2: (30.0, 8.5), 3: (50.0, 5.0), 4: (100.0, 5.0), 5: (50.0, 5.0)}
 _EVM_PER_MIN = 53.0
-
-
-class MeanTraceEngine(Protocol):
-    """The engine on a mean colour trace, without places: no patches to compare, no background."""
-
-    def __call__(
-        self, t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest_per_min: float
-    ) -> Estimate:
-        """The heart rate. t_s: [shape=(n,)], increasing. rgb: code values [shape=(n, 3)]."""
-
-
-def mean_trace_engine() -> MeanTraceEngine:
-    """The engine's entry for such traces."""
-    from edge_models import mean_trace
-
-    return mean_trace.estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +86,7 @@ class TraceRecording:
             yield job, found
 
     def _windows(self) -> Iterator[list[Outcome]]:
-        trace, engine = self.read(), mean_trace_engine()
+        trace = self.read()
         low, high = self.band_per_min
         for window in trace.windows:
             inside = (trace.t_s >= window.start_s) & (trace.t_s < window.stop_s)
@@ -116,7 +99,7 @@ class TraceRecording:
                 axes={"recording": self.name},
                 truth=Truth(has_pulse=True, heart_rate=round(window.heart_rate, 3)),
             )
-            said = engine(t_s, rgb, lowest_per_min=low, highest_per_min=high)
+            said = mean_trace.estimate(t_s, rgb, lowest_per_min=low, highest_per_min=high)
             found = [replace(blank, vitals={HEART_RATE: Reading.of(said)})]
             for method in PLAIN:
                 rate = plain_rate_per_min(method, t_s, rgb, self.band_per_min)

@@ -140,15 +140,13 @@ def recording_verdicts(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Verd
                 (f"ubfc-example, truth: {truth}: shown", "≥ 95 %", _share(ours.coverage, least=0.95)),
             ]
     if (ours := of[MONKEYS, OURS]).owed:
-        plain = [metrics.mean_absolute(of[MONKEYS, tool].error) for tool in ("POS", "CHROM")]
-        bar = min((value for value in plain if value is not None), default=None)
-        mine = metrics.mean_absolute(ours.error)
-        verdict = NOTHING if mine is None or bar is None else Verdict(f"{mine:.2f}", mine, mine < bar)
-        wanted = "better than POS and CHROM" + ("" if bar is None else f" ({bar:.2f})")
+        mine, others = metrics.mean_absolute(ours.error), _plain_where_shown(outcomes)
+        same = " and ".join(f"{error:.2f}" for error in others) or "–"
+        verdict = NOTHING if mine is None or not others else Verdict(f"{mine:.2f}", mine, mine < min(others))
+        wanted = f"better than POS and CHROM on the same segments ({same})"
         rows += [
             (f"{MONKEYS}: MAE of shown, /min", wanted, verdict),
             (f"{MONKEYS}: shown", "stated", _share(ours.coverage)),
-            (f"{MONKEYS}: POS and CHROM on the same segments, /min", "stated", _plain_where_shown(outcomes)),
         ]
     clips = [o for o in outcomes if o.group == CLIPS and o.tool == OURS]
     for clip in clips:
@@ -163,16 +161,15 @@ def recording_verdicts(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Verd
     return rows
 
 
-def _plain_where_shown(outcomes: Sequence[Outcome]) -> Verdict:
-    """The plain methods' errors on the segments for which ours shows a value: the easier ones."""
+def _plain_where_shown(outcomes: Sequence[Outcome]) -> list[float]:
+    """Mean absolute errors of POS and CHROM on the segments for which ours shows a value: the easier ones."""
     monkeys = [o for o in outcomes if o.group == MONKEYS]
     shown = {o.case for o in monkeys if o.tool == OURS and o.heart_rate.value is not None}
-    found = []
-    for tool in ("POS", "CHROM"):
-        same = metrics.pairs(o for o in monkeys if o.tool == tool and o.case in shown)
-        error = metrics.mean_absolute(same.error)
-        found.append("–" if error is None else f"{error:.2f}")
-    return Verdict(" and ".join(found), None, None)
+    errors = (
+        metrics.mean_absolute(metrics.pairs(o for o in monkeys if o.tool == tool and o.case in shown).error)
+        for tool in ("POS", "CHROM")
+    )
+    return [error for error in errors if error is not None]
 
 
 def _supported(outcomes: Sequence[Outcome]) -> list[Outcome]:

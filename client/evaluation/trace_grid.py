@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edge_models.simulate.ipfm import Course
 from edge_models.simulate.spectra import Lamp
@@ -15,6 +16,8 @@ from edge_models.simulate.spectral_scan import Codec, Cover, SpectralScene, Targ
 
 SKIN_TYPES = range(1, 7)
 PEOPLE_PER_CELL, NOBODIES_PER_CELL = 50, 18
+_Changes = dict[str, Any]
+"""Fields of SpectralScene, and "ramp": by how much the rate changes, /min."""
 _GOLDEN = 0.6180339887498949
 _LOWEST_PER_MIN, _HIGHEST_PER_MIN = 40.0, 180.0
 _LONG_S = 65.0
@@ -30,7 +33,7 @@ class TraceSetting:
 
 
 # Levels of every condition, mildest first; a seed takes the level of its number.
-_PEOPLE: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+_PEOPLE: dict[str, tuple[tuple[str, _Changes], ...]] = {
     "still": tuple((f"perfusion {p}", {"perfusion": p}) for p in (1.5, 1.0, 0.6, 0.35, 0.2)),
     "sway": tuple((f"sway {s}", {"sway": s}) for s in (0.01, 0.02, 0.04, 0.07, 0.12)),
     "shifts": tuple((f"shift {s}", {"shift": s}) for s in (0.02, 0.04, 0.08, 0.15, 0.25)),
@@ -93,8 +96,8 @@ _PEOPLE: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
         )
     ),
 }
-_HAND: dict[str, object] = {"tremor": 0.003, "sway": 0.03}
-_NOBODY: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+_HAND: _Changes = {"tremor": 0.003, "sway": 0.03}
+_NOBODY: dict[str, tuple[tuple[str, _Changes], ...]] = {
     "photograph": tuple((f"sway {s}", {"sway": s}) for s in (0.0, 0.004, 0.015)),
     "held photograph": tuple((f"tremor {t}", {"tremor": t, "sway": 0.03}) for t in (0.002, 0.005, 0.01)),
     "moved photograph": tuple((f"shift {s}", {"shift": s, "sway": 0.05}) for s in (0.03, 0.08, 0.2)),
@@ -144,7 +147,7 @@ def settings() -> Iterator[TraceSetting]:
                     target=_TARGETS.get(condition, Target.PHOTOGRAPH),
                     skin_type=skin_type,
                     lamp=tuple(Lamp)[turn // 2 % 4],
-                    **changes,  # type: ignore[arg-type]  # values of one field each
+                    **changes,
                 )
                 yield TraceSetting(
                     f"b {condition} {skin_type} {turn:02d}", _axes(condition, level, scene, "none"), scene
@@ -153,7 +156,7 @@ def settings() -> Iterator[TraceSetting]:
 
 
 def _person(
-    number: int, condition: str, level_of_condition: tuple[str, dict[str, object]], skin_type: int, turn: int
+    number: int, condition: str, level_of_condition: tuple[str, _Changes], skin_type: int, turn: int
 ) -> TraceSetting:
     level, changes = level_of_condition[0], dict(level_of_condition[1])
     place = number * _GOLDEN % 1.0
@@ -162,10 +165,8 @@ def _person(
         rate = 35.0 + 5.0 * place
     elif turn == 8:
         rate = 180.0 + 10.0 * place
-    end = rate
-    if (ramp := changes.pop("ramp", None)) is not None:
-        assert isinstance(ramp, float)
-        end = min(max(rate + ramp, _LOWEST_PER_MIN), _HIGHEST_PER_MIN)
+    ramp = changes.pop("ramp", 0.0)
+    end = min(max(rate + ramp, _LOWEST_PER_MIN), _HIGHEST_PER_MIN) if ramp else rate
     spread = number * 0.7548776662466927 % 1.0
     changes.setdefault("perfusion", round(0.4 + 0.8 * spread, 3))
     changes.setdefault("lamp", tuple(Lamp)[turn // 5 % 4])
@@ -178,7 +179,7 @@ def _person(
         course=Course.STEADY if end == rate else (Course.RAMP, Course.STEP)[turn // 5 % 2],
         variability=0.4 + 1.2 * (number * 0.5698402909980532 % 1.0),
         breaths_per_min=round(6.0 + 24.0 * ((number * 0.8191725134) % 1.0) ** 1.5, 2),
-        **changes,  # type: ignore[arg-type]  # values of one field each
+        **changes,
     )
     return TraceSetting(
         f"b {condition} {skin_type} {turn:02d}", _axes(condition, level, scene, "pulse"), scene

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from edge_models.simulate.known_beats import KnownBeats
 from edge_models.types import FloatArray
 
 _MARGIN_BEATS = 4
@@ -50,7 +51,7 @@ class Breathing:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(KnownBeats):
     """What is true of a simulated scene. `has_pulse` is False where nobody alive is in the picture.
 
     all_beats_s: every systolic peak in seconds [shape=(k,)], some before 0 and after `duration_s`, so that the
@@ -67,54 +68,20 @@ class Truth:
     heights: FloatArray
     breathing: Breathing
 
-    @property
-    def beats_s(self) -> FloatArray:
-        """Systolic peaks within the recording and while the person is there [shape=(m,)], seconds."""
-        return self.beats_between(0.0, self.visible_until_s)
+    def peaks_and_end_s(self) -> tuple[FloatArray, float]:
+        """(`all_beats_s`, `visible_until_s`)."""
+        return self.all_beats_s, self.visible_until_s
 
     @property
     def ibi_s(self) -> FloatArray:
         """Intervals between `beats_s` [shape=(m - 1,)], seconds."""
         return np.diff(self.beats_s)
 
-    def beats_between(self, start_s: float, stop_s: float) -> FloatArray:
-        """Systolic peaks in [start_s, stop_s], seconds."""
-        beats = self.all_beats_s
-        return beats[(beats >= start_s) & (beats <= stop_s)]
-
-    def _intervals(self, start_s: float, stop_s: float | None, least: int) -> FloatArray:
-        stop = self.visible_until_s if stop_s is None else stop_s
-        intervals = np.diff(self.beats_between(start_s, stop))
-        if intervals.size < least:
-            raise ValueError(f"{intervals.size} intervals between {start_s} and {stop} s, {least} needed")
-        return intervals
-
-    def mean_heart_rate(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """60 / mean interval of the beats from start_s to stop_s (default: all), /min."""
-        return float(60 / self._intervals(start_s, stop_s, 1).mean())
-
-    def sdnn_ms(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """Standard deviation (n - 1) of the intervals, ms (Task Force 1996)."""
-        return float(1000 * self._intervals(start_s, stop_s, 2).std(ddof=1))
-
-    def rmssd_ms(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """Root mean square of successive differences of the intervals, ms (Task Force 1996)."""
-        return float(1000 * np.sqrt(np.mean(np.diff(self._intervals(start_s, stop_s, 2)) ** 2)))
-
     def respiratory_rate(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
         """Mean breaths per minute from start_s to stop_s (default: all)."""
         if not self.has_pulse:
             raise ValueError("nobody breathes in this scene")
         return self.breathing.rate_between(start_s, self.visible_until_s if stop_s is None else stop_s)
-
-    def heart_rate(self, t_s: FloatArray) -> FloatArray:
-        """60 / the interval in which each t_s [shape=(n,)] lies, /min."""
-        if not self.has_pulse:
-            raise ValueError("no heart beats in this scene")
-        index = np.clip(
-            np.searchsorted(self.all_beats_s, t_s, side="right") - 1, 0, self.all_beats_s.size - 2
-        )
-        return np.asarray(60 / np.diff(self.all_beats_s)[index])
 
     def bvp(self, t_s: FloatArray) -> FloatArray:
         """Blood volume pulse at t_s [shape=(n,)], zero mean, peak to peak 2 for a regular rhythm; up is more blood.

@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_models.simulate.known_beats import KnownBeats
 from edge_models.types import FloatArray
 
 _GRID_HZ = 100.0
@@ -32,7 +33,7 @@ class Course(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeartTruth:
+class HeartTruth(KnownBeats):
     """Beats, breath and wave of one person; the class behind `simulated_scan.Truth` here.
 
     feet_s, heights: of every beat, also beyond the scan's ends [shape=(k,)]. local_s: smoothed interval at each beat.
@@ -56,31 +57,9 @@ class HeartTruth:
         """Systolic peaks of all beats [shape=(k,)], seconds."""
         return np.asarray(self.feet_s + _delay(self.local_s))
 
-    @property
-    def beats_s(self) -> FloatArray:
-        """Systolic peaks within the scan [shape=(m,)], seconds."""
-        peaks = self.peaks_s
-        return np.asarray(peaks[(peaks >= 0) & (peaks <= self.duration_s)])
-
-    def _intervals(self, start_s: float, stop_s: float | None, least: int) -> FloatArray:
-        stop = self.duration_s if stop_s is None else stop_s
-        peaks = self.peaks_s
-        intervals = np.diff(peaks[(peaks >= start_s) & (peaks <= stop)])
-        if len(intervals) < least:
-            raise ValueError(f"{len(intervals)} intervals between {start_s} and {stop} s, {least} needed")
-        return intervals
-
-    def mean_heart_rate(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """60 / mean interval of the beats from start_s to stop_s, /min."""
-        return float(60 / self._intervals(start_s, stop_s, 1).mean())
-
-    def sdnn_ms(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """Standard deviation (n - 1) of the intervals, ms."""
-        return float(1000 * self._intervals(start_s, stop_s, 2).std(ddof=1))
-
-    def rmssd_ms(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """Root mean square of successive differences of the intervals, ms."""
-        return float(1000 * np.sqrt(np.mean(np.diff(self._intervals(start_s, stop_s, 2)) ** 2)))
+    def peaks_and_end_s(self) -> tuple[FloatArray, float]:
+        """(`peaks_s`, the scan's end)."""
+        return self.peaks_s, self.duration_s
 
     def respiratory_rate(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
         """Mean breaths per minute from start_s to stop_s."""
@@ -89,14 +68,6 @@ class HeartTruth:
         stop = self.duration_s if stop_s is None else stop_s
         first, last = np.interp([start_s, stop], self.grid_s, self.breath_phase)
         return float((last - first) / (2 * np.pi) * 60 / (stop - start_s))
-
-    def heart_rate(self, t_s: FloatArray) -> FloatArray:
-        """60 / the interval in which each t_s [shape=(n,)] lies, /min."""
-        if not self.has_pulse:
-            raise ValueError("no heart beats here")
-        peaks = self.peaks_s
-        index = np.clip(np.searchsorted(peaks, t_s, side="right") - 1, 0, len(peaks) - 2)
-        return np.asarray(60 / np.diff(peaks)[index])
 
     def bvp(self, t_s: FloatArray) -> FloatArray:
         """The pulse wave at t_s [shape=(n,)], about ±1; up is more blood. Zero without a pulse."""

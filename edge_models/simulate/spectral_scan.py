@@ -66,7 +66,7 @@ class Codec(StrEnum):
 
 
 class Cover(StrEnum):
-    """What hides part of the face."""
+    """What hides part of the face. All of them are cells of another brightness without a pulse, a hand too."""
 
     NOTHING = "nothing"
     MASK = "mask"
@@ -79,7 +79,7 @@ class SpectralScene:
     """One scan. All that is random follows from seed.
 
     perfusion: size of the pulse, 1 is usual. brightness: 1 lights the skin well, 0.1 is dusk. full_scale_e: electrons
-    of one pixel at full scale. flicker_depth: of a lamp that follows twice the mains (flicker_hz, 0: steady light).
+    of one pixel at full scale. flicker_hz, flicker_depth: of a lamp's light, twice the mains' frequency (0: steady).
     screen_light: part of the light that comes from a screen with changing pictures. sway: slow motion, face widths
     (standard deviation); shift: sudden ones, in face widths; nod, nod_hz: periodic; tremor: of a hand, 8 to 11 Hz.
     exposure_steps, white_balance_steps: (second, factor). strength: of the codec, 1 is usual.
@@ -125,7 +125,6 @@ class SpectralScene:
 def spectral_scan(scene: SpectralScene) -> SimulatedScan:
     """Simulate it. Raises KeyError for a skin type that is not 1 to 6."""
     rng = np.random.default_rng([scene.seed, 7919])
-    alive = scene.target is Target.PERSON
     heart = make_heart(
         rng,
         duration_s=scene.duration_s,
@@ -135,7 +134,7 @@ def spectral_scan(scene: SpectralScene) -> SimulatedScan:
         variability=scene.variability,
         ectopics_per_min=scene.ectopics_per_min,
         breaths_per_min=scene.breaths_per_min,
-        has_pulse=alive,
+        has_pulse=scene.target is Target.PERSON,
     )
     true_s = _times(rng, scene)
     told_s = true_s + scene.clock_jitter_s * rng.standard_normal(len(true_s))
@@ -166,16 +165,7 @@ def spectral_scan(scene: SpectralScene) -> SimulatedScan:
             faces=int(seen),
             cells=cells[k].reshape(ROWS, COLS, 3) if seen else None,
             background=background[k].reshape(BACKGROUND_ROWS, BACKGROUND_COLS, 3),
-            motion=(
-                (
-                    float(told_motion[k, 0]),
-                    float(told_motion[k, 1]),
-                    float(told_motion[k, 2]),
-                    float(told_motion[k, 3]),
-                )
-                if seen
-                else (0.0, 0.0, 0.0, 0.0)
-            ),
+            motion=_four(told_motion[k]) if seen else (0.0, 0.0, 0.0, 0.0),
             chest_y=float(chest[k]) if seen else float("nan"),
             key=1,
             visible=1.0,
@@ -190,6 +180,11 @@ def spectral_scan(scene: SpectralScene) -> SimulatedScan:
         true_wave=heart.bvp(true_s),
         skin_rgb=cells[:, bare].mean(axis=1).astype(np.float64),
     )
+
+
+def _four(motion: FloatArray) -> tuple[float, float, float, float]:
+    x, y, roll, scale = motion.tolist()
+    return x, y, roll, scale
 
 
 def _times(rng: np.random.Generator, scene: SpectralScene) -> FloatArray:
@@ -245,7 +240,7 @@ def _lights(rng: np.random.Generator, scene: SpectralScene, t_s: FloatArray) -> 
     """(strength of each light over time [shape=(n, 4)], colours [shape=(4, wavelengths)]): the lamp, a screen's R G B."""
     room = 1.0 + 0.004 * _wander(rng, t_s, 0.01, 0.3, 1.5)
     if scene.flicker_hz:
-        # 0.5: the lamp's light goes with the square of the mains; the shutter averages over the exposure
+        # The shutter averages over the exposure; what is left of the flicker shows at its alias.
         shutter = float(np.sinc(scene.flicker_hz * scene.exposure_s))
         turn = 2 * np.pi * scene.flicker_hz * t_s + rng.uniform(0, 6)
         room = room * (1 + scene.flicker_depth * shutter * (np.cos(turn) + 0.2 * np.cos(2 * turn + 1.0)))
@@ -322,7 +317,7 @@ def _skin_light(
     turned = turned * (1.0 + slip @ texture)
     if scene.talking:
         jaw = scene.talking * np.clip(_wander(rng, t_s, 0.5, 6.0, 0.5), -2, 2)
-        turned = turned * (1 + 0.04 * jaw[:, None] * np.clip(_Y - 0.2, 0, 1)) * 1.0
+        turned = turned * (1 + 0.04 * jaw[:, None] * np.clip(_Y - 0.2, 0, 1))
     if scene.target is Target.REPLAY:
         beat = 1 + 0.01 * np.cos(2 * np.pi * rng.uniform(0.3, 6.0) * t_s + 1.0)
         moire = 1 + 0.01 * np.sin(40 * (motion[:, :1] + _X) + 1.3 * _Y) * np.ones((len(t_s), 1))

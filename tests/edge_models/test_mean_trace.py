@@ -57,6 +57,14 @@ def test_a_few_seconds_are_too_short() -> None:
     )
 
 
+def test_a_trace_with_a_long_gap_is_read_around_it_and_a_single_frame_is_none() -> None:
+    t_s, rgb = _trace(80.0, seconds=40.0, fps=30.0)
+    there = (t_s < 12.0) | (t_s > 27.0)
+    found = mean_trace.estimate(t_s[there], rgb[there], lowest_per_min=40.0, highest_per_min=200.0)
+    assert found.value == pytest.approx(80.0, abs=2.5)
+    assert mean_trace.estimate(t_s[:1], rgb[:1], lowest_per_min=40.0, highest_per_min=200.0).value is None
+
+
 def test_a_rate_outside_the_band_is_not_told() -> None:
     t_s, rgb = _trace(150.0, seconds=15.0, fps=30.0)
     found = mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=120.0)

@@ -451,27 +451,26 @@ def test_a_photograph_whose_light_follows_its_sway_has_no_pulse(face_net: bytes,
     assert all(point.heart_rate is None for point in result.trend)
 
 
+def _reading(scene: SpectralScene) -> Estimate:
+    scan, measurement = spectral_scan(scene), Measurement()
+    for sample in scan.samples:
+        measurement.take(sample, frame_size_px=scan.frame_size_px)
+    return measurement.result().vitals["heart_rate"]
+
+
 @pytest.mark.parametrize(
-    ("changes", "rate_per_min"),
+    "person",
     [
-        ({"seed": 211, "skin_type": 5, "start_per_min": 96.72}, 96.7),
-        ({"seed": 481, "skin_type": 4, "start_per_min": 78.41, "sway": 0.02, "perfusion": 0.48}, 78.4),
+        SpectralScene(seed=211, skin_type=5, start_per_min=96.72, lamp=Lamp.FLUORESCENT),
+        SpectralScene(
+            seed=481, skin_type=4, start_per_min=78.41, lamp=Lamp.FLUORESCENT, sway=0.02, perfusion=0.48
+        ),
     ],
 )
-def test_skin_that_returns_hardly_any_blue_is_skin_and_its_photograph_is_not(
-    changes: dict[str, object], rate_per_min: float
-) -> None:
+def test_skin_that_returns_hardly_any_blue_is_skin_and_its_photograph_is_not(person: SpectralScene) -> None:
     """Melanin, a lamp of lines and the camera's matrix may turn the sign of what the pulse does to blue."""
-
-    def reading(target: Target) -> Estimate:
-        scene = SpectralScene(**{"lamp": Lamp.FLUORESCENT, "target": target, **changes})  # type: ignore[arg-type]
-        scan, measurement = spectral_scan(scene), Measurement()
-        for sample in scan.samples:
-            measurement.take(sample, frame_size_px=scan.frame_size_px)
-        return measurement.result().vitals["heart_rate"]
-
-    assert reading(Target.PERSON).value == pytest.approx(rate_per_min, abs=2.0)
-    assert reading(Target.PHOTOGRAPH).value is None
+    assert _reading(person).value == pytest.approx(person.start_per_min, abs=2.0)
+    assert _reading(replace(person, target=Target.PHOTOGRAPH)).value is None
 
 
 def test_a_nodding_face_with_a_strong_second_harmonic_does_not_read_double() -> None:
@@ -487,8 +486,5 @@ def test_a_nodding_face_with_a_strong_second_harmonic_does_not_read_double() -> 
         nod=0.08,
         nod_hz=0.6,
     )
-    scan, measurement = spectral_scan(scene), Measurement()
-    for sample in scan.samples:
-        measurement.take(sample, frame_size_px=scan.frame_size_px)
-    shown = measurement.result().vitals["heart_rate"].value
+    shown = _reading(scene).value
     assert shown is None or shown == pytest.approx(63.4, abs=3.0)

@@ -44,8 +44,9 @@ def test_a_rate_that_changes_begins_and_ends_where_it_should(course: Course) -> 
 
 
 def test_more_variability_is_more_and_a_fast_heart_varies_less() -> None:
-    def sdnn(**asked: float) -> float:
-        return float(np.mean([_heart(seed, **asked).sdnn_ms() for seed in range(6)]))  # type: ignore[arg-type]
+    def sdnn(*, start: float = 72.0, variability: float = 1.0) -> float:
+        hearts = [_heart(seed, start=start, variability=variability) for seed in range(6)]
+        return float(np.mean([heart.sdnn_ms() for heart in hearts]))
 
     assert sdnn(variability=2.0) > 1.5 * sdnn(variability=1.0) > 2.0 * sdnn(variability=0.3)
     assert sdnn(start=150.0) < 0.5 * sdnn(start=60.0)

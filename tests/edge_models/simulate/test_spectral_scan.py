@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,12 +12,14 @@ from edge_models.simulate.oracle import LEAST_DB, oracle_db
 from edge_models.simulate.simulated_scan import SimulatedScan
 from edge_models.simulate.spectral_scan import Codec, Cover, SpectralScene, Target, spectral_scan
 
-
-def _scan(**changes: object) -> SimulatedScan:
-    return spectral_scan(SpectralScene(**{"seed": 3, "duration_s": 12.0, **changes}))  # type: ignore[arg-type]
+_SCENE = SpectralScene(seed=3, duration_s=12.0)
 
 
-def _db(**changes: object) -> float:
+def _scan(**changes: Any) -> SimulatedScan:
+    return spectral_scan(replace(_SCENE, **changes))
+
+
+def _db(**changes: Any) -> float:
     scan = _scan(**changes)
     return oracle_db(scan.t_s, scan.skin_rgb, scan.true_wave)
 
@@ -68,7 +73,7 @@ def test_darker_skin_is_darker_in_the_picture() -> None:
         ({}, {"nod": 0.1, "nod_hz": 1.0}),
     ],
 )
-def test_each_trouble_hides_the_pulse(mild: dict[str, object], hard: dict[str, object]) -> None:
+def test_each_trouble_hides_the_pulse(mild: dict[str, Any], hard: dict[str, Any]) -> None:
     assert _db(**mild) > _db(**hard) + 2.0
 
 
