@@ -21,7 +21,7 @@ from client import log, weights
 from client.cli import commands
 from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
 from client.clock import Clock, SystemClock
-from client.devices.ports import FrameSource
+from client.devices.ports import Compression, FrameSource
 from client.errors import EnvironmentFault, HealthHelperError, Interrupted
 from client.pipeline.run import Engine
 from edge_models.types import ByteArray, Frame
@@ -45,6 +45,7 @@ def real_parts(clock: Clock) -> Parts:
         engine=_engine,
         weights=_weights,
         write_clip=_write_clip,
+        portrait=_portrait,
     )
 
 
@@ -204,16 +205,9 @@ def _demo(demo: Demo) -> FrameSource:
 
 def _demo_frames(demo: Demo) -> Iterator[Frame]:
     """The simulated pictures, computed one by one in the thread that reads them."""
-    from client.devices.opencv import prepare_opencv
-
-    prepare_opencv()
-    import cv2
-    import numpy as np
-
     from edge_models.simulate.scene import Scene, SceneKind, render
 
-    picture = np.frombuffer(weights.load(DEMO_FACE), dtype=np.uint8)
-    face = cast("ByteArray", cv2.imdecode(picture, cv2.IMREAD_COLOR))
+    face = _portrait()
     scene = Scene(
         kind=SceneKind(demo.scene.value),
         heart_rate_bpm=demo.heart_rate_bpm,
@@ -221,6 +215,18 @@ def _demo_frames(demo: Demo) -> Iterator[Frame]:
         fps=DEMO_FPS,
     )
     yield from render(scene, face)
+
+
+def _portrait() -> ByteArray:
+    """The picture that the first simulator puts before its camera."""
+    from client.devices.opencv import prepare_opencv
+
+    prepare_opencv()
+    import cv2
+    import numpy as np
+
+    picture = np.frombuffer(weights.load(DEMO_FACE), dtype=np.uint8)
+    return cast("ByteArray", cv2.imdecode(picture, cv2.IMREAD_COLOR))
 
 
 def _engine() -> Engine:
@@ -244,7 +250,7 @@ def _weights() -> Sequence[WeightsEntry]:
     ]
 
 
-def _write_clip(folder: Path, frames: Iterable[Frame], fps: float) -> Path:
+def _write_clip(folder: Path, frames: Iterable[Frame], fps: float, compression: Compression | None) -> Path:
     from client.devices.clip_writer import write_clip
 
-    return write_clip(folder, frames, fps)
+    return write_clip(folder, frames, fps, compression)

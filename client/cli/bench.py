@@ -388,6 +388,7 @@ def workshop(parts: Parts, folder: Path, kept: Path | None) -> Workshop:
         engine=parts.engine,
         video=parts.video,
         write_clip=parts.write_clip,
+        portrait=parts.portrait,
         command=OwnScan().command,
         peers={peer.name: peer for peer in known()},
     )
@@ -406,7 +407,7 @@ def _simulated(parts: Parts, folder: Path, err: Console) -> Path:
                     status.update(f"Simulating a clip: {frame.t_s:.0f} of {CLIP_S:g} s")
                     yield frame
 
-            return parts.write_clip(folder, frames(), fps)
+            return parts.write_clip(folder, frames(), fps, None)
     finally:
         source.close()
 

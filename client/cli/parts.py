@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from client.clock import Clock
-from client.devices.ports import FrameSource, SourceFacts
+from client.devices.ports import Compression, FrameSource, SourceFacts
 from client.pipeline.run import Engine
-from edge_models.types import Frame
+from edge_models.types import ByteArray, Frame
 
 
 class DemoScene(StrEnum):
@@ -73,7 +73,8 @@ class Parts:
     started_s: the clock's second at which the process began its work.
     examine_camera: opens it, looks for some seconds, closes it; raises BadInput or EnvironmentFault.
     engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
-    write_clip: (folder, simulated frames, frames per second) → the video file; raises EnvironmentFault.
+    write_clip: (folder, simulated frames, frames per second, compression; None: as a phone) → the video file; raises
+        EnvironmentFault. portrait: the picture of the simulated person; raises EnvironmentFault.
     """
 
     clock: Clock
@@ -86,4 +87,5 @@ class Parts:
     demo: Callable[[Demo], FrameSource]
     engine: Callable[[], Engine]
     weights: Callable[[], Sequence[WeightsEntry]]
-    write_clip: Callable[[Path, Iterable[Frame], float], Path]
+    write_clip: Callable[[Path, Iterable[Frame], float, Compression | None], Path]
+    portrait: Callable[[], ByteArray]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from edge_models.types import Frame, Reason
@@ -51,3 +52,19 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Release the device. Never raises."""
+
+
+class Codec(StrEnum):
+    """How a simulated clip is compressed."""
+
+    H264 = "H.264"
+    MPEG4 = "MPEG-4"
+    MJPEG = "MJPEG"
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """level: of H.264 its constant rate factor (18 nearly lossless, 40 coarse); else the quantiser (2 best, 31 worst)."""
+
+    codec: Codec
+    level: float

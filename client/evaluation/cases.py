@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from client.clock import Clock
-from client.devices.ports import FrameSource
+from client.devices.ports import Compression, FrameSource
 from client.errors import BadInput, EnvironmentFault
 from client.evaluation.outcomes import OURS, Outcome, Reading, Truth
 from client.evaluation.peers import Peer, PeerAnswer, answer_of
@@ -21,7 +21,7 @@ from client.evaluation.process import run_to_end
 from client.pipeline.run import Engine, ScanRun
 from client.pipeline.session import Goal
 from edge_models.face import SkinSample
-from edge_models.types import Frame, ScanResult
+from edge_models.types import ByteArray, Frame, ScanResult
 
 OUR_COMMAND = "our command"
 """As a job: our own command as a whole process, as the peers are run, so that their costs can be compared."""
@@ -33,7 +33,8 @@ _FOLDER = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'\"]+[/\\])+")
 class Workshop:
     """What measuring needs of the outside.
 
-    folder: rendered clips lie in it for as long as they are measured. kept: clips that stay, by fingerprint; None:
+    portrait: the picture that the first simulator puts before its camera. folder: rendered clips lie in it for as
+    long as they are measured. kept: clips that stay, by fingerprint; None:
     none stay. peers: by name. command: what runs our own scan of a video as a process.
     """
 
@@ -42,7 +43,8 @@ class Workshop:
     clock: Clock
     engine: Callable[[], Engine]
     video: Callable[[Path], FrameSource]
-    write_clip: Callable[[Path, Iterable[Frame], float], Path]
+    write_clip: Callable[[Path, Iterable[Frame], float, Compression | None], Path]
+    portrait: Callable[[], ByteArray]
     command: Callable[[Path], list[str]]
     peers: Mapping[str, Peer]
 
@@ -195,7 +197,8 @@ class VideoCase:
 
     identity: text from which the video follows (a setting and the simulator's version; a file's name, size, time).
     make: writes the video into a folder with the workshop's writer, or says where it lies already.
-    owned: whether what `make` returns may be deleted. judge: its truth.
+    owned: whether what `make` returns may be deleted. judge: its truth; look: what its pictures, as they are
+    decoded, add to that.
     """
 
     name: str
@@ -205,6 +208,7 @@ class VideoCase:
     make: Callable[[Path, Workshop], Path]
     judge: Callable[[], VideoTruth]
     owned: bool = True
+    look: Callable[[VideoTruth, Iterator[Frame]], VideoTruth] | None = None
     effort: float = 25.0
     is_video: bool = True
 
@@ -218,6 +222,8 @@ class VideoCase:
             try:
                 known = self.judge()
                 video = self._video(Path(folder), workshop)
+                if self.look is not None:
+                    known = self.look(known, _decoded(workshop.video(video)))
             except EnvironmentFault:
                 raise
             except Exception as error:  # noqa: BLE001 (as for traces)
@@ -293,6 +299,15 @@ class PicturesCase:
     def failure(self, job: str, why: str) -> list[Outcome]:
         """With its truth where that can be had."""
         return _failure(self, self.axes, self.judge, job, why)
+
+
+def _decoded(source: FrameSource) -> Iterator[Frame]:
+    source.open()
+    try:
+        while (frame := source.read()) is not None:
+            yield frame
+    finally:
+        source.close()
 
 
 def _failure(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from client.evaluation import trace_grid
+from client.evaluation import trace_grid, video_grid
 from client.evaluation.cases import Case, PreparedTrace, TraceCase, VideoCase, VideoTruth, Workshop
 from client.evaluation.ledger import simulator_digest
 from client.evaluation.outcomes import Truth, live_truth
-from edge_models.simulate import oracle
+from edge_models.simulate import oracle, scene
 from edge_models.simulate import simulated_scan as simulated
 from edge_models.simulate.spectral_scan import spectral_scan
+from edge_models.types import Frame
 
 
 def prepared(scan: simulated.SimulatedScan) -> PreparedTrace:
@@ -65,9 +66,10 @@ def video_case(
     *,
     write: Callable[[Path, Workshop], Path],
     judge: Callable[[], VideoTruth],
+    look: Callable[[VideoTruth, Iterator[Frame]], VideoTruth] | None = None,
 ) -> Case:
-    """A clip of the video grid. setting: as for trace_case. write: renders it into a folder; judge: what is true of it."""
-    return VideoCase(name, "video", axes, _identity(setting), write, judge)
+    """A clip of the video grid. setting: as for trace_case. write: renders it into a folder; judge, look: its truth."""
+    return VideoCase(name, "video", axes, _identity(setting), write, judge, look=look)
 
 
 def _identity(setting: object) -> str:
@@ -88,7 +90,26 @@ def trace_cases() -> list[Case]:
 
 def video_cases() -> list[Case]:
     """Every clip of the video grid."""
-    return []
+    return [
+        video_case(
+            s.name,
+            s.axes,
+            (s.scene, s.compression),
+            write=partial(_rendered, s),
+            judge=partial(_known, s.scene),
+            look=partial(video_grid.judged, s.scene),
+        )
+        for s in video_grid.settings()
+    ]
+
+
+def _rendered(setting: video_grid.VideoSetting, folder: Path, workshop: Workshop) -> Path:
+    frames = scene.render(setting.scene, workshop.portrait())
+    return workshop.write_clip(folder, frames, setting.scene.fps, setting.compression)
+
+
+def _known(setting: scene.Scene) -> VideoTruth:
+    return VideoTruth(setting.duration_s, truth_of(scene.truth(setting)))
 
 
 def ci_cases() -> list[Case]:

@@ -7,6 +7,7 @@ carries it. The outlines below were placed by hand on it; they fit no other pict
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import cv2
@@ -47,10 +48,26 @@ _FRINGE = ((187, 62), (262, 62), (268, 88), (258, 83), (240, 79), (205, 76), (18
 _WEAK = ((222, 121, 13, 14, 0.45), (222, 146, 25, 11, 0.10), (203, 101, 14, 8, 0.0), (245, 103, 15, 8, 0.0),
          (200, 88, 15, 3.5, 0.3), (246, 93, 15, 3.5, 0.3))
 _MOUTH = (222.0, 148.0)
-# fmt: on
+# Outlines of what covers the face: a mask of cloth, a hand on one cheek, the rims of a pair of glasses (ellipses).
+_MASK = ((178, 122), (200, 126), (222, 122), (245, 128), (272, 126), (268, 146), (258, 166), (238, 182), (222, 184),
+         (200, 180), (186, 162))
+_HAND = ((228, 190), (226, 150), (232, 112), (240, 96), (250, 94), (258, 98), (266, 94), (276, 100), (284, 112),
+         (286, 150), (276, 190))
+_LENSES = ((201, 102, 22, 15), (246, 104, 22, 15))
 _TYPICAL_GREEN_CODE = 205.0
 _HAIR_LIGHT: Final = {1: 1.1, 2: 1.0, 3: 0.6, 4: 0.3, 5: 0.2, 6: 0.15}
 """Hair is darker where skin is: light it sends back, relative to the picture's. Looks only; hair has no pulse."""
+
+
+class Cover(StrEnum):
+    """What hides a part of the face."""
+
+    NOTHING = "nothing"
+    MASK = "mask"
+    HAND = "hand"
+    """One cheek behind a hand of the same skin; that the hand has a pulse of its own is left out."""
+    GLASSES = "glasses"
+    """Dark rims, and lenses that mirror some of the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +209,18 @@ def person(
     pulse_green_pp: float,
     brightness: float,
     frame_height_px: int,
+    cover: Cover = Cover.NOTHING,
+    side_light: float = 0.0,
 ) -> Person:
     """The person of the portrait at a place in the frame, lit so that white is `brightness`.
 
-    pulse_green_pp: see skin.pulse_depth. Raises ValueError where the picture is not 512×512.
+    pulse_green_pp: see skin.pulse_depth. side_light: see _lit_from_one_side. Raises ValueError where the picture is not 512×512.
     """
     if picture.shape != (PICTURE_SIZE_PX, PICTURE_SIZE_PX, 3):
         raise ValueError(f"the portrait must be 512×512×3, not {picture.shape}")
     light = dressed(picture, skin_type)
-    strength = skin_map(picture)
+    light, strength = _covered(light, skin_map(picture), cover, skin_type)
+    light = light * _lit_from_one_side(side_light)
     depth = _relative_depth(picture, light, strength, pulse_green_pp)
     late_share = np.clip((np.arange(PICTURE_SIZE_PX, dtype=np.float32) - 80) / 95, 0, 1)[:, None]
 
@@ -245,6 +265,40 @@ def person(
     )
 
 
+def _covered(
+    light: Float32Array, strength: Float32Array, cover: Cover, skin_type: int
+) -> tuple[Float32Array, Float32Array]:
+    """The picture in linear light with something before the face, and the strength of the pulse that is left."""
+    if cover is Cover.NOTHING:
+        return light, strength
+    hidden = np.zeros(strength.shape, dtype=np.float32)
+    colour = np.array([0.62, 0.55, 0.42])
+    if cover is Cover.GLASSES:
+        for x, y, half_width, half_height in _LENSES:
+            cv2.ellipse(hidden, ((x, y), (2 * half_width, 2 * half_height), 0), 0.25, -1)
+        lit = light * (1 - hidden[:, :, None]) + hidden[:, :, None] * 0.55
+        rims = np.zeros_like(hidden)
+        for x, y, half_width, half_height in _LENSES:
+            cv2.ellipse(rims, ((x, y), (2 * half_width, 2 * half_height), 0), 1.0, 3)
+        rims = np.asarray(cv2.GaussianBlur(rims, (0, 0), 0.8), dtype=np.float32)
+        lit = lit * (1 - rims[:, :, None]) + rims[:, :, None] * 0.02
+        return np.asarray(lit, np.float32), np.asarray(strength * (1 - rims) * (1 - hidden), np.float32)
+    _fill(hidden, _MASK if cover is Cover.MASK else _HAND, 1.0)
+    if cover is Cover.HAND:
+        colour = 0.85 * skin.skin_colour(skin_type)
+    hidden = np.asarray(cv2.GaussianBlur(hidden, (0, 0), 1.0), dtype=np.float32)
+    folds = 1 + 0.06 * np.sin(np.arange(PICTURE_SIZE_PX) / 3.0)[:, None, None]
+    lit = light * (1 - hidden[:, :, None]) + hidden[:, :, None] * colour * folds
+    return np.asarray(lit, np.float32), np.asarray(strength * (1 - hidden), np.float32)
+
+
+def _lit_from_one_side(side_light: float) -> Float32Array:
+    """Gain of linear light over the picture's columns [shape=(1, 512, 1)]: 1 right of the face, 1 - side_light left."""
+    across = np.clip((np.arange(PICTURE_SIZE_PX) - (FACE_CENTRE[0] - FACE_WIDTH / 2)) / FACE_WIDTH, 0, 1)
+    smooth = across * across * (3 - 2 * across)
+    return np.asarray(1 - side_light * (1 - smooth), np.float32)[None, :, None]
+
+
 def _relative_depth(
     picture: ByteArray, light: Float32Array, strength: Float32Array, green_pp: float
 ) -> FloatArray:
@@ -279,11 +333,13 @@ def _jaw(head: Float32Array, place: Placement, box: tuple[int, int, int, int]) -
     return change
 
 
-def printed(picture: ByteArray, place: Placement, *, skin_type: int, brightness: float) -> Layer:
-    """A paper print of the portrait with a white border."""
+def printed(
+    picture: ByteArray, place: Placement, *, skin_type: int, brightness: float, border_light: float = 0.8
+) -> Layer:
+    """A paper print of the portrait with a white border, or a tablet that shows it in a dark one."""
     x, y, width, height = PRINT_AREA
     border = 7
-    light = np.full((PICTURE_SIZE_PX, PICTURE_SIZE_PX, 3), 0.8, dtype=np.float32)
+    light = np.full((PICTURE_SIZE_PX, PICTURE_SIZE_PX, 3), border_light, dtype=np.float32)
     inner = (slice(y, y + height), slice(x, x + width))
     light[inner] = dressed(picture, skin_type)[inner] * 0.85  # paper has less contrast than the world
     alpha = np.zeros((PICTURE_SIZE_PX, PICTURE_SIZE_PX), dtype=np.float32)

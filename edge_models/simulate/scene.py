@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import cv2
 import numpy as np
@@ -25,9 +26,14 @@ class SceneKind(StrEnum):
     MOVED_PHOTOGRAPH = "moved_photograph"
     EMPTY_ROOM = "empty_room"
     WALL = "wall"
+    MANNEQUIN = "mannequin"
+    """Head and shoulders as a person's, without blood or breath."""
+    REPLAYED = "replayed"
+    """A face in a film on a held tablet: moves as a person does, shines by itself, has lost its pulse."""
 
 
 _ALIVE = (SceneKind.PERSON, SceneKind.LEAVES)
+_PRINTS = (SceneKind.PHOTOGRAPH, SceneKind.MOVED_PHOTOGRAPH, SceneKind.REPLAYED)
 LEAVING_S = 1.2
 _TRANSIT_S = 0.02
 """The wave comes to the chin 20 ms after the forehead: small, as seen over one face; a round number."""
@@ -46,8 +52,12 @@ class Scene:
     amplitude of the chest's rise at the default face width, and goes with it.
     Light: brightness of white (1: just clipping); flicker_hz and flicker_depth of the lamp seen through exposure_s;
     screen_light: level of the screen's changing light on the face (lamp = 1); exposure_steps and white_balance_steps
-    as in camera.automatic_gains.
-    Camera: fps, timing, jitter_s, drop_fraction as in camera.frame_times; full_scale_e and read_e of the sensor;
+    as in camera.automatic_gains; side_light: part of the light that the face's left side loses; room_light: gain of
+    the background alone, above 1 it shines from behind.
+    cover: what hides a part of the face. turn_deg: amplitude of head turns at turn_hz.
+    A print or a film on a screen nods as a whole, by nod_px at nod_hz.
+    Camera: rolling_s: how much later the last row is exposed than the first (seen with flicker only); denoise: part
+    of the picture before that a camera's noise reduction mixes in; fps, timing, jitter_s, drop_fraction as in camera.frame_times; full_scale_e and read_e of the sensor;
     jpeg_quality (None: not compressed).
     Raises ValueError for values outside the ranges checked below.
     """
@@ -77,12 +87,17 @@ class Scene:
     shift_every_s: float = 0.0
     talking: float = 0.0
     breath_px: float = 1.5
+    turn_deg: float = 0.0
+    turn_hz: float = 0.2
+    cover: portrait.Cover = portrait.Cover.NOTHING
     # Light
     brightness: float = 0.75
     flicker_hz: float = 0.0
     flicker_depth: float = 0.2
     exposure_s: float = 0.012
     screen_light: float = 0.0
+    side_light: float = 0.0
+    room_light: float = 1.0
     exposure_steps: tuple[tuple[float, float], ...] = ()
     white_balance_steps: tuple[tuple[float, float], ...] = ()
     # Camera
@@ -93,6 +108,8 @@ class Scene:
     full_scale_e: float = 6000.0
     read_e: float = 6.0
     jpeg_quality: int | None = None
+    rolling_s: float = 0.0
+    denoise: float = 0.0
 
     def __post_init__(self) -> None:
         end = self.heart_rate_bpm if self.heart_rate_end_bpm is None else self.heart_rate_end_bpm
@@ -114,6 +131,11 @@ class Scene:
             "flicker_depth": (self.flicker_depth, 0, 1),
             "full_scale_e": (self.full_scale_e, 50, 1e6),
             "talking": (self.talking, 0, 1),
+            "turn_deg": (self.turn_deg, 0, 40),
+            "side_light": (self.side_light, 0, 0.95),
+            "room_light": (self.room_light, 0, 20),
+            "rolling_s": (self.rolling_s, 0, 0.1),
+            "denoise": (self.denoise, 0, 0.95),
             "jpeg_quality": (75 if self.jpeg_quality is None else self.jpeg_quality, 1, 100),
         }
         for name, (value, low, high) in ranges.items():
@@ -131,7 +153,8 @@ class Timeline:
     """What happens when: one row per frame. Gains are linear light, BGR [shape=(n, 3)]; the rest [shape=(n,)].
 
     dx_px, dy_px, roll_rad: the whole person or print; nod_px: the head alone, down is positive; mouth in 0..1;
-    chest_px: the body, down is positive; wave_early, wave_late: the pulse at forehead and chin, with the slow
+    chest_px: the body, down is positive; turn_rad: of the head about the upright axis; rows_gain: of the picture's
+    rows by the lamp's flicker [shape=(n, height)], empty without; wave_early, wave_late: the pulse at forehead and chin, with the slow
     breathing part of the blood volume.
     """
 
@@ -144,6 +167,8 @@ class Timeline:
     nod_px: FloatArray
     mouth: FloatArray
     chest_px: FloatArray
+    turn_rad: FloatArray
+    rows_gain: FloatArray
     wave_early: FloatArray
     wave_late: FloatArray
 
@@ -181,38 +206,50 @@ def timeline(scene: Scene, known: Truth | None = None) -> Timeline:
         drop_fraction=scene.drop_fraction,
     )
     rng = _rng(scene, 3)
-    lamp = camera.lamp_flicker(
-        t_s,
+    seen_lamp = partial(
+        camera.lamp_flicker,
         flicker_hz=scene.flicker_hz,
         depth=scene.flicker_depth,
         exposure_s=scene.exposure_s,
         phase=float(rng.uniform(0, 2 * np.pi)),
-    )[:, None]
+    )
+    lamp = seen_lamp(t_s)[:, None]
+    rows_gain = np.empty((t_s.size, 0))
+    if scene.rolling_s > 0 and scene.flicker_hz > 0:
+        later_s = scene.rolling_s * np.linspace(-0.5, 0.5, scene.height_px)
+        rows_gain = seen_lamp((t_s[:, None] + later_s).ravel()).reshape(t_s.size, -1) / lamp
     screen = camera.screen_light(rng, t_s, level=scene.screen_light, duration_s=scene.duration_s)
     automatic = camera.automatic_gains(
         t_s, exposure_steps=scene.exposure_steps, white_balance_steps=scene.white_balance_steps
     )
     zero = np.zeros(t_s.size)
-    dx, dy, roll, nod, mouth, chest = zero, zero, zero, zero, zero, zero
-    if scene.kind is SceneKind.MOVED_PHOTOGRAPH or scene.has_person:
+    dx, dy, roll, nod, mouth, chest, turn = zero, zero, zero, zero, zero, zero, zero
+    if scene.kind in (SceneKind.MOVED_PHOTOGRAPH, SceneKind.REPLAYED) or scene.has_person:
         dx, dy, roll = _wandering(scene, t_s)
+        nod = _nodding(scene, t_s)
     early, late = zero, zero
     if scene.has_person:
-        nod, mouth = _nodding(scene, t_s), _talking(scene, t_s)
+        mouth = _talking(scene, t_s)
         size = scene.face_width_px / 170.0
         breath = known.breathing.signal(t_s)
         chest = -scene.breath_px * size * breath
         dy = dy + 0.15 * chest
         dx = dx + _leaving(scene, t_s)
+        turn = np.deg2rad(scene.turn_deg) * np.sin(2 * np.pi * scene.turn_hz * t_s)
         early = known.bvp(t_s) + 0.15 * breath
         late = known.bvp(t_s - _TRANSIT_S) + 0.15 * breath
     # A face that moves in a room lit from one side gets brighter and darker: 20 % a face width, a round number.
     shade = (
         1 + 0.2 * (dx - _leaving(scene, t_s)) / scene.face_width_px + 0.15 * (dy + nod) / scene.face_width_px
     )
+    # A head that turns shows a side that gets more or less of the light.
+    shade = shade * (1 + scene.side_light * 0.5 * np.sin(turn))
+    face_light = lamp + screen
+    if scene.kind is SceneKind.REPLAYED:  # its own light, and the sun of the room on its glass
+        face_light = lamp + 0.1 * screen
     return Timeline(
         t_s=t_s,
-        face_gain=(lamp + screen) * automatic * shade[:, None],
+        face_gain=face_light * automatic * shade[:, None],
         background_gain=(lamp + 0.25 * screen) * automatic,
         dx_px=dx,
         dy_px=dy,
@@ -220,6 +257,8 @@ def timeline(scene: Scene, known: Truth | None = None) -> Timeline:
         nod_px=nod,
         mouth=mouth,
         chest_px=chest,
+        turn_rad=turn,
+        rows_gain=rows_gain,
         wave_early=early,
         wave_late=late,
     )
@@ -318,8 +357,13 @@ def _frames(scene: Scene, course: Timeline, stage: _Stage) -> Iterator[Frame]:
     digitiser = camera.Digitiser(
         _rng(scene, 7), camera.Sensor(scene.full_scale_e, scene.read_e), scene.height_px, scene.width_px
     )
+    kept: ByteArray | None = None
     for k in range(course.t_s.size):
         image = digitiser.digitise(stage.light_at(course, k))
+        if kept is not None and scene.denoise > 0:
+            blended = cv2.addWeighted(kept, scene.denoise, image, 1 - scene.denoise, 0)
+            image = np.asarray(blended, dtype=np.uint8)
+        kept = image
         if scene.jpeg_quality is not None:
             image = camera.compressed(image, scene.jpeg_quality)
         yield Frame(image, float(course.t_s[k]))
@@ -332,18 +376,20 @@ class _Stage:
         if face_bgr.shape != (portrait.PICTURE_SIZE_PX, portrait.PICTURE_SIZE_PX, 3):
             raise ValueError(f"the portrait must be 512×512×3, not {face_bgr.shape}")
         self._size = (scene.width_px, scene.height_px)
-        wall = camera.to_code(background(scene) * scene.brightness)
+        wall = camera.to_code(background(scene) * scene.brightness * scene.room_light)
         self._wall = np.dstack([wall, np.zeros(wall.shape[:2], dtype=np.float32)]).astype(np.float32)
         self._canvas = np.empty_like(self._wall)
         self._person: portrait.Person | None = None
         self._print: portrait.Layer | None = None
         # A print is held in the middle; a person sits so that the shoulders are in the picture.
-        height = (0.43 if scene.has_person else 0.5) * scene.height_px
+        has_body = scene.has_person or scene.kind is SceneKind.MANNEQUIN
+        height = (0.43 if has_body else 0.5) * scene.height_px
         place = portrait.Placement(scene.face_width_px, (scene.width_px / 2, height))
         self._neck = place.to_frame(portrait.NECK)
         self._centre = place.to_frame(portrait.FACE_CENTRE)
         self._above_neck_px = self._neck[1] - self._centre[1]
-        if scene.has_person:
+        self._depth_px = 0.35 * scene.face_width_px
+        if has_body:
             self._person = portrait.person(
                 face_bgr,
                 place,
@@ -351,11 +397,17 @@ class _Stage:
                 pulse_green_pp=scene.pulse_green_pp,
                 brightness=scene.brightness,
                 frame_height_px=scene.height_px,
+                cover=scene.cover,
+                side_light=scene.side_light,
             )
             self._head = np.empty_like(self._person.head.image)
-        elif scene.kind in (SceneKind.PHOTOGRAPH, SceneKind.MOVED_PHOTOGRAPH):
+        elif scene.kind in _PRINTS:
             self._print = portrait.printed(
-                face_bgr, place, skin_type=scene.skin_type, brightness=scene.brightness
+                face_bgr,
+                place,
+                skin_type=scene.skin_type,
+                brightness=scene.brightness,
+                border_light=0.02 if scene.kind is SceneKind.REPLAYED else 0.8,
             )
 
     def light_at(self, course: Timeline, k: int) -> Float32Array:
@@ -365,9 +417,8 @@ class _Stage:
         np.multiply(self._wall.reshape(height, -1), row, out=self._canvas.reshape(height, -1))
         dx, dy, roll = float(course.dx_px[k]), float(course.dy_px[k]), float(course.roll_rad[k])
         if self._print is not None:
-            self._lay(
-                self._print, self._print.image, _turn(self._centre, roll, 1.0, dx, dy), course.face_gain[k]
-            )
+            held = _turn(self._centre, roll, 1.0, dx, dy + float(course.nod_px[k]))
+            self._lay(self._print, self._print.image, held, course.face_gain[k])
         if self._person is not None:
             person = self._person
             body = _turn(self._neck, 0.0, 1.0, dx, dy + float(course.chest_px[k]))
@@ -378,9 +429,16 @@ class _Stage:
                 cv2.scaleAdd(person.jaw, float(course.mouth[k]), self._head, dst=self._head)
             nod = float(course.nod_px[k])
             # A nod takes the middle of the face down by nod_px, half by foreshortening.
-            head = _turn(self._neck, roll, 1 - nod / 2 / self._above_neck_px, dx, dy + nod / 2)
+            turn = float(course.turn_rad[k])
+            aside = dx + self._depth_px * float(np.sin(turn))
+            head = _turn(self._neck, roll, 1 - nod / 2 / self._above_neck_px, aside, dy + nod / 2)
+            head[:, 2] += head[:, 0] * (1 - np.cos(turn)) * self._neck[0]
+            head[:, 0] *= np.cos(turn)
             self._lay(person.head, self._head, head, course.face_gain[k])
-        return np.asarray(cv2.cvtColor(self._canvas, cv2.COLOR_BGRA2BGR), dtype=np.float32)
+        seen = np.asarray(cv2.cvtColor(self._canvas, cv2.COLOR_BGRA2BGR), dtype=np.float32)
+        if course.rows_gain.size:
+            seen *= (course.rows_gain[k] ** (1 / GAMMA)).astype(np.float32)[:, None, None]
+        return seen
 
     def _lay(self, layer: portrait.Layer, image: Float32Array, matrix: FloatArray, gain: FloatArray) -> None:
         """Draw a layer, moved by matrix (frame to frame), over the canvas."""

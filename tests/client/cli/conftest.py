@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from client.app import run
@@ -62,6 +63,7 @@ class Bench:
             engine=self.engine.make,
             weights=lambda: self.weights,
             write_clip=write_clip,
+            portrait=lambda: np.zeros((512, 512, 3), np.uint8),
         )
 
 

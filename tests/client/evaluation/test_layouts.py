@@ -230,7 +230,8 @@ def shop(folder: Path) -> Workshop:
         clock=SystemClock(),
         engine=CountingEngine().make,
         video=lambda path: ScriptedSource(frames(90)),
-        write_clip=lambda folder, frames_, fps: folder,
+        write_clip=lambda folder, frames_, fps, compression: folder,
+        portrait=lambda: np.zeros((512, 512, 3), np.uint8),
         command=lambda path: [],
         peers={},
     )
