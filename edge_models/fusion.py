@@ -75,6 +75,9 @@ _COLOURS = range(len(_SIGNATURES))
 _SURENESS: FloatArray = np.tile([1.0, 1.0, 0.4], REFERENCES[0] // 3)
 """How far the pulse's colour is known, per trace of the skin: melanin, the lamp and the camera's colour matrix change its
 blue most, even its sign."""
+_NOISIER = 2.0
+"""So many times green's noise may a colour have, relative to its level, before it counts less: shot noise gives blue of
+skin in usual light 1.2 to 2 times as much."""
 _LAYOUT_STEP = 2
 _LAYOUT_COUNT = -(-len(RATES_PER_MIN) // _LAYOUT_STEP)
 """Layouts only confirm: every second rate is enough, and half the work."""
@@ -351,7 +354,11 @@ def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.
     if len(references):
         shared = noise[np.ix_(skin, references)]
         rest = rest - shared @ np.linalg.solve(noise[np.ix_(references, references)], seen[references])
-    rest, expected = rest * _SURENESS[skin], _SIGNATURES[:, skin] * _SURENESS[skin]
+    # A colour that hardly comes back (blue from dark skin in warm light) is all noise beside its own small level.
+    own = noise.diagonal()[: REFERENCES[0]].reshape(-1, 3)
+    quiet = np.minimum(1.0, _NOISIER * np.sqrt(own[:, 1:2] / np.maximum(own, 1e-20))).ravel()
+    sure = (_SURENESS * quiet)[skin]
+    rest, expected = rest * sure, _SIGNATURES[:, skin] * sure
     size = np.linalg.norm(rest) * np.linalg.norm(expected, axis=1)
     return float(np.max(expected @ rest / np.maximum(size, 1e-20)))
 

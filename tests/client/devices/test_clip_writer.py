@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from client.devices.clip_writer import write_clip
+from client.devices.ports import Codec, Compression
 from client.devices.video_file import VideoFile
 from client.errors import EnvironmentFault
 from edge_models.types import Frame
@@ -28,15 +30,53 @@ def test_every_frame_comes_back_at_its_time_and_in_its_colour(
         monkeypatch.setattr(shutil, "which", lambda _: None)
     path = write_clip(tmp_path, frames(40), 25.0)
     assert path.name == ("clip.mp4" if program else "clip.avi")
+    read = read_back(path)
+    assert [frame.t_s - read[0].t_s for frame in read] == pytest.approx([k / 25 for k in range(40)], abs=1e-3)
+    for frame in (read[0], read[-1]):
+        assert frame.image[5:50, 5:70].mean(axis=(0, 1)) == pytest.approx((0, 0, 200), abs=6)
+
+
+def read_back(path: Path) -> list[Frame]:
     source = VideoFile(path)
     source.open()
     read = []
     while (frame := source.read()) is not None:
         read.append(frame)
     source.close()
-    assert [frame.t_s - read[0].t_s for frame in read] == pytest.approx([k / 25 for k in range(40)], abs=1e-3)
-    for frame in (read[0], read[-1]):
-        assert frame.image[5:50, 5:70].mean(axis=(0, 1)) == pytest.approx((0, 0, 200), abs=6)
+    return read
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not on this machine")
+@pytest.mark.parametrize("codec", Codec)
+def test_uneven_times_are_kept_in_every_codec(codec: Codec, tmp_path: Path) -> None:
+    times_s = [k / 25 + 0.011 * (k % 3) + 0.2 * (k >= 150) for k in range(200)]
+    made = (Frame(image, t_s) for image, t_s in zip(pictures(200), times_s, strict=True))
+    read = read_back(write_clip(tmp_path, made, 25.0, Compression(codec, 5)))
+    assert [frame.t_s - read[0].t_s for frame in read] == pytest.approx(times_s, abs=1.1e-3)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv" if codec is Codec.MJPEG else "clip.mp4"]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not on this machine")
+@pytest.mark.parametrize(
+    ("codec", "fine", "coarse"), [(Codec.H264, 18, 38), (Codec.MPEG4, 2, 20), (Codec.MJPEG, 2, 20)]
+)
+def test_a_coarser_level_is_a_smaller_file(codec: Codec, fine: float, coarse: float, tmp_path: Path) -> None:
+    sizes = []
+    for level in (fine, coarse):
+        folder = tmp_path / f"{level}"
+        folder.mkdir()
+        noise = np.random.default_rng(1).integers(0, 255, (30, 96, 128, 3), dtype=np.uint8)
+        made = [Frame(image, k / 30) for k, image in enumerate(noise)]
+        sizes.append(write_clip(folder, made, 30.0, Compression(codec, level)).stat().st_size)
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_a_compression_that_needs_a_missing_program_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(EnvironmentFault, match="need the program ffmpeg"):
+        write_clip(tmp_path, frames(3), 25.0, Compression(Codec.H264, 23))
 
 
 @pytest.mark.parametrize("program", ["/bin/false", None])

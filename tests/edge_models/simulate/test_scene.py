@@ -14,6 +14,7 @@ import pytest
 
 from edge_models.simulate import camera, portrait, scene, skin
 from edge_models.simulate.camera import GAMMA, Timing
+from edge_models.simulate.portrait import Cover
 from edge_models.simulate.scene import Scene, SceneKind
 from edge_models.types import ByteArray, FloatArray
 
@@ -391,3 +392,72 @@ def test_a_frame_is_rendered_fast_enough_for_a_live_demo(face: ByteArray) -> Non
         next(frames)
         costs.append(time.process_time() - before)
     assert np.median(costs) < 0.016
+
+
+def _face_part(image: ByteArray) -> FloatArray:
+    return np.asarray(image[150:260, 260:380].astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cover": Cover.MASK},
+        {"cover": Cover.HAND},
+        {"cover": Cover.GLASSES},
+        {"side_light": 0.6},
+        {"room_light": 3.0},
+        {"kind": SceneKind.MANNEQUIN, "seed": 3},
+        {"kind": SceneKind.REPLAYED},
+    ],
+)
+def test_what_stands_there_is_seen(changes: dict[str, Any], face: ByteArray) -> None:
+    plain = next(scene.render(Scene(duration_s=1), face)).image.astype(np.float64)
+    other = next(scene.render(Scene(**({"duration_s": 1} | changes)), face)).image.astype(np.float64)
+    if changes.get("kind") is SceneKind.MANNEQUIN:
+        assert abs(plain - other).mean() < 6  # the same shape; it only does not live
+    else:
+        assert abs(plain - other).mean() > 1
+
+
+def test_a_mannequin_has_no_pulse_and_a_person_has(face: ByteArray) -> None:
+    swings = {}
+    for kind in (SceneKind.PERSON, SceneKind.MANNEQUIN):
+        setting = Scene(
+            kind=kind, duration_s=4, pulse_green_pp=0.06, motion_px=0.0, sway_deg=0.0, breath_px=0.0
+        )
+        greens = [_face_part(f.image)[:, :, 1].mean() for f in scene.render(setting, face)]
+        swings[kind] = float(np.std(greens))
+    assert swings[SceneKind.PERSON] > 10 * swings[SceneKind.MANNEQUIN]
+
+
+def test_a_late_row_sees_the_lamp_later(face: ByteArray) -> None:
+    lamp: dict[str, Any] = {
+        "flicker_hz": 100.0,
+        "flicker_depth": 0.3,
+        "exposure_s": 0.003,
+        "kind": SceneKind.WALL,
+    }
+    flat, banded = (
+        next(scene.render(Scene(**({"duration_s": 1, "rolling_s": rolling_s} | lamp)), face)).image
+        for rolling_s in (0.0, 0.03)
+    )
+    rows = (banded.mean(axis=(1, 2)) + 1) / (flat.mean(axis=(1, 2)) + 1)
+    assert rows.max() / rows.min() > 1.1
+
+
+def test_a_turned_head_goes_aside_and_narrows(face: ByteArray) -> None:
+    setting = Scene(duration_s=2, turn_deg=25.0, turn_hz=0.5, motion_px=0.0, sway_deg=0.0)
+    course = scene.timeline(setting)
+    assert np.degrees(course.turn_rad).max() == pytest.approx(25.0, abs=0.5)
+    frames = list(scene.render(setting, face))
+    ahead, aside = frames[0].image.astype(float), frames[15].image.astype(float)
+    assert abs(ahead - aside)[100:300, 200:450].mean() > 8
+
+
+def test_noise_reduction_takes_noise_and_speed(face: ByteArray) -> None:
+    def noise(denoise: float) -> float:
+        setting = Scene(kind=SceneKind.WALL, duration_s=1, denoise=denoise)
+        images = np.array([f.image for f in scene.render(setting, face)], np.float64)[5:]
+        return float(images.std(axis=0).mean())
+
+    assert noise(0.7) < 0.6 * noise(0.0)
