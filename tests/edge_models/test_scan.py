@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -11,11 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_models.face import SkinSample
 from edge_models.scan import Measurement, Scan
 from edge_models.simulate import scene
 from edge_models.simulate.scene import Scene, SceneKind
 from edge_models.simulate.spectra import Lamp
-from edge_models.simulate.spectral_scan import SpectralScene, Target, spectral_scan
+from edge_models.simulate.spectral_scan import Codec, SpectralScene, Target, spectral_scan
 from edge_models.types import Estimate, Frame, Reason, ScanResult
 from edge_models.vitals import VITALS
 from tests.edge_models.conftest import Film, Measure, Measured, MeasureScene
@@ -289,6 +291,48 @@ def test_brightness_does_not_change_the_reading(face_net: bytes, gain: float) ->
     assert there.vitals["heart_rate"].value == pytest.approx(here.vitals["heart_rate"].value, abs=0.1)
 
 
+def _offset(prepared: list[SkinSample]) -> list[SkinSample]:
+    """Stray light everywhere: four code values more in every channel."""
+    return [
+        replace(
+            s,
+            cells=None if s.cells is None else s.cells + np.float32(4),
+            background=s.background + np.float32(4),
+        )
+        for s in prepared
+    ]
+
+
+def _later(prepared: list[SkinSample]) -> list[SkinSample]:
+    """The same scan begun 1.37 s later, with a clock of its own."""
+    kept = [s for s in prepared if s.t_s >= 1.37]
+    return [replace(s, t_s=s.t_s - kept[0].t_s) for s in kept]
+
+
+def _noisy(prepared: list[SkinSample]) -> list[SkinSample]:
+    """Each channel of each cell with noise of its own, as large as the pulse there."""
+    rng = np.random.default_rng(17)
+    return [
+        replace(
+            s,
+            cells=None if s.cells is None else s.cells + rng.normal(0, 0.5, s.cells.shape).astype(np.float32),
+        )
+        for s in prepared
+    ]
+
+
+@pytest.mark.parametrize("change", [_offset, _later, _noisy])
+def test_offset_start_and_channel_noise_do_not_change_the_reading(
+    face_net: bytes, change: Callable[[list[SkinSample]], list[SkinSample]]
+) -> None:
+    setting = Scene(seed=9, duration_s=20.0, heart_rate_bpm=83.0)
+    prepared, truth = samples(setting)
+    changed = staged_scan(face_net, change(prepared)).result().vitals["heart_rate"]
+    here = staged_scan(face_net, prepared).result().vitals["heart_rate"]
+    assert here.value == pytest.approx(truth.mean_heart_rate(), abs=1.0)
+    assert changed.value == pytest.approx(here.value, abs=1.0)
+
+
 def test_frames_may_change_their_size(film: Film, measure: Measure) -> None:
     frames = film(PERSON)
     shapes = [(320, 240), (640, 480), (240, 240), (200, 320)]
@@ -464,6 +508,16 @@ def _reading(scene: SpectralScene) -> Estimate:
         SpectralScene(seed=211, skin_type=5, start_per_min=96.72, lamp=Lamp.FLUORESCENT),
         SpectralScene(
             seed=481, skin_type=4, start_per_min=78.41, lamp=Lamp.FLUORESCENT, sway=0.02, perfusion=0.48
+        ),
+        SpectralScene(seed=218, skin_type=5, start_per_min=142.4, lamp=Lamp.TUNGSTEN, perfusion=0.35),
+        SpectralScene(
+            seed=3588,
+            duration_s=30.0,
+            skin_type=6,
+            start_per_min=110.83,
+            lamp=Lamp.TUNGSTEN,
+            codec=Codec.MJPEG,
+            strength=4.0,
         ),
     ],
 )
