@@ -17,8 +17,8 @@ from edge_models.types import Frame
 _UNEVEN_S = 1e-4
 """From this distance to an even course on, frames get their own times."""
 _TICKS_PER_S = 90_000
-_AS_A_CALL = Compression(Codec.H264, 18)
-"""Visually lossless, as phones and video calls make it at their best."""
+_NEARLY_LOSSLESS = Compression(Codec.H264, 18)
+"""As phones make it."""
 
 
 def write_clip(
@@ -46,7 +46,7 @@ def write_clip(
         path = folder / "clip.avi"
         _with_opencv(path, everything, (width, height), fps)
         return path
-    wanted = compression or _AS_A_CALL
+    wanted = compression or _NEARLY_LOSSLESS
     path = folder / ("clip.mkv" if wanted.codec is Codec.MJPEG else "clip.mp4")
     even = path.with_stem("even")
     times_s: list[float] = []

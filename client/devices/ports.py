@@ -1,4 +1,7 @@
-"""What the pipeline needs of a source of frames. Every adapter passes tests/contract/frame_source."""
+"""What the pipeline needs of a source of frames, and the benchmark of a writer of clips.
+
+Every source passes tests/contract/frame_source.
+"""
 
 from __future__ import annotations
 

@@ -158,7 +158,8 @@ def _by(axis: str) -> Callable[[Axes, Mapping[str, Sequence[Outcome]]], bool]:
             axes.plot([100 * low, 100 * high], [place, place], color="#333333", linewidth=1)
             mae = metrics.mean_absolute(shown.error)
             text = "" if mae is None else f"error {mae:.2f}"
-            axes.annotate(text, (1.5, place), va="center", fontsize=8)
+            ground = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+            axes.annotate(text, (1.5, place), va="center", fontsize=8, bbox=ground)
         axes.set_yticks(range(len(cells)), list(cells))
         axes.invert_yaxis()
         axes.set_xlim(0, 101)

@@ -25,7 +25,7 @@ _LOWEST_PER_MIN, _HIGHEST_PER_MIN = 42.0, 178.0
 _LONG_S = 65.0
 _Changes = dict[str, Any]
 """Fields of Scene; "ramp": by how much the rate changes, /min; "written": the Compression."""
-_CALL = Compression(Codec.H264, 20)
+_USUAL = Compression(Codec.H264, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,19 @@ _NOBODY: dict[str, tuple[tuple[str, _Changes], ...]] = {
     "far photograph": _levels("face_width_px", 130.0, 110.0, 90.0, 70.0, **_HAND),
 }
 _KINDS = {"replayed face": SceneKind.REPLAYED}
-_LIGHT = ("screen light", "dim", "dim dark skin", "flicker", "exposure steps", "white balance", "side light")
+_LIGHT = (
+    *(
+        "screen light",
+        "dim",
+        "dim dark skin",
+        "flicker",
+        "exposure steps",
+        "white balance",
+        "side light",
+        "backlight",
+    ),
+    *("photograph in screen light", "held photograph in screen light", "photograph under a lamp"),
+)
 _MOTION = ("sway", "shifts", "nodding", "turning", "talking")
 
 
@@ -154,7 +166,7 @@ def settings() -> Iterator[VideoSetting]:
     for condition, levels in _NOBODY.items():
         for turn, (level, fields) in enumerate(levels):
             changes: _Changes = {"kind": _KINDS.get(condition, SceneKind.PHOTOGRAPH), **fields}
-            written = changes.pop("written", _CALL)
+            written = changes.pop("written", _USUAL)
             setting = Scene(
                 seed=200_000 + number,
                 duration_s=(16.0, 20.0, 25.0, 40.0)[turn],
@@ -168,7 +180,7 @@ def _person(number: int, condition: str, level: str, changes: _Changes, turn: in
     rate = _LOWEST_PER_MIN + (_HIGHEST_PER_MIN - _LOWEST_PER_MIN) * (number * _GOLDEN % 1.0)
     ramp = changes.pop("ramp", 0.0)
     end = min(max(rate + ramp, _LOWEST_PER_MIN), _HIGHEST_PER_MIN)
-    written = changes.pop("written", _CALL)
+    written = changes.pop("written", _USUAL)
     setting = Scene(
         seed=100_000 + number,
         duration_s=_LONG_S if turn == 0 and number % 3 == 0 else (20.0, 25.0, 30.0)[number % 3],
@@ -208,15 +220,12 @@ def judged(setting: Scene, known: VideoTruth, frames: Iterable[Frame]) -> VideoT
     truth = scene.truth(setting)
     course = scene.timeline(setting, truth)
     wide = setting.face_width_px
-    aside = course.dx_px + 0.35 * wide * np.sin(course.turn_rad)
-    down = course.dy_px + 0.5 * course.nod_px
     left, right = (-0.32, 0.0 if setting.cover is Cover.HAND else 0.32)
     top, bottom = (-0.38, 0.0 if setting.cover is Cover.MASK else 0.4)
     rgb = []
-    for frame, x, y in zip(frames, aside, down, strict=False):
-        middle = setting.width_px / 2 + x, 0.43 * setting.height_px + y
-        rows = slice(max(0, round(middle[1] + top * wide)), max(2, round(middle[1] + bottom * wide)))
-        columns = slice(max(0, round(middle[0] + left * wide)), max(2, round(middle[0] + right * wide)))
+    for frame, (x, y) in zip(frames, scene.face_course_px(setting, course), strict=False):
+        rows = slice(max(0, round(y + top * wide)), max(2, round(y + bottom * wide)))
+        columns = slice(max(0, round(x + left * wide)), max(2, round(x + right * wide)))
         rgb.append(frame.image[rows, columns].mean(axis=(0, 1))[::-1])
     t_s = course.t_s[: len(rgb)]
     decibels = oracle.oracle_db(t_s, np.array(rgb), truth.bvp(t_s))

@@ -274,12 +274,12 @@ def _covered(
     hidden = np.zeros(strength.shape, dtype=np.float32)
     colour = np.array([0.62, 0.55, 0.42])
     if cover is Cover.GLASSES:
-        for x, y, half_width, half_height in _LENSES:
-            cv2.ellipse(hidden, ((x, y), (2 * half_width, 2 * half_height), 0), 0.25, -1)
-        lit = light * (1 - hidden[:, :, None]) + hidden[:, :, None] * 0.55
         rims = np.zeros_like(hidden)
         for x, y, half_width, half_height in _LENSES:
-            cv2.ellipse(rims, ((x, y), (2 * half_width, 2 * half_height), 0), 1.0, 3)
+            outline = ((x, y), (2 * half_width, 2 * half_height), 0)
+            cv2.ellipse(hidden, outline, 0.25, -1)
+            cv2.ellipse(rims, outline, 1.0, 3)
+        lit = light * (1 - hidden[:, :, None]) + hidden[:, :, None] * 0.55
         rims = np.asarray(cv2.GaussianBlur(rims, (0, 0), 0.8), dtype=np.float32)
         lit = lit * (1 - rims[:, :, None]) + rims[:, :, None] * 0.02
         return np.asarray(lit, np.float32), np.asarray(strength * (1 - rims) * (1 - hidden), np.float32)

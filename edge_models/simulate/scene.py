@@ -33,6 +33,7 @@ class SceneKind(StrEnum):
 
 
 _ALIVE = (SceneKind.PERSON, SceneKind.LEAVES)
+_BODIES = (*_ALIVE, SceneKind.MANNEQUIN)
 _PRINTS = (SceneKind.PHOTOGRAPH, SceneKind.MOVED_PHOTOGRAPH, SceneKind.REPLAYED)
 LEAVING_S = 1.2
 _TRANSIT_S = 0.02
@@ -154,7 +155,7 @@ class Timeline:
 
     dx_px, dy_px, roll_rad: the whole person or print; nod_px: the head alone, down is positive; mouth in 0..1;
     chest_px: the body, down is positive; turn_rad: of the head about the upright axis; rows_gain: of the picture's
-    rows by the lamp's flicker [shape=(n, height)], empty without; wave_early, wave_late: the pulse at forehead and chin, with the slow
+    rows by the lamp's flicker, in code [shape=(n, height)], empty without; wave_early, wave_late: the pulse at forehead and chin, with the slow
     breathing part of the blood volume.
     """
 
@@ -238,19 +239,21 @@ def timeline(scene: Scene, known: Truth | None = None) -> Timeline:
         turn = np.deg2rad(scene.turn_deg) * np.sin(2 * np.pi * scene.turn_hz * t_s)
         early = known.bvp(t_s) + 0.15 * breath
         late = known.bvp(t_s - _TRANSIT_S) + 0.15 * breath
+    rows_gain = rows_gain ** (1 / GAMMA)
     # A face that moves in a room lit from one side gets brighter and darker: 20 % a face width, a round number.
     shade = (
         1 + 0.2 * (dx - _leaving(scene, t_s)) / scene.face_width_px + 0.15 * (dy + nod) / scene.face_width_px
     )
     # A head that turns shows a side that gets more or less of the light.
     shade = shade * (1 + scene.side_light * 0.5 * np.sin(turn))
-    face_light = lamp + screen
-    if scene.kind is SceneKind.REPLAYED:  # its own light, and the sun of the room on its glass
-        face_light = lamp + 0.1 * screen
+    face_light, room_light = lamp + screen, lamp + 0.25 * screen
+    if scene.kind is SceneKind.REPLAYED:
+        # What flickers is the tablet, not the room; what shines on it comes back from its glass only.
+        face_light, room_light = lamp + 0.1 * screen, 1 + 0.25 * screen
     return Timeline(
         t_s=t_s,
         face_gain=face_light * automatic * shade[:, None],
-        background_gain=(lamp + 0.25 * screen) * automatic,
+        background_gain=room_light * automatic,
         dx_px=dx,
         dy_px=dy,
         roll_rad=roll,
@@ -262,6 +265,24 @@ def timeline(scene: Scene, known: Truth | None = None) -> Timeline:
         wave_early=early,
         wave_late=late,
     )
+
+
+def face_centre_px(scene: Scene) -> tuple[float, float]:
+    """Where the middle of the face is in the frame when nobody moves, (x, y): a print or a film is held in the middle, a
+    person sits so that the shoulders are in the picture.
+    """
+    return scene.width_px / 2, (0.43 if scene.kind in _BODIES else 0.5) * scene.height_px
+
+
+def face_course_px(scene: Scene, course: Timeline) -> FloatArray:
+    """The middle of the face in every frame, x and y [shape=(n, 2)]; a roll, small as it is, is left out."""
+    moved = np.stack([course.dx_px + _aside_px(scene, course.turn_rad), course.dy_px + course.nod_px], axis=1)
+    return np.asarray(moved + face_centre_px(scene))
+
+
+def _aside_px(scene: Scene, turn_rad: FloatArray) -> FloatArray:
+    """How far a turn of the head takes the face aside: it lies before the axis by a third of its width."""
+    return np.asarray(0.35 * scene.face_width_px * np.sin(turn_rad))
 
 
 def _wander(rng: np.random.Generator, t_s: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
@@ -381,15 +402,12 @@ class _Stage:
         self._canvas = np.empty_like(self._wall)
         self._person: portrait.Person | None = None
         self._print: portrait.Layer | None = None
-        # A print is held in the middle; a person sits so that the shoulders are in the picture.
-        has_body = scene.has_person or scene.kind is SceneKind.MANNEQUIN
-        height = (0.43 if has_body else 0.5) * scene.height_px
-        place = portrait.Placement(scene.face_width_px, (scene.width_px / 2, height))
+        place = portrait.Placement(scene.face_width_px, face_centre_px(scene))
         self._neck = place.to_frame(portrait.NECK)
         self._centre = place.to_frame(portrait.FACE_CENTRE)
         self._above_neck_px = self._neck[1] - self._centre[1]
-        self._depth_px = 0.35 * scene.face_width_px
-        if has_body:
+        self._scene = scene
+        if scene.kind in _BODIES:
             self._person = portrait.person(
                 face_bgr,
                 place,
@@ -429,15 +447,14 @@ class _Stage:
                 cv2.scaleAdd(person.jaw, float(course.mouth[k]), self._head, dst=self._head)
             nod = float(course.nod_px[k])
             # A nod takes the middle of the face down by nod_px, half by foreshortening.
-            turn = float(course.turn_rad[k])
-            aside = dx + self._depth_px * float(np.sin(turn))
-            head = _turn(self._neck, roll, 1 - nod / 2 / self._above_neck_px, aside, dy + nod / 2)
-            head[:, 2] += head[:, 0] * (1 - np.cos(turn)) * self._neck[0]
-            head[:, 0] *= np.cos(turn)
+            stretch = 1 - nod / 2 / self._above_neck_px
+            turn = course.turn_rad[k]
+            aside = dx + float(_aside_px(self._scene, turn))
+            head = _turn(self._neck, roll, stretch, aside, dy + nod / 2, narrow=float(np.cos(turn)))
             self._lay(person.head, self._head, head, course.face_gain[k])
         seen = np.asarray(cv2.cvtColor(self._canvas, cv2.COLOR_BGRA2BGR), dtype=np.float32)
         if course.rows_gain.size:
-            seen *= (course.rows_gain[k] ** (1 / GAMMA)).astype(np.float32)[:, None, None]
+            seen *= course.rows_gain[k].astype(np.float32)[:, None, None]
         return seen
 
     def _lay(self, layer: portrait.Layer, image: Float32Array, matrix: FloatArray, gain: FloatArray) -> None:
@@ -470,9 +487,13 @@ def _gain_row(gain: FloatArray, width: int) -> Float32Array:
     return np.tile(code_gain, width)
 
 
-def _turn(pivot: tuple[float, float], roll: float, stretch: float, dx: float, dy: float) -> FloatArray:
-    """2×3 matrix: roll about a pivot, stretch of what lies above and below it, then a shift, in frame pixels."""
+def _turn(
+    pivot: tuple[float, float], roll: float, stretch: float, dx: float, dy: float, *, narrow: float = 1.0
+) -> FloatArray:
+    """2×3 matrix: roll about a pivot, stretch of what lies above and below it, narrow of what lies beside it, then a
+    shift, in frame pixels.
+    """
     cos, sin = np.cos(roll), np.sin(roll)
-    matrix = np.array([[cos, -sin * stretch], [sin, cos * stretch]])
+    matrix = np.array([[cos * narrow, -sin * stretch], [sin * narrow, cos * stretch]])
     shift = np.add(pivot, (dx, dy)) - matrix @ pivot
     return np.hstack([matrix, shift[:, None]])

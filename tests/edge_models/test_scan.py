@@ -509,7 +509,16 @@ def _reading(scene: SpectralScene) -> Estimate:
         SpectralScene(
             seed=481, skin_type=4, start_per_min=78.41, lamp=Lamp.FLUORESCENT, sway=0.02, perfusion=0.48
         ),
-        SpectralScene(seed=218, skin_type=5, start_per_min=142.4, lamp=Lamp.TUNGSTEN, perfusion=0.35),
+        SpectralScene(
+            seed=218,
+            duration_s=20.0,
+            skin_type=5,
+            start_per_min=142.4,
+            variability=0.6702201250907308,
+            breaths_per_min=16.59,
+            perfusion=0.35,
+            lamp=Lamp.TUNGSTEN,
+        ),
         SpectralScene(
             seed=3588,
             duration_s=30.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -20,16 +21,21 @@ def frames(count: int) -> list[Frame]:
     return [Frame(image, index / 25) for index, image in enumerate(pictures(count))]
 
 
-@pytest.mark.parametrize("program", ["ffmpeg", None])
+@pytest.fixture
+def ffmpeg(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The program, wherever this machine has none of its own."""
+    program = str(imageio_ffmpeg.get_ffmpeg_exe())
+    monkeypatch.setattr(shutil, "which", lambda _: program)
+    return program
+
+
+@pytest.mark.parametrize("has_program", [True, False])
 def test_every_frame_comes_back_at_its_time_and_in_its_colour(
-    program: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    has_program: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ffmpeg: str
 ) -> None:
-    if program and not shutil.which(program):
-        pytest.skip("the program ffmpeg is not on this machine")
-    if program is None:
-        monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: ffmpeg if has_program else None)
     path = write_clip(tmp_path, frames(40), 25.0)
-    assert path.name == ("clip.mp4" if program else "clip.avi")
+    assert path.name == ("clip.mp4" if has_program else "clip.avi")
     read = read_back(path)
     assert [frame.t_s - read[0].t_s for frame in read] == pytest.approx([k / 25 for k in range(40)], abs=1e-3)
     for frame in (read[0], read[-1]):
@@ -46,7 +52,7 @@ def read_back(path: Path) -> list[Frame]:
     return read
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not on this machine")
+@pytest.mark.usefixtures("ffmpeg")
 @pytest.mark.parametrize("codec", Codec)
 def test_uneven_times_are_kept_in_every_codec(codec: Codec, tmp_path: Path) -> None:
     times_s = [k / 25 + 0.011 * (k % 3) + 0.2 * (k >= 150) for k in range(200)]
@@ -56,7 +62,7 @@ def test_uneven_times_are_kept_in_every_codec(codec: Codec, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv" if codec is Codec.MJPEG else "clip.mp4"]
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not on this machine")
+@pytest.mark.usefixtures("ffmpeg")
 @pytest.mark.parametrize(
     ("codec", "fine", "coarse"), [(Codec.H264, 18, 38), (Codec.MPEG4, 2, 20), (Codec.MJPEG, 2, 20)]
 )
