@@ -63,10 +63,14 @@ _SURE_PULSE = 6.0
 _RESOLUTION_PER_MIN = 18.0
 _LAMP_LINE = 7.0
 """Power over noise in the background from which a line belongs to the light; 1 is noise."""
+_MOTION_LINE = 12.0
+"""The same for the head's motion, which shakes a little with every beat."""
 _PRIOR_CENTRE_PER_MIN = 80.0
 _PRIOR_SPREAD = 0.55
 _CHANGE_PER_SQRT_S = 2.0
 _SAME_RATE_PER_MIN = 7
+_OTHER_RATE_PER_MIN = 12.0
+"""From this distance on a path is another one, and no side lobe of the first."""
 
 _ALL = np.arange(TRACES)
 _SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE, DEEP_SIGNATURE])
@@ -87,6 +91,8 @@ LAYOUTS: dict[str, NDArray[np.int64]] = {
     "left": region_traces(("forehead_left", "cheek_left")),
     "right": region_traces(("forehead_right", "cheek_right")),
 }
+
+_HALVES = (("upper", "lower"), ("left", "right"))
 
 
 def log_likelihood_ratio(found: PulseEvidence, lamp: NDArray[np.bool_] | None = None) -> FloatArray:
@@ -112,6 +118,7 @@ def log_likelihood_ratio(found: PulseEvidence, lamp: NDArray[np.bool_] | None = 
     return np.asarray(fundamental + harmonic, np.float64)
 
 
+_NEVER = -1e3
 _PRIOR: FloatArray = -0.5 * (np.log(RATES_PER_MIN / _PRIOR_CENTRE_PER_MIN) / _PRIOR_SPREAD) ** 2
 """A weak belief about human heart rates: 40 and 160 lose less than one unit against 80."""
 
@@ -122,8 +129,9 @@ class PulseTrack:
 
     rate_per_min: the path. power_over_noise: matched-filter power on the path (2 is noise).
     evidence: log-likelihood ratio on the path. agreement: share of time that the layouts' own paths stay
-    near, 0..1, per layout.
-    coherence: how much the layouts' pulses are in step, −1..1. unexplained: see matched_filter, on the path.
+    near, 0..1, per layout that shows skin; rates at which the light or the head has a line are not theirs to choose.
+    margin: by how much the path is likelier than the best one that stays elsewhere, as a log-likelihood ratio.
+    coherence: how much the halves of the face (those that show skin) are in step, −1..1; 0 where none can be compared. unexplained: see matched_filter, on the path.
     background_power, motion_power: power over noise, on the path, of the strongest trace of the background
     and of the head's motion (1 is noise).
     seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
@@ -134,6 +142,7 @@ class PulseTrack:
     rate_per_min: FloatArray
     power_over_noise: FloatArray
     evidence: FloatArray
+    margin: float
     agreement: dict[str, float]
     coherence: float
     unexplained: FloatArray
@@ -252,22 +261,37 @@ class PulseFusion:
 
         def path_of(score: NDArray[np.float64], step: int = 1) -> NDArray[np.int64]:
             change = _CHANGE_PER_SQRT_S / step
-            return step * viterbi(share * (score + _PRIOR[::step]), step_s=steps_s, change_per_sqrt_s=change)
+            return step * viterbi(share * score, step_s=steps_s, change_per_sqrt_s=change)
 
         here = np.arange(len(t_s))
-        scores = [
-            np.stack([log_likelihood_ratio(r.whole[k], r.background > _LAMP_LINE) for r in readings]) * weight
-            for k in _COLOURS
-        ]
-        paths = [path_of(score) for score in scores]
-        best = int(np.argmax([score[here, path].sum() for score, path in zip(scores, paths, strict=True)]))
+        lamp = np.stack([r.background > _LAMP_LINE for r in readings])
+        scores = np.stack(
+            [
+                np.stack([log_likelihood_ratio(r.whole[k], at) for r, at in zip(readings, lamp, strict=True)])
+                for k in _COLOURS
+            ]
+        )
+        scores = scores * weight + _PRIOR
+        paths = path_of(scores)
+        sums = np.take_along_axis(scores, paths[:, :, None], axis=2).sum(axis=(1, 2))
+        best = int(np.argmax(sums))
         score, path = scores[best], paths[best]
-        agreement = {}
-        for name in LAYOUTS:
-            own = path_of(
-                np.stack([log_likelihood_ratio(r.layouts[name][best]) for r in readings]), _LAYOUT_STEP
+        elsewhere = np.abs(RATES_PER_MIN - RATES_PER_MIN[path][:, None]) > _OTHER_RATE_PER_MIN
+        rivals = np.where(elsewhere, scores, _NEVER)
+        rival = np.take_along_axis(rivals, path_of(rivals)[:, :, None], axis=2).sum(axis=(1, 2)).max()
+        # Where the light or the head has a line, the path may not go by chance, and neither may the layouts'.
+        spoilt = lamp | np.stack([r.motion > _MOTION_LINE for r in readings])
+        spoilt = spoilt[:, : len(RATES_PER_MIN) : _LAYOUT_STEP]
+        # A covered half says nothing, neither for nor against.
+        seen_in = [n for n in LAYOUTS if any(r.layouts[n][best].power_over_noise.any() for r in readings)]
+        agreement: dict[str, float] = {}
+        if seen_in:
+            theirs = np.stack(
+                [np.stack([log_likelihood_ratio(r.layouts[n][best]) for r in readings]) for n in seen_in]
             )
-            agreement[name] = float((np.abs(own - path) <= _SAME_RATE_PER_MIN).mean())
+            theirs = np.where(spoilt, np.minimum(theirs, 0.0), theirs) + _PRIOR[::_LAYOUT_STEP]
+            near = np.abs(path_of(theirs, _LAYOUT_STEP) - path) <= _SAME_RATE_PER_MIN
+            agreement = dict(zip(seen_in, near.mean(axis=1).tolist(), strict=True))
 
         def amplitudes(name: str) -> NDArray[np.complex64]:
             near = path // _LAYOUT_STEP
@@ -275,7 +299,7 @@ class PulseFusion:
                 [r.layouts[name][best].amplitude[i] for r, i in zip(readings, near, strict=True)]
             )
 
-        pairs = (("upper", "lower"), ("left", "right"))
+        pairs = [pair for pair in _HALVES if all(name in agreement for name in pair)]
         seen = _seen(windows, [r.whole[best] for r in readings], path)
         return PulseTrack(
             t_s=t_s,
@@ -283,9 +307,10 @@ class PulseFusion:
             power_over_noise=np.array(
                 [r.whole[best].power_over_noise[i] for r, i in zip(readings, path, strict=True)]
             ),
-            evidence=score[here, path],
+            evidence=score[here, path] - _PRIOR[path],
+            margin=share * float(sums[best] - rival),
             agreement=agreement,
-            coherence=min(_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs),
+            coherence=min((_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs), default=0.0),
             unexplained=np.array(
                 [
                     unexplained(w, r.noise, _SIGNATURES[best], int(i))

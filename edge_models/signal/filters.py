@@ -20,21 +20,29 @@ def _smooth(values: NDArray[np.float64], sigma_samples: float) -> NDArray[np.flo
     return np.fft.irfft(spectrum * gain.reshape(shape), size, axis=0)[:n]
 
 
+def local_mean(
+    values: NDArray[np.float64], weight: FloatArray, *, rate_hz: float, cutoff_hz: float
+) -> NDArray[np.float64]:
+    """`values` [shape=(n, ...)] smoothed along axis 0, where samples of zero `weight` [shape=(n,)] count for nothing.
+
+    A normalised Gaussian convolution (Knutsson & Westin, 1993) whose gain falls to half at cutoff_hz.
+    """
+    sigma = np.sqrt(2.0 * np.log(2.0)) / (2.0 * np.pi * cutoff_hz) * rate_hz
+    column = weight.reshape(-1, *([1] * (values.ndim - 1)))
+    share = np.maximum(_smooth(np.asarray(weight), sigma), 1e-6).reshape(column.shape)
+    return np.asarray(_smooth(values * column, sigma) / share, np.float64)
+
+
 def without_baseline(
     values: NDArray[np.float64], weight: FloatArray, *, rate_hz: float, cutoff_hz: float
 ) -> NDArray[np.float64]:
     """`values` [shape=(n, ...)] less their local mean: a high-pass that ignores samples of zero `weight`.
 
-    The local mean is a normalised Gaussian convolution (Knutsson & Westin, 1993) whose high-pass
-    falls to half amplitude at cutoff_hz. Samples of zero weight come back as 0.
+    It falls to half amplitude at cutoff_hz. Samples of zero weight come back as 0.
     """
-    sigma = np.sqrt(2.0 * np.log(2.0)) / (2.0 * np.pi * cutoff_hz) * rate_hz
     column = weight.reshape(-1, *([1] * (values.ndim - 1)))
-    floor = 1e-6
-    baseline = _smooth(values * column, sigma) / np.maximum(
-        _smooth(np.asarray(weight), sigma), floor
-    ).reshape(column.shape)
-    return np.asarray((values - baseline) * (column > 0), np.float64)
+    slow = local_mean(values, weight, rate_hz=rate_hz, cutoff_hz=cutoff_hz)
+    return np.asarray((values - slow) * (column > 0), np.float64)
 
 
 def band_pass(values: FloatArray, *, rate_hz: float, low_hz: float, high_hz: float) -> FloatArray:
