@@ -32,6 +32,8 @@ _SHORTEST_S, _WINDOW_S, _HOP_S = 5.0, 10.0, 1.0
 _LEAST_SHARE = 0.9
 """Of a window that must be there; else it is left out."""
 _LONG_PBV_S = 3.0
+_LOUDNESS_HZ = 0.234
+"""Loudness is what is slower than this: a bell of 0.8 s, the standard deviation."""
 
 _TAPERS = 2
 _HALF_LINE = 0.7 * (_TAPERS + 1) / 2.0
@@ -124,16 +126,24 @@ def _windows(t_s: FloatArray, rgb: FloatArray, length_s: float, candidates: Floa
 
 
 def _waves(rgb: FloatArray) -> list[FloatArray]:
-    """POS, CHROM, and PBV in short and long windows, without baseline and equally loud."""
+    """POS, CHROM, and PBV in short and long windows, each of even loudness."""
     projected = (
         pulse.pos(rgb, rate_hz=_RATE_HZ),
         pulse.chrom(rgb, rate_hz=_RATE_HZ),
         pulse.pbv(rgb, rate_hz=_RATE_HZ),
         pulse.pbv(rgb, rate_hz=_RATE_HZ, window_s=_LONG_PBV_S),
     )
-    everywhere = np.ones(len(rgb))
-    waves = [without_baseline(w, everywhere, rate_hz=_RATE_HZ, cutoff_hz=_CUTOFF_HZ) for w in projected]
-    return [wave / max(float(wave.std()), 1e-12) for wave in waves]
+    return [_even_loudness(wave) for wave in projected]
+
+
+def _even_loudness(wave: FloatArray) -> FloatArray:
+    """A wave without baseline, and as loud at every moment as at any other: a jerk must not outvote the rest."""
+    everywhere = np.ones(len(wave))
+    wave = without_baseline(wave, everywhere, rate_hz=_RATE_HZ, cutoff_hz=_CUTOFF_HZ)
+    power = wave**2
+    near = power - without_baseline(power, everywhere, rate_hz=_RATE_HZ, cutoff_hz=_LOUDNESS_HZ)
+    wave = wave / np.sqrt(np.maximum(near, max(1e-6 * float(power.mean()), 1e-20)))
+    return np.asarray(wave / max(float(wave.std()), 1e-12), np.float64)
 
 
 def _evidence(wave: FloatArray, candidates: FloatArray, highest_seen_per_min: float) -> FloatArray:
