@@ -7,7 +7,8 @@ are averaged: what one projection lets through, the others mostly do not. Window
 probable path.
 
 What tells a person from a photograph cannot be asked of one trace, so this is for comparing methods on recordings and
-never for a scan. Constants were set on traces of both simulators, at 45 to 250 /min, none on a recording.
+never for a scan. Constants were chosen by simulated traces of both simulators, at 45 to 250 /min; what they do on the
+recordings was seen beside it.
 """
 
 from __future__ import annotations
