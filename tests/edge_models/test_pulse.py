@@ -1,4 +1,4 @@
-"""GREEN, CHROM and POS against slow transcriptions of the published formulas, and against a known pulse."""
+"""GREEN, CHROM, POS and PBV against slow transcriptions of the published formulas, and against a known pulse."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ METHODS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "green": pulse.green,
     "chrom": lambda rgb: pulse.chrom(rgb, rate_hz=RATE_HZ),
     "pos": lambda rgb: pulse.pos(rgb, rate_hz=RATE_HZ),
+    "pbv": lambda rgb: pulse.pbv(rgb, rate_hz=RATE_HZ),
 }
 
 
@@ -106,7 +107,21 @@ def test_the_known_pulse_comes_back_with_systole_positive(name: str, rng: np.ran
     assert _likeness(METHODS[name](_skin(rng)), _blood()) > 0.97
 
 
-@pytest.mark.parametrize("name", ["chrom", "pos"])
+def test_pbv_is_the_published_weights_in_sliding_windows(rng: np.random.Generator) -> None:
+    """De Haan & van Leest 2014: weights that correlate with each colour as the signature says, window by window."""
+    rgb = _skin(rng, specular=0.004, brightness=0.05)
+    n, length = len(rgb), 48
+    whole = np.zeros(n)
+    for first in range(n - length + 1):
+        window = rgb[first : first + length]
+        c = (window / window.mean(axis=0) - 1.0).T
+        q = c @ c.T + 1e-3 * np.trace(c @ c.T) * np.eye(3)
+        weights = np.linalg.inv(q) @ pulse.BLOOD_RGB
+        whole[first : first + length] -= weights @ c / (weights @ pulse.BLOOD_RGB)
+    np.testing.assert_allclose(METHODS["pbv"](rgb)[48:-48], whole[48:-48] / 48, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["chrom", "pos", "pbv"])
 def test_highlights_and_light_that_bury_the_pulse_in_green_are_removed(
     name: str, rng: np.random.Generator
 ) -> None:
