@@ -16,7 +16,7 @@ from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, COLS, ROWS, SkinS
 from edge_models.pulse import BLOOD_RGB
 from edge_models.signal.filters import without_baseline
 from edge_models.signal.resample import even_grid, measured_fps, on_grid
-from edge_models.types import FloatArray
+from edge_models.types import Float32Array, FloatArray
 
 GRID_RATE_HZ = 30.0
 """Rate of the even grid on which all analysis happens."""
@@ -94,13 +94,20 @@ class Traces:
     weight: FloatArray
 
 
-def skin_weights(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+def _flickering(green: Float32Array) -> NDArray[np.float64]:
+    """Variance of the steps from frame to frame of each cell's log level [shape=(n, cells)] → [shape=(cells,)]."""
+    steps = np.diff(np.log(np.maximum(green, np.float32(1.0))), axis=0)
+    steps -= steps.mean(axis=0)
+    return np.asarray(np.einsum("nk,nk->k", steps, steps) / len(steps), np.float64)
+
+
+def skin_weights(cells: Float32Array) -> NDArray[np.float64]:
     """How much each cell counts as skin [shape=(ROWS·COLS,)], from cells over time [shape=(n, ROWS·COLS, 3)].
 
     A cell counts when its colour is near that of the face's middle and it is neither clipped nor black;
     it counts the more, the less it flickers on its own (sensor noise, hair, an eyelid).
     """
-    mean = cells.mean(axis=0)
+    mean = cells.mean(axis=0, dtype=np.float64)
     total: FloatArray = mean.sum(axis=1) + 1e-6
     chroma = mean[:, :2] / total[:, None]
     core = _REGION_CELLS[[2, 3, 4]].any(axis=0)
@@ -111,7 +118,7 @@ def skin_weights(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     skin &= (mean.max(axis=1) < 248.0) & (mean.min(axis=1) > 2.0)
     if len(cells) < 4:
         return np.asarray(skin, np.float64)
-    noise = np.diff(np.log(np.maximum(cells[:, :, 1], 1.0)), axis=0).var(axis=0)
+    noise = _flickering(cells[:, :, 1])
     typical = float(np.median(noise[skin])) if skin.any() else 1.0
     return np.asarray(skin / (noise + 0.5 * typical + 1e-12) * (typical + 1e-12), np.float64)
 
@@ -147,34 +154,32 @@ def traces(
     grid_s = even_grid(start_s, end_s, GRID_RATE_HZ)
     used = [s for s, ok in zip(samples, accepted, strict=True) if ok]
     t_s = np.array([s.t_s for s in used])
-    cells = (
-        np.stack([np.asarray(s.cells) for s in used]).reshape(len(used), ROWS * COLS, 3).astype(np.float64)
+    cells = np.concatenate([s.cells for s in used if s.cells is not None], dtype=np.float32).reshape(
+        len(used), ROWS * COLS, 3
     )
     weights = skin_weights(cells)
     width, height = frame_size_px
     free = _background_weights(used, width, height)
-    back = np.stack([s.background for s in used]).reshape(len(used), -1, 3).astype(np.float64)
-    level = back.mean(axis=0)
+    back = np.concatenate([s.background for s in used], dtype=np.float32).reshape(len(used), -1, 3)
+    level = back.mean(axis=0, dtype=np.float64)
     free *= (level.min(axis=1) > 6.0) & (level.max(axis=1) < 248.0)
     if free.any():
-        noise = np.diff(np.log(np.maximum(back[:, :, 1], 1.0)), axis=0).var(axis=0) if len(used) > 3 else free
+        noise = _flickering(back[:, :, 1]) if len(used) > 3 else free
         free /= noise + 0.5 * float(np.median(noise[free > 0])) + 1e-12
         free /= free.sum()
 
     by_region = _REGION_CELLS * weights[None]
-    # colour by colour: one product of (frames · colours, cells) with (cells, regions)
-    by_colour = cells.transpose(0, 2, 1).reshape(-1, ROWS * COLS)
     enough = (by_region > 0).sum(axis=1) >= 0.25 * _REGION_CELLS.sum(axis=1)
     if not enough.any():
         enough[:] = by_region.sum(axis=1) > 0
     columns = np.zeros((len(used), TRACES))
     shares = by_region / np.maximum(by_region.sum(axis=1, keepdims=True), 1e-12)
-    levels = (by_colour @ shares.T).reshape(len(used), 3, len(_REGIONS))
+    levels = np.matmul(shares.astype(np.float32), cells)
     for r in np.flatnonzero(enough):
-        columns[:, 3 * r : 3 * r + 3] = np.log(np.maximum(levels[:, :, r], 0.5))
+        columns[:, 3 * r : 3 * r + 3] = np.log(np.maximum(levels[:, r], 0.5))
     if free.any():
         columns[:, 3 * len(_REGIONS) : 3 * len(_REGIONS) + 3] = np.log(
-            np.maximum(np.einsum("nkc,k->nc", back, free), 0.5)
+            np.maximum(np.matmul(free.astype(np.float32), back), 0.5)
         )
     columns[:, -4:] = np.array([s.motion for s in used])
     keys = np.array([s.key for s in used])
