@@ -73,9 +73,10 @@ def test_pictures_arrive_at_the_times_at_which_they_were_sent(
     frames, facts, stalls = _receive(_server(times_s, Behaviour(content_length=content_length)))
 
     assert len(frames) == len(times_s) and stalls == 0
-    # A busy machine may be late with single pictures; the usual one is within milliseconds.
-    late_s = np.abs(np.array(_times(frames)) - times_s)
-    assert np.median(late_s) < 0.01
+    # A busy machine may be late with single pictures, also with the first; the usual one is within milliseconds of
+    # where the usual others put it. A steady wrong rate, or a missed unevenness, would part them by 0.012 s or more.
+    late_s = np.array([frame.t_s for frame in frames]) - times_s
+    assert np.median(np.abs(late_s - np.median(late_s))) < 0.01
     assert facts.live and not facts.simulated and facts.warnings == ()
 
 
