@@ -70,13 +70,19 @@ def _refused(url: str, **settings: float) -> HealthHelperError:
 def test_pictures_arrive_at_the_times_at_which_they_were_sent(
     times_s: list[float], *, content_length: bool
 ) -> None:
-    frames, facts, stalls = _receive(_server(times_s, Behaviour(content_length=content_length)))
-
-    assert len(frames) == len(times_s) and stalls == 0
-    # A busy machine may be late with single pictures, also with the first; the usual one is within milliseconds of
-    # where the usual others put it. A steady wrong rate, or a missed unevenness, would part them by 0.012 s or more.
-    late_s = np.array([frame.t_s for frame in frames]) - times_s
-    assert np.median(np.abs(late_s - np.median(late_s))) < 0.01
+    usual_s = []
+    for _ in range(3):  # a machine that is too busy for one second may have time in the next
+        server = _server(times_s, Behaviour(content_length=content_length))
+        frames, facts, stalls = _receive(server)
+        assert len(frames) == len(times_s) and stalls == 0
+        late_s = np.array([frame.t_s for frame in frames]) - server.sent_s
+        assert late_s.min() > 0
+        # Single pictures may be late, also the first. Times that are counted and not measured would part the usual
+        # picture from the earliest by 0.012 s where they are uneven, by more where the rate is wrong.
+        usual_s.append(float(np.median(late_s) - late_s.min()))
+        if usual_s[-1] < 0.01:
+            break
+    assert min(usual_s) < 0.01
     assert facts.live and not facts.simulated and facts.warnings == ()
 
 
