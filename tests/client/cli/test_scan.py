@@ -21,7 +21,7 @@ from client.cli.parts import CameraEntry, Demo, DemoScene
 from client.clock import SystemClock
 from client.errors import BadInput, EnvironmentFault
 from client.pipeline.run import ScanRun
-from edge_models.types import Reason
+from edge_models.types import Quality, Reason
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import (
     FACTS,
@@ -198,6 +198,41 @@ def test_the_demo_is_what_was_asked_for_and_as_fast_as_it_can_where_nobody_looks
         Demo(DemoScene.LEAVES, 120.0, 12.0, real_time=False),
         Demo(DemoScene.PERSON, 72.0, 40.0, real_time=False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "watched", "seconds"),
+    [
+        (("--camera", "0"), False, 15.0),
+        (("--url", "http://localhost/"), False, 15.0),
+        (("--url", "http://localhost/", "--seconds", "18"), False, 15.0),
+        (("--demo", "--seconds", "20"), True, 15.0),
+        (("--demo", "--seconds", "20"), False, 20.0),
+        (("--demo", "--seconds", "20", "--json"), True, 20.0),
+        (("--video", "a.mp4"), True, 29.9),
+    ],
+)
+def test_only_what_takes_a_persons_time_is_given_up(
+    command: Command,
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    watched: bool,
+    seconds: float,
+) -> None:
+    """watched: somebody looks at a terminal, so that the demo runs at a camera's pace."""
+    nobody = scan_result(
+        estimate(None, Reason.NO_FACE), quality=Quality(0.0, (Reason.NO_FACE,), Reason.NO_FACE)
+    )
+    bench.engine = CountingEngine(answer=nobody, counts=False)
+    bench.source = ScriptedSource(frames(300, fps=10.0))
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched, raising=False)
+    said = command("scan", *arguments)
+    assert said.status == 3
+    assert bench.engine.pushed_s[-1] == pytest.approx(seconds, abs=0.11)
+    early = seconds == 15.0
+    assert ("Ended early, because going on would not have helped: no face was seen." in said.err) is early
 
 
 def test_what_is_simulated_is_marked_on_the_card_in_the_json_and_in_the_report(
