@@ -32,6 +32,7 @@ from client.pipeline.run import Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal
 from client.records import ScanRecord
 from client.reports.files import check_target, write_report
+from client.reports.wording import gave_up
 
 SHOWN = 0
 NOT_SHOWN = 3
@@ -72,7 +73,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 metavar="N",
                 help="How long to measure. A camera: N seconds of good signal, in at most three times as long "
                 "(default 40). Files: their first N seconds (default: all). Streams: the same, but a camera's stream "
-                "never ends by itself: give N, or press Ctrl-C. Demo: N seconds (default 40).",
+                "never ends by itself: give N, or press Ctrl-C. Demo: N seconds (default 40). A camera or stream of "
+                "which hardly anything counts is given up after 15 s.",
             ),
         ] = None,
         as_json: Annotated[
@@ -130,6 +132,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
         if outcome.session.ended_by is EndedBy.PERSON:
             print(STOPPED_EARLY, file=sys.stderr)
             raise typer.Exit(Interrupted.exit_status)
+        if outcome.session.ended_by is EndedBy.HOPELESS:
+            print(gave_up(outcome.result.quality.limiting_factor), file=sys.stderr)
         raise typer.Exit(NOT_SHOWN if record.heart_rate.value is None else SHOWN)
 
 
@@ -186,11 +190,11 @@ def _source(
     if video is not None:
         return parts.video(video), Goal(at_most_s=seconds)
     if url is not None:
-        return parts.url(url), Goal(at_most_s=seconds)
+        return parts.url(url), Goal(at_most_s=seconds, unless_hopeless=True)
     if demo is not None:
-        return parts.demo(demo), Goal(at_most_s=demo.duration_s)
+        return parts.demo(demo), Goal(at_most_s=demo.duration_s, unless_hopeless=demo.real_time)
     enough_s = DEFAULT_S if seconds is None else seconds
-    goal = Goal(accepted_s=enough_s, at_most_s=3.0 * enough_s)
+    goal = Goal(accepted_s=enough_s, at_most_s=3.0 * enough_s, unless_hopeless=True)
     if camera is not None:
         return parts.camera(camera), goal
     found = parts.cameras()
@@ -254,6 +258,8 @@ def _record(parts: Parts, outcome: Outcome, *, no_save: bool) -> ScanRecord:
     notes = list(outcome.facts.notes)
     if outcome.session.ended_by is EndedBy.PERSON:
         notes.insert(0, STOPPED_EARLY)
+    elif outcome.session.ended_by is EndedBy.HOPELESS:
+        notes.insert(0, gave_up(outcome.result.quality.limiting_factor))
     if outcome.dropped_frames:
         notes.append(
             f"{outcome.dropped_frames} frames were skipped: this machine was too slow for the source."

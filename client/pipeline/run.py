@@ -195,6 +195,8 @@ class ScanRun:
                     retry=True,
                 )
             result = _with_stall(result)
+        elif self._session.ended_by is EndedBy.HOPELESS:
+            result = _with_what_limited_it_first(result)
         return Outcome(self._session, shared.facts, result, self._cost(), self._queue.dropped)
 
     def _cost(self) -> Cost:
@@ -328,6 +330,20 @@ def _with_stall(result: ScanResult) -> ScanResult:
     reasons = (*quality.reasons, Reason.SOURCE_STALLED)
     limiting = quality.limiting_factor or Reason.SOURCE_STALLED
     return replace(result, quality=Quality(quality.score, reasons, limiting))
+
+
+def _with_what_limited_it_first(result: ScanResult) -> ScanResult:
+    """The result of a scan that was given up: "too short" is true of it, and no help; what made it so comes first."""
+    limit = result.quality.limiting_factor
+    if limit is None:
+        return result
+    vitals = {
+        name: found
+        if found.value is not None
+        else replace(found, reasons=tuple(dict.fromkeys((limit, *found.reasons))))
+        for name, found in result.vitals.items()
+    }
+    return replace(result, vitals=vitals)
 
 
 def _at_share(ordered: list[float], share: float) -> float:

@@ -5,6 +5,8 @@
     any of them → finishing → done
     any of them → failed
 
+A live scan of which hardly anything counts is hopeless and finishes early: see `Session.hopeless`.
+
 No threads, no clock: the moments are in the events.
 """
 
@@ -20,6 +22,21 @@ STALL_LIMIT_S = 10.0
 
 PAUSE_AFTER_S = 1.0
 """How long the accepted signal may stand still before that is called a pause."""
+
+HOPELESS_AFTER_S = 15.0
+"""From when on a live scan may be given up."""
+
+HOPEFUL_FROM_S = 5.0
+"""Of which so much counted, a scan is not given up."""
+
+PATIENCE_PER_COUNTED_S = 5.0
+"""Each second that counts is waited for so long; a person who is just finding the place gets this much after each try."""
+
+TOO_SLOW_FPS = 10.0
+"""Below this no heart rate is ever shown; a test holds it against the engine."""
+
+_LONGEST_STEP_S = 1.0
+"""A gap between two pictures is not the person's fault: no more of it counts as time in which one looked."""
 
 
 class State(StrEnum):
@@ -42,6 +59,7 @@ class EndedBy(StrEnum):
     SOURCE = "source"
     STALL = "stall"
     PERSON = "person"
+    HOPELESS = "hopeless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +68,12 @@ class Goal:
 
     accepted_s: seconds of accepted signal that are enough, or None to go on to the end of the source.
     at_most_s: seconds of the source after which the scan ends in any case, or None for no limit.
+    unless_hopeless: whether a scan of which hardly anything counts ends before that; files are read as asked for.
     """
 
     accepted_s: float | None = None
     at_most_s: float | None = None
+    unless_hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,7 @@ class Session:
 
     progress: what the engine said last. grew_at_s: the scan's second at which the accepted signal last grew.
     silent_since_s: the clock's second at which the source was first found silent, or None.
+    looked_s: seconds in which there were pictures. patience_s: how long it is still waited for more that counts.
     """
 
     goal: Goal
@@ -112,6 +133,22 @@ class Session:
     grew_at_s: float | None = None
     silent_since_s: float | None = None
     ended_by: EndedBy | None = None
+    looked_s: float = 0.0
+    patience_s: float = 0.0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing speaks for going on: 15 s were looked at, less than 5 s of them counted, and for a while
+        nothing did; or all the time, and now, the pictures came too slowly for any heart rate.
+
+        What counts and shows no pulse is not hopeless: of people with a weak one it may look so at 15 s.
+        """
+        progress = self.progress
+        if progress is None or self.looked_s < HOPELESS_AFTER_S:
+            return False
+        lost = progress.accepted_s < HOPEFUL_FROM_S and self.patience_s <= 0.0
+        slow = max(progress.measured_fps, progress.frames / self.looked_s) < TOO_SLOW_FPS
+        return lost or slow
 
     @property
     def takes_frames(self) -> bool:
@@ -159,16 +196,31 @@ def _silent(session: Session, now_s: float) -> Session:
 
 
 def _measured(session: Session, progress: Progress) -> Session:
-    accepted_before_s = session.progress.accepted_s if session.progress else 0.0
-    grew_at_s = progress.t_s if progress.accepted_s > accepted_before_s else session.grew_at_s
+    before = session.progress
+    counted_s = progress.accepted_s - (before.accepted_s if before else 0.0)
+    step_s = min(progress.t_s - before.t_s, _LONGEST_STEP_S) if before else 0.0
+    grew_at_s = progress.t_s if counted_s > 0.0 else session.grew_at_s
     if grew_at_s is None:
         state = State.POSITIONING
     elif progress.t_s - grew_at_s > PAUSE_AFTER_S:
         state = State.PAUSED
     else:
         state = State.MEASURING
-    after = replace(session, state=state, progress=progress, grew_at_s=grew_at_s, silent_since_s=None)
+    patience_s = session.patience_s + PATIENCE_PER_COUNTED_S * counted_s - step_s
+    after = replace(
+        session,
+        state=state,
+        progress=progress,
+        grew_at_s=grew_at_s,
+        silent_since_s=None,
+        looked_s=session.looked_s + step_s,
+        patience_s=min(max(patience_s, 0.0), PATIENCE_PER_COUNTED_S),
+    )
     goal = session.goal
     enough = goal.accepted_s is not None and progress.accepted_s >= goal.accepted_s
     over = goal.at_most_s is not None and progress.t_s >= goal.at_most_s
-    return replace(after, state=State.FINISHING, ended_by=EndedBy.GOAL) if enough or over else after
+    if enough or over:
+        return replace(after, state=State.FINISHING, ended_by=EndedBy.GOAL)
+    if goal.unless_hopeless and after.hopeless:
+        return replace(after, state=State.FINISHING, ended_by=EndedBy.HOPELESS)
+    return after

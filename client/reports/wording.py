@@ -147,6 +147,14 @@ def why_not(name: str, estimate: Estimate) -> str:
     return f"not shown: {REASONS[reason].seen}"
 
 
+def gave_up(limit: Reason | None) -> str:
+    """Why a scan ended by itself before its time, and what to do. limit: what stood in the way most."""
+    words = REASONS[limit or Reason.TOO_SHORT]
+    return (
+        f"Ended early, because going on would not have helped: {words.seen}. {words.remedy} Then start again."
+    )
+
+
 def saved_words(saved_reason: str | None) -> str:
     """One sentence about what was kept; None for a reason: it was saved."""
     if saved_reason is None:

@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_models.face import SkinSample
 from edge_models.scan import Measurement, Scan
@@ -18,7 +20,7 @@ from edge_models.simulate import scene
 from edge_models.simulate.scene import Scene, SceneKind
 from edge_models.simulate.spectra import Lamp
 from edge_models.simulate.spectral_scan import Codec, SpectralScene, Target, spectral_scan
-from edge_models.types import Estimate, Frame, Reason, ScanResult
+from edge_models.types import ByteArray, Estimate, Frame, Reason, ScanResult
 from edge_models.vitals import VITALS
 from tests.edge_models.conftest import Film, Measure, Measured, MeasureScene
 from tests.edge_models.staged import StagedTracker, samples, staged_scan
@@ -331,6 +333,95 @@ def test_offset_start_and_channel_noise_do_not_change_the_reading(
     here = staged_scan(face_net, prepared).result().vitals["heart_rate"]
     assert here.value == pytest.approx(truth.mean_heart_rate(), abs=1.0)
     assert changed.value == pytest.approx(here.value, abs=1.0)
+
+
+STEADY = Scene(seed=9, duration_s=14.0, heart_rate_bpm=76.0, fps=15.0)
+"""Staged, for properties that are tried with many values."""
+
+
+def _shown(face_net: bytes, prepared: list[SkinSample]) -> float:
+    """The heart rate of staged samples, which must be shown."""
+    found = staged_scan(face_net, prepared).result().vitals["heart_rate"]
+    assert found.value is not None, found
+    return found.value
+
+
+@pytest.fixture(scope="session")
+def steady_per_min(face_net: bytes) -> float:
+    """The reading of STEADY as it is."""
+    return _shown(face_net, samples(STEADY)[0])
+
+
+@settings(max_examples=6)
+@given(start_s=st.floats(-1e6, 1e6))
+def test_whenever_the_clock_began_the_reading_is_the_same(
+    face_net: bytes, steady_per_min: float, start_s: float
+) -> None:
+    prepared, _ = samples(STEADY)
+    moved = [replace(s, t_s=s.t_s + start_s) for s in prepared]
+    assert _shown(face_net, moved) == pytest.approx(steady_per_min, abs=0.2)
+
+
+@settings(max_examples=6)
+@given(stretch=st.floats(0.8, 1.3))
+def test_the_same_pictures_in_more_time_are_a_slower_heart(face_net: bytes, stretch: float) -> None:
+    """From 18.8 to 11.5 frames a second: the rate is proportional to what the clock says."""
+    prepared, truth = samples(STEADY)
+    stretched = [replace(s, t_s=s.t_s * stretch) for s in prepared]
+    assert _shown(face_net, stretched) == pytest.approx(truth.mean_heart_rate() / stretch, abs=1.0)
+
+
+@settings(max_examples=6)
+@given(kept=st.lists(st.booleans(), min_size=8, max_size=8).filter(lambda kept: sum(kept) >= 5))
+def test_whichever_frames_are_lost_the_reading_is_the_same(face_net: bytes, kept: list[bool]) -> None:
+    prepared, truth = samples(replace(STEADY, fps=30.0))
+    some = [s for k, s in enumerate(prepared) if kept[k % len(kept)]]
+    assert _shown(face_net, some) == pytest.approx(truth.mean_heart_rate(), abs=1.0)
+
+
+@settings(max_examples=6)
+@given(gain=st.floats(0.3, 1.15), red=st.floats(0.8, 1.1), blue=st.floats(0.8, 1.1))
+def test_neither_the_light_s_strength_nor_its_colour_changes_the_reading(
+    face_net: bytes, steady_per_min: float, gain: float, red: float, blue: float
+) -> None:
+    prepared, _ = samples(STEADY)
+    light = np.array([gain * red, gain, gain * blue], np.float32)
+    lit = [
+        replace(s, cells=None if s.cells is None else s.cells * light, background=s.background * light)
+        for s in prepared
+    ]
+    assert _shown(face_net, lit) == pytest.approx(steady_per_min, abs=0.3)
+
+
+def _brighter(image: ByteArray) -> Any:
+    return np.clip(image * 1.15, 0, 255)
+
+
+def _darker(image: ByteArray) -> Any:
+    return image * 0.6
+
+
+def _lifted(image: ByteArray) -> Any:
+    return np.clip(image.astype(np.int16) + 6, 0, 255)
+
+
+def _larger(image: ByteArray) -> Any:
+    return cv2.resize(image, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_LINEAR)
+
+
+def _grainy(image: ByteArray) -> Any:
+    """Each channel of each pixel with noise of its own; the same picture always gets the same."""
+    rng = np.random.default_rng(int(image[::7, ::7].sum()))
+    return np.clip(image + rng.normal(0.0, 2.0, image.shape), 0, 255)
+
+
+@pytest.mark.parametrize("change", [_brighter, _darker, _lifted, _larger, _grainy])
+def test_scale_offset_size_and_channel_noise_of_the_picture_do_not_change_the_reading(
+    film: Film, measure: Measure, measure_scene: MeasureScene, change: Callable[[ByteArray], Any]
+) -> None:
+    """Through the real face tracker."""
+    changed = [Frame(np.asarray(change(frame.image), np.uint8), frame.t_s) for frame in film(PERSON)]
+    assert _rate(measure(changed)) == pytest.approx(_rate(measure_scene(PERSON)), abs=1.0)
 
 
 def test_frames_may_change_their_size(film: Film, measure: Measure) -> None:

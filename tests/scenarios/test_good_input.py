@@ -149,7 +149,9 @@ def test_ctrl_c_in_a_terminal_ends_the_live_display_with_130_and_gives_the_curso
         child.wait(10.0)
         os.close(ours)
     assert child.returncode == 130
-    assert took_s < 2.0, "a second to end, and the interpreter's own end on a busy machine"
+    assert took_s < 5.0, (
+        "a second to end, and the interpreter's own end on a busy machine; the demo lasts 40 s"
+    )
     assert out == b""
     assert b"SIMULATED" in shown
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")

@@ -63,7 +63,8 @@ class MjpegServer:
     """Serves `pictures`, pairs of (seconds since the first connection, JPEG bytes), on 127.0.0.1.
 
     A later connection gets what is due from then on, as from a camera that films all the time.
-    connections: how many were accepted.
+    connections: how many were accepted. sent_s: when each picture really went out (time.perf_counter), for a busy
+    machine is late with some.
     """
 
     def __init__(self, pictures: Sequence[tuple[float, bytes]], behaviour: Behaviour | None = None) -> None:
@@ -78,6 +79,7 @@ class MjpegServer:
         self._dropped_s: float | None = None
         self._next = 0
         self.connections = 0
+        self.sent_s: list[float] = []
 
     @property
     def port(self) -> int:
@@ -211,6 +213,7 @@ class MjpegServer:
             if behaviour.stamps:
                 head += f"X-Timestamp: {1.7e9 + t_s * behaviour.stamp_rate:.6f}\r\n".encode()
             part = head + b"\r\n" + jpeg
+            self.sent_s.append(time.perf_counter())
             connection.sendall(part)
             if behaviour.repeat_every and number % behaviour.repeat_every == 0:
                 connection.sendall(part)

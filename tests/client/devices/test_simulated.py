@@ -68,7 +68,7 @@ def test_pacing_catches_up_after_a_slow_reader_without_losing_a_frame() -> None:
 def test_real_pacing_takes_real_time() -> None:
     began_s = time.perf_counter()
     assert len(_read(Simulated(_frames(), name="demo", paced=True))) == 6
-    assert time.perf_counter() - began_s == pytest.approx(0.2, abs=0.1)
+    assert 0.18 < time.perf_counter() - began_s < 2.0  # never early; late on a busy machine
 
 
 def test_it_is_marked_as_simulated() -> None:

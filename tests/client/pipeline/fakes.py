@@ -151,13 +151,14 @@ class ScriptedSource:
 
 @dataclass
 class CountingEngine:
-    """An Engine for which every frame counts; it remembers what it was told to distrust."""
+    """An Engine for which every frame counts, or none; it remembers what it was told to distrust."""
 
     answer: ScanResult | None = None
     pushed_s: list[float] = field(default_factory=list)
     distrusted: tuple[Reason, ...] | None = None
     fail_at: int | None = None
     gate: threading.Event | None = None
+    counts: bool = True
 
     def push(self, frame: Frame) -> Progress:
         if self.gate is not None:
@@ -165,7 +166,8 @@ class CountingEngine:
         if self.fail_at == len(self.pushed_s):
             raise ZeroDivisionError("a bug in the engine")
         self.pushed_s.append(frame.t_s)
-        return progress(frame.t_s - self.pushed_s[0], frame.t_s - self.pushed_s[0])
+        t_s = frame.t_s - self.pushed_s[0]
+        return progress(t_s, t_s if self.counts else 0.0)
 
     def result(self, *, distrust: tuple[Reason, ...] = ()) -> ScanResult:
         self.distrusted = distrust

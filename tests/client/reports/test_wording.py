@@ -10,6 +10,7 @@ from client.reports.wording import (
     NEEDS_S,
     REASONS,
     VITALS,
+    gave_up,
     interval,
     number,
     saved_words,
@@ -64,3 +65,10 @@ def test_too_short_says_how_long_it_takes() -> None:
     short = Estimate(None, None, None, "ms", 0.0, (Reason.TOO_SHORT,), 40.0, "x")
     assert "60 s" in why_not("rmssd", short) and "--seconds 70" in why_not("rmssd", short)
     assert "--seconds" not in why_not("rmssd", replace(short, window_s=70.0))
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_a_scan_that_is_given_up_says_why_and_what_to_do(reason: Reason | None) -> None:
+    words = REASONS[reason or Reason.TOO_SHORT]
+    assert gave_up(reason).startswith("Ended early") and gave_up(reason).endswith("again.")
+    assert f": {words.seen}. {words.remedy} " in gave_up(reason)
