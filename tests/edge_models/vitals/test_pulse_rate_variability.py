@@ -162,6 +162,9 @@ def _with_beats(beats: Beats | None, *, accepted_s: float = 90.0, pulse: bool = 
         heart_rate=shown if pulse else hidden,
         chest_t_s=empty,
         chest_y=empty,
+        head_y=empty,
+        skin_tint=empty,
+        room_tint=empty,
         obstacles=(),
         forbidding=(),
     )

@@ -46,6 +46,9 @@ def _signals(
         heart_rate=HEART_RATE,
         chest_t_s=chest_t_s,
         chest_y=-0.01 * chest + drift + 0.002 * rng.standard_normal(len(GRID_S)),
+        head_y=0.0005 * rng.standard_normal(len(GRID_S)),
+        skin_tint=np.full(len(GRID_S), np.nan),
+        room_tint=np.zeros(len(GRID_S)),
         obstacles=(),
         forbidding=(),
     )
