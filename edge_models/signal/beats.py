@@ -123,8 +123,10 @@ def _rhythm(times_s: FloatArray, period_s: FloatArray) -> tuple[NDArray[np.bool_
     fits = np.abs(off) < _STEADY
     fits &= np.abs(interval_s / (0.5 * (period_s[1:] + period_s[:-1])) - 1.0) < 0.35
     usual = 1.4826 * float(np.median(np.abs(np.diff(off)))) if len(off) > 1 else 0.0
-    least = max(_EARLY, _EARLY_SPREADS * usual / 2)
-    early = np.flatnonzero((off[:-1] < -least) & (off[1:] > least))
+    longer = off[1:] - off[:-1]
+    early = np.flatnonzero(
+        (longer > max(2 * _EARLY, _EARLY_SPREADS * usual)) & (np.minimum(-off[:-1], off[1:]) > _EARLY / 2)
+    )
     good = np.concatenate([[False], fits]) | np.concatenate([fits, [False]])
     for i in early:  # the waves of the early beat and of the one after it lie over their neighbours
         fits[max(0, i - 1) : i + 3] = False

@@ -20,7 +20,6 @@ MIN_GOOD_SHARE = 0.95
 MAX_JITTER_S = 0.008
 _DOUBT_OF_JITTER = 0.6
 """Standard error of the square of an estimated jitter, as a part of it: its own is off by about 30 % on the simulator."""
-_FURTHEST_BELOW = 4.0
 _HIGHEST_MS = 300.0
 
 
@@ -54,30 +53,36 @@ def without_jitter_and_its_range(
 ) -> tuple[float, float, float]:
     """(the deviation that `value` stands for, low, high of its 95 % range) in the unit of `value`; never below 0.
 
-    What is left of the square is known to a normal error, and that it is not negative: the mean and the range of that
-    normal distribution above 0. So a small variability does not read 0 wherever the jitter was guessed a little too
-    large. differences: as for without_jitter. intervals: how many, at least 2.
+    What is left of the square is known to a normal error, and whatever is negative of it is 0: the value is what that
+    comes to on average, so that a small variability does not read 0 wherever the jitter was guessed a little too large.
+    The range is that of the normal distribution above 0. differences: as for without_jitter. intervals: how many, at
+    least 2.
     """
-    added = _added(jitter, differences)
+    added = min(_added(jitter, differences), value**2)  # no jitter is larger than all that was seen
     rest = value**2 - added
     # Successive differences share a beat: fewer of them are independent, and a beat that leans on another counts twice.
     spread = float(np.sqrt(2.0 * differences**2 / max(intervals - 1, 1)))
-    expected, _, _ = _above_zero(rest, added * float(np.hypot(_DOUBT_OF_JITTER, spread)))
-    _, low, high = _above_zero(rest, float(np.hypot(value**2 * spread, _DOUBT_OF_JITTER * added)))
-    root, lowest, highest = float(np.sqrt(expected)), float(np.sqrt(low)), float(np.sqrt(high))
-    return root, min(lowest, root), max(highest, root)
+    found = float(np.sqrt(_mean_of_positive(rest, added * float(np.hypot(_DOUBT_OF_JITTER, spread)))))
+    low, high = _range_above_zero(rest, float(np.hypot(value**2 * spread, _DOUBT_OF_JITTER * added)))
+    return found, min(float(np.sqrt(low)), found), max(float(np.sqrt(high)), found)
 
 
-def _above_zero(middle: float, error: float) -> tuple[float, float, float]:
-    """(mean, 2.5 % and 97.5 % point) of a normal distribution cut off below 0; error: its standard deviation uncut."""
-    if error <= 0.0:
-        return max(0.0, middle), max(0.0, middle), max(0.0, middle)
-    normal = NormalDist()
-    standing = max(middle / error, -_FURTHEST_BELOW)
+def _mean_of_positive(middle: float, error: float) -> float:
+    """Mean of max(0, x) for a normal x; middle: not negative."""
+    if error <= 1e-12 * middle:
+        return middle
+    standing, normal = middle / error, NormalDist()
+    return error * (standing * normal.cdf(standing) + normal.pdf(standing))
+
+
+def _range_above_zero(middle: float, error: float) -> tuple[float, float]:
+    """(2.5 %, 97.5 % point) of a normal distribution cut off below 0; middle: not negative, error: uncut."""
+    if error <= 1e-12 * middle:
+        return middle, middle
+    standing, normal = middle / error, NormalDist()
     above = normal.cdf(standing)
     low, high = (standing - normal.inv_cdf(above * part) for part in (0.975, 0.025))
-    mean = standing + normal.pdf(standing) / above
-    return error * mean, error * max(low, 0.0), error * high
+    return error * max(low, 0.0), error * high
 
 
 def _estimator(

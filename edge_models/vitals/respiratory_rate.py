@@ -96,7 +96,9 @@ def _modulation(signals: Signals) -> FloatArray | None:
     if tint is not None:  # light that changes its colour changes that of the room as well
         skin, room = tint[1]
         known.append(_spectrum(_without(skin, room, least=-_MOST_TINT, most=_MOST_TINT)))
-    return np.asarray(np.minimum(known, _MOST_PROMINENCE).mean(axis=0)) if known else None
+    if not known:
+        return None
+    return np.asarray(np.mean([s * min(1.0, _MOST_PROMINENCE / max(s.max(), 1.0)) for s in known], axis=0))
 
 
 def _mean_rate_hz(t_s: FloatArray, speed: FloatArray, near_hz: float) -> float:

@@ -18,7 +18,14 @@ from edge_models.simulate.scene import Scene
 from edge_models.types import Estimate, FloatArray, Reason, ScanResult
 from edge_models.vitals import Signals
 from edge_models.vitals import pulse_rate_variability as variability
-from edge_models.vitals.pulse_rate_variability import RMSSD, SDNN, rmssd_s, sdnn_s, without_jitter
+from edge_models.vitals.pulse_rate_variability import (
+    RMSSD,
+    SDNN,
+    rmssd_s,
+    sdnn_s,
+    without_jitter,
+    without_jitter_and_its_range,
+)
 from tests.edge_models.staged import samples, staged_scan
 
 # 800, 850, 790, 810 ms. Mean 812.5. Deviations −12.5, 37.5, −22.5, −2.5: squares 156.25, 1406.25, 506.25, 6.25, sum 2075.
@@ -145,6 +152,29 @@ def test_a_corrected_value_is_never_negative_and_never_larger(
     value: float, jitter: float, differences: int
 ) -> None:
     assert 0.0 <= without_jitter(value, jitter, differences=differences) <= value + 1e-9
+
+
+def test_a_small_variability_does_not_read_0_and_its_range_holds_it() -> None:
+    value_errors, plain_errors, held = [], [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        true_s = 0.7 + 0.004 * rng.standard_normal(90)
+        seen_s = np.diff(np.concatenate([[0.0], np.cumsum(true_s)]) + 0.005 * rng.standard_normal(91))
+        truth, seen = rmssd_s([true_s]), rmssd_s([seen_s])
+        guessed_s = 0.005 * float(np.exp(0.25 * rng.standard_normal()))
+        value, low, high = without_jitter_and_its_range(seen, guessed_s, differences=2, intervals=90)
+        plain_errors.append(without_jitter(seen, guessed_s, differences=2) - truth)
+        value_errors.append(value - truth)
+        held.append(low <= truth <= high)
+        assert 0.0 < value < seen and low <= value <= high
+    assert np.mean(np.abs(value_errors)) < 0.8 * np.mean(np.abs(plain_errors))
+    assert np.mean(held) > 0.9
+
+
+@given(st.floats(0, 300), st.floats(0, 50), st.sampled_from([1, 2]), st.integers(2, 400))
+def test_the_range_is_ordered_and_finite(value: float, jitter: float, differences: int, n: int) -> None:
+    found, low, high = without_jitter_and_its_range(value, jitter, differences=differences, intervals=n)
+    assert 0.0 <= low <= found <= high < math.inf
 
 
 def _with_beats(beats: Beats | None, *, accepted_s: float = 90.0, pulse: bool = True) -> Signals:
