@@ -103,7 +103,7 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
     if len(peak_s) < 3:
         return nothing
     beat_s, shifter, step_s = _fitted(fine_wave(_SHAPE_ORDERS), fine_rate_hz, peak_s, period_s)
-    fits, good = _rhythm(beat_s, period_s)
+    fits, good = rhythm(beat_s, period_s)
     noise_s = _noise_of_a_beat_s(bvp, rate_hz, beat_s, shifter, step_s)
     # What is no noise between the lines, a lamp's own line or a shape that changes, shifts the two differently.
     apart_s = float(np.std((beat_s - peak_s)[good])) if good.any() else float("nan")
@@ -112,9 +112,10 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
     return Beats(t_s[0] + beat_s, good, fits, max(expected - 1.0, 1.0), jitter_s)
 
 
-def _rhythm(times_s: FloatArray, period_s: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def rhythm(times_s: FloatArray, period_s: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(intervals that belong to the rhythm [shape=(n − 1,)], beats that do [shape=(n,)]).
 
+    times_s: of at least 2 beats, increasing. period_s: what the tracked rate says of the interval at each [shape=(n,)].
     An early beat fits neither neighbour; a beat beside a hole or an early beat fits its other one.
     """
     interval_s = np.diff(times_s)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from edge_models.signal.beats import Beats
+from edge_models.signal.beats import Beats, rhythm
 from edge_models.simulate.scene import Scene
 from edge_models.types import Estimate, FloatArray, Reason, ScanResult
 from edge_models.vitals import Signals
@@ -123,6 +124,26 @@ def test_the_annotated_record_100_of_mit_bih(shared_data: Callable[[str], Path])
     intervals = np.diff(np.array(times)) / 360.0
     assert sdnn_s([intervals]) == pytest.approx(_slow_sdnn(intervals.tolist()))
     assert rmssd_s([intervals]) == pytest.approx(_slow_rmssd(intervals.tolist()))
+
+
+def test_premature_beats_of_record_100_are_known_by_their_times(shared_data: Callable[[str], Path]) -> None:
+    times, codes = _annotated_beats(shared_data("contact-ppg/100.atr"))
+    times_s, premature = np.array(times) / 360.0, np.array(codes) != 1
+    interval_s = np.diff(times_s)
+    around_s = [np.median(interval_s[max(0, i - 5) : i + 6]) for i in range(len(times_s))]
+    steady, good = rhythm(times_s, np.array(around_s))
+    assert not good[premature].any()
+    assert not steady[premature[1:] | premature[:-1]].any()
+    assert (~good & ~premature).sum() <= 3
+    assert (~steady).sum() <= 4 * premature.sum() + 8  # with each the two intervals beside its own
+    normal = ~(premature[1:] | premature[:-1])
+
+    def runs(kept: NDArray[np.bool_]) -> list[FloatArray]:
+        return Beats(times_s, good, kept, float(len(times_s)), 0.0).intervals_s()
+
+    noted_ms, found_ms = 1000 * rmssd_s(runs(normal)), 1000 * rmssd_s(runs(steady))
+    assert found_ms == pytest.approx(noted_ms, abs=4.0)
+    assert 1000 * rmssd_s([interval_s]) > noted_ms + 20.0  # what taking them in would do
 
 
 def test_the_ecg_itself_gives_the_same_variability_as_its_annotations(
