@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import replace
@@ -18,6 +19,7 @@ from edge_models.signal.beats import detect
 from edge_models.signal.resample import measured_fps
 from edge_models.types import (
     Estimate,
+    Float32Array,
     Frame,
     Progress,
     Quality,
@@ -39,7 +41,17 @@ _RATE_EVERY_S = 0.25
 _OFTEN = 0.2
 """Share of the time from which a fault is told beside the result."""
 _EMPTY = np.zeros(0)
+_TINT_ROWS = slice(2, 16)
+"""Of the cells: without hair and neck."""
 _NO_WAVE = Trace(_EMPTY, _EMPTY)
+
+
+def _tint(cells: Float32Array | None) -> float:
+    """Natural logarithm of green over red, of the mean over cells [shape=(rows, cols, 3)]; NaN without cells."""
+    if cells is None:
+        return float("nan")
+    red, green, _ = cells[_TINT_ROWS].reshape(-1, 3).mean(axis=0).tolist()
+    return math.log(max(green, 1.0) / max(red, 1.0))
 
 
 class Measurement:
@@ -226,12 +238,15 @@ class Measurement:
             heart_rate=None,
             chest_t_s=_EMPTY,
             chest_y=_EMPTY,
+            head_y=_EMPTY,
+            skin_tint=_EMPTY,
+            room_tint=_EMPTY,
             obstacles=obstacles,
             forbidding=forbidding,
         )
 
     def _with_beats_and_breath(self, signals: Signals) -> Signals:
-        """What only a finished scan needs: every beat, and the chest's motion."""
+        """What only a finished scan needs: every beat, and what may move with the breath."""
         return replace(
             signals,
             beats=None
@@ -239,6 +254,9 @@ class Measurement:
             else detect(signals.t_s, signals.bvp, signals.rate_per_min, signals.valid),
             chest_t_s=np.array([s.t_s for s in self._samples]),
             chest_y=np.array([s.chest_y for s in self._samples]),
+            head_y=np.array([s.motion[1] if s.face is not None else np.nan for s in self._samples]),
+            skin_tint=np.array([_tint(s.cells) for s in self._samples]),
+            room_tint=np.array([_tint(s.background) for s in self._samples]),
         )
 
     def _obstacles(

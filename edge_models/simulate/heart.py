@@ -73,6 +73,11 @@ class Truth(KnownBeats):
         return self.all_beats_s, self.visible_until_s
 
     @property
+    def early_s(self) -> FloatArray:
+        """The premature ones of `all_beats_s` [shape=(e,)], seconds."""
+        return np.asarray(self.all_beats_s[self.ectopic])
+
+    @property
     def ibi_s(self) -> FloatArray:
         """Intervals between `beats_s` [shape=(m - 1,)], seconds."""
         return np.diff(self.beats_s)

@@ -38,7 +38,8 @@ class HeartTruth(KnownBeats):
 
     feet_s, heights: of every beat, also beyond the scan's ends [shape=(k,)]. local_s: smoothed interval at each beat.
     breath_phase: radians on `grid_s` [shape=(g,)], 2π a breath. notch: (delay as a part of the local interval, height,
-    width) of the dicrotic wave. norm: (mean, half range) of the raw wave within the scan.
+    width) of the dicrotic wave. norm: (mean, half range) of the raw wave within the scan. ectopic: which beats are
+    premature [shape=(k,)].
     """
 
     duration_s: float
@@ -51,11 +52,17 @@ class HeartTruth(KnownBeats):
     norm: tuple[float, float]
     grid_s: FloatArray
     breath_phase: FloatArray
+    ectopic: NDArray[np.bool_]
 
     @property
     def peaks_s(self) -> FloatArray:
         """Systolic peaks of all beats [shape=(k,)], seconds."""
         return np.asarray(self.feet_s + _delay(self.local_s))
+
+    @property
+    def early_s(self) -> FloatArray:
+        """The premature ones of `peaks_s` [shape=(e,)], seconds."""
+        return np.asarray(self.peaks_s[self.ectopic])
 
     def peaks_and_end_s(self) -> tuple[FloatArray, float]:
         """(`peaks_s`, the scan's end)."""
@@ -145,7 +152,19 @@ def make_heart(
     inside = (grid_s >= 0) & (grid_s <= duration_s)
     if not has_pulse:
         none = np.zeros(0)
-        return HeartTruth(duration_s, False, none, none, none, 0.5, (0.3, 0.3, 0.3), (0.0, 1.0), grid_s, none)
+        return HeartTruth(
+            duration_s,
+            False,
+            none,
+            none,
+            none,
+            0.5,
+            (0.3, 0.3, 0.3),
+            (0.0, 1.0),
+            grid_s,
+            none,
+            np.zeros(0, np.bool_),
+        )
 
     def noise(low_hz: float, high_hz: float, slope: float) -> FloatArray:
         made = coloured_noise(rng, len(grid_s), rate_hz=_GRID_HZ, low_hz=low_hz, high_hz=high_hz, slope=slope)
@@ -177,6 +196,7 @@ def make_heart(
     feet_s = np.interp(np.arange(np.ceil(integral[0]), np.floor(integral[-1]) + 1), integral, grid_s)
 
     feet_s, heights = _with_ectopics(rng, feet_s, duration_s, ectopics_per_min)
+    ectopic = heights < 1.0
     slow = noise(0.02, 0.12, 0.5)
     heights = heights * np.exp(
         rng.uniform(0.02, 0.12) * np.cos(np.interp(feet_s, grid_s, breath_phase) + rng.uniform(0, 6))
@@ -193,6 +213,7 @@ def make_heart(
         norm=(0.0, 1.0),
         grid_s=grid_s,
         breath_phase=breath_phase,
+        ectopic=ectopic,
     )
     raw = _raw_wave(grid_s[inside], made)
     low, high = np.percentile(raw, [4, 96])

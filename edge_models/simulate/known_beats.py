@@ -29,6 +29,21 @@ class KnownBeats(ABC):
         stop = end_s if stop_s is None else stop_s
         return np.asarray(peaks_s[(peaks_s >= start_s) & (peaks_s <= stop)])
 
+    @property
+    def early_s(self) -> FloatArray:
+        """Systolic peaks of premature beats [shape=(e,)], seconds; they are among those of `peaks_and_end_s`."""
+        return np.zeros(0)
+
+    def _normal_runs(self, start_s: float, stop_s: float | None) -> list[FloatArray]:
+        """Intervals between two normal beats ("NN", Task Force 1996), an array per run without a premature beat."""
+        beats_s = self.beats_between(start_s, stop_s)
+        early = np.isin(beats_s, self.early_s)
+        runs = np.split(np.arange(beats_s.size), np.flatnonzero(early))
+        found = [np.diff(beats_s[run[~early[run]]]) for run in runs]
+        if sum(intervals.size for intervals in found) < 2:
+            raise ValueError(f"fewer than 2 normal intervals between {start_s} and {stop_s} s")
+        return found
+
     def _intervals(self, start_s: float, stop_s: float | None, least: int) -> FloatArray:
         intervals = np.diff(self.beats_between(start_s, stop_s))
         if intervals.size < least:
@@ -40,12 +55,15 @@ class KnownBeats(ABC):
         return float(60 / self._intervals(start_s, stop_s, 1).mean())
 
     def sdnn_ms(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """Standard deviation (n - 1) of the intervals, ms (Task Force 1996)."""
-        return float(1000 * self._intervals(start_s, stop_s, 2).std(ddof=1))
+        """Standard deviation (n - 1) of the intervals between normal beats, ms (Task Force 1996)."""
+        return float(1000 * np.concatenate(self._normal_runs(start_s, stop_s)).std(ddof=1))
 
     def rmssd_ms(self, start_s: float = 0.0, stop_s: float | None = None) -> float:
-        """Root mean square of successive differences of the intervals, ms (Task Force 1996)."""
-        return float(1000 * np.sqrt(np.mean(np.diff(self._intervals(start_s, stop_s, 2)) ** 2)))
+        """Root mean square of successive differences of the intervals between normal beats, ms (Task Force 1996)."""
+        differences = np.concatenate([np.diff(run) for run in self._normal_runs(start_s, stop_s)])
+        if not differences.size:
+            raise ValueError(f"no two normal intervals in turn between {start_s} and {stop_s} s")
+        return float(1000 * np.sqrt(np.mean(differences**2)))
 
     def heart_rate(self, t_s: FloatArray) -> FloatArray:
         """60 / the interval in which each t_s [shape=(n,)] lies, /min."""

@@ -20,7 +20,10 @@ class Signals:
     accepted_s: seconds that count. track: the pulse over windows, None before the first.
     bvp, rate_per_min, valid: wave, tracked rate, and where they are real [shape=(n,)].
     heart_rate: the heart rate already decided, which other signs may lean on (None while it is being decided).
-    chest_t_s, chest_y: vertical chest motion in face widths at the frames' own times, NaN where unseen.
+    chest_t_s, chest_y, head_y: vertical motion of chest and head in face widths, positive downwards, at the frames' own
+    times [shape=(m,)], NaN where unseen.
+    skin_tint, room_tint: natural logarithm of green over red, mean over the face (NaN without one) and over the whole
+    frame, at the same times: blood lowers the first, a change of the light's strength neither.
     obstacles: reasons found in the picture or the source, worst first; the first ones of them forbid any value.
     forbidding: those of the obstacles that forbid any value.
     """
@@ -35,6 +38,9 @@ class Signals:
     heart_rate: Estimate | None
     chest_t_s: FloatArray
     chest_y: FloatArray
+    head_y: FloatArray
+    skin_tint: FloatArray
+    room_tint: FloatArray
     obstacles: tuple[Reason, ...]
     forbidding: tuple[Reason, ...]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_models.signal.beats import Beats, detect
 from edge_models.signal.resample import even_grid, on_grid
-from edge_models.simulate.heart import Truth, make_truth
+from edge_models.simulate.heart import Truth, make_truth, pulse_wave
 from edge_models.types import FloatArray
 
 DURATION_S = 60.0
@@ -111,6 +111,48 @@ def test_early_beats_are_kept_out_of_the_rhythm(rate_per_min: float) -> None:
         spoilt.append(truth.ibi_s.std())
     assert np.mean(spoilt) > 2 * np.mean(normal)  # taken in, they would more than double the variation
     assert np.mean(found) == pytest.approx(np.mean(normal), rel=0.2)
+
+
+@pytest.mark.parametrize("early", [0.18, 0.22, 0.3])
+def test_a_slightly_early_beat_with_its_pause_is_no_rhythm_either(early: float) -> None:
+    truth = _truth(6, 75.0)
+    beats_s, heights = truth.all_beats_s.copy(), truth.heights.copy()
+    moved = [20, 40, 60]
+    for k in moved:
+        beats_s[k] -= early * (beats_s[k] - beats_s[k - 1])
+        heights[k] *= 0.6
+    found = _detect(pulse_wave(GRID_S, beats_s, heights), 75.0)
+    for k in moved:
+        i = int(np.abs(found.times_s - beats_s[k]).argmin())
+        assert not found.good[i] and not found.steady[i - 1] and not found.steady[i]
+    assert found.good_share > 0.94
+    kept = np.concatenate(found.intervals_s())
+    assert kept.std() == pytest.approx(truth.ibi_s.std(), rel=0.15)
+
+
+def test_a_breath_that_moves_the_rhythm_strongly_is_no_early_beat() -> None:
+    truth = make_truth(
+        np.random.default_rng(9), duration_s=DURATION_S, heart_rate_bpm=55.0, sdnn_ms=70.0, rmssd_ms=60.0
+    )
+    assert _detect(truth.bvp(GRID_S), 55.0).good_share > 0.97
+
+
+@pytest.mark.parametrize("rate_per_min", [60.0, 100.0, 150.0])
+def test_the_jitter_of_noise_is_known_to_two_fifths(rate_per_min: float) -> None:
+    ratios = []
+    for seed in range(6):
+        truth = _truth(seed, rate_per_min)
+        wave = truth.bvp(GRID_S) + 0.3 * np.random.default_rng(seed).standard_normal(len(GRID_S))
+        beats = _detect(wave, rate_per_min)
+        ratios.append(beats.jitter_s / _errors_s(beats, truth).std())
+    assert 1 / 1.4 < np.mean(ratios) < 1.4
+
+
+def test_a_line_of_a_lamp_that_moves_the_beats_counts_as_jitter() -> None:
+    truth = _truth(10, 150.0)
+    lamp = 0.5 * np.sin(2 * np.pi * 5.6 * GRID_S)
+    beats = _detect(truth.bvp(GRID_S) + lamp, 150.0)
+    assert beats.jitter_s > 0.5 * _errors_s(beats, truth).std()
 
 
 def test_noise_is_no_rhythm(rng: np.random.Generator) -> None:

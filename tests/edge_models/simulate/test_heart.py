@@ -119,6 +119,12 @@ def test_an_ectopic_beat_is_early_weak_and_followed_by_a_pause() -> None:
     usual = np.median(intervals)
     assert intervals[early - 1] == pytest.approx(0.7 * usual, rel=0.1)
     assert intervals[early] == pytest.approx(1.3 * usual, rel=0.1)
+    assert truth.early_s == pytest.approx(truth.all_beats_s[early])
+    normal = [k for k in range(len(intervals)) if not truth.ectopic[k] and not truth.ectopic[k + 1]]
+    inside = [k for k in normal if truth.all_beats_s[k] >= 0 and truth.all_beats_s[k + 1] <= 60.0]
+    assert truth.sdnn_ms() == pytest.approx(1000 * intervals[inside].std(ddof=1))
+    assert truth.sdnn_ms() < 10.0 < 1000 * truth.ibi_s.std(ddof=1)
+    assert truth.rmssd_ms() < 10.0
     assert np.all(truth.bvp(truth.all_beats_s[early]) < 0.8 * truth.bvp(truth.all_beats_s[early - 1]))
 
 

@@ -54,7 +54,14 @@ def test_more_variability_is_more_and_a_fast_heart_varies_less() -> None:
 
 def test_an_ectopic_beat_is_early_and_followed_by_a_pause() -> None:
     calm, uneasy = _heart(3, variability=0.2), _heart(3, variability=0.2, ectopics=4.0)
-    assert uneasy.rmssd_ms() > 3.0 * calm.rmssd_ms()
+
+    def taken_in(heart: HeartTruth) -> float:
+        return float(1000 * np.sqrt(np.mean(np.diff(np.diff(heart.beats_s)) ** 2)))
+
+    assert taken_in(uneasy) > 3.0 * taken_in(calm)
+    assert uneasy.early_s.size == 4 and np.isin(uneasy.early_s, uneasy.beats_s).all()
+    assert uneasy.rmssd_ms() == pytest.approx(calm.rmssd_ms(), rel=0.25)  # between normal beats
+    assert uneasy.sdnn_ms() == pytest.approx(calm.sdnn_ms(), rel=0.25)
     intervals = np.diff(uneasy.beats_s)
     short = int(intervals.argmin())
     assert intervals[short] < 0.85 * np.median(intervals) < intervals[short + 1]

@@ -12,13 +12,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from edge_models.signal.beats import Beats
+from edge_models.signal.beats import Beats, rhythm
 from edge_models.simulate.scene import Scene
 from edge_models.types import Estimate, FloatArray, Reason, ScanResult
 from edge_models.vitals import Signals
 from edge_models.vitals import pulse_rate_variability as variability
-from edge_models.vitals.pulse_rate_variability import RMSSD, SDNN, rmssd_s, sdnn_s, without_jitter
+from edge_models.vitals.pulse_rate_variability import (
+    RMSSD,
+    SDNN,
+    rmssd_s,
+    sdnn_s,
+    without_jitter,
+    without_jitter_and_its_range,
+)
 from tests.edge_models.staged import samples, staged_scan
 
 # 800, 850, 790, 810 ms. Mean 812.5. Deviations −12.5, 37.5, −22.5, −2.5: squares 156.25, 1406.25, 506.25, 6.25, sum 2075.
@@ -118,6 +126,26 @@ def test_the_annotated_record_100_of_mit_bih(shared_data: Callable[[str], Path])
     assert rmssd_s([intervals]) == pytest.approx(_slow_rmssd(intervals.tolist()))
 
 
+def test_premature_beats_of_record_100_are_known_by_their_times(shared_data: Callable[[str], Path]) -> None:
+    times, codes = _annotated_beats(shared_data("contact-ppg/100.atr"))
+    times_s, premature = np.array(times) / 360.0, np.array(codes) != 1
+    interval_s = np.diff(times_s)
+    around_s = [np.median(interval_s[max(0, i - 5) : i + 6]) for i in range(len(times_s))]
+    steady, good = rhythm(times_s, np.array(around_s))
+    assert not good[premature].any()
+    assert not steady[premature[1:] | premature[:-1]].any()
+    assert (~good & ~premature).sum() <= 3
+    assert (~steady).sum() <= 4 * premature.sum() + 8  # with each the two intervals beside its own
+    normal = ~(premature[1:] | premature[:-1])
+
+    def runs(kept: NDArray[np.bool_]) -> list[FloatArray]:
+        return Beats(times_s, good, kept, float(len(times_s)), 0.0).intervals_s()
+
+    noted_ms, found_ms = 1000 * rmssd_s(runs(normal)), 1000 * rmssd_s(runs(steady))
+    assert found_ms == pytest.approx(noted_ms, abs=4.0)
+    assert 1000 * rmssd_s([interval_s]) > noted_ms + 20.0  # what taking them in would do
+
+
 def test_the_ecg_itself_gives_the_same_variability_as_its_annotations(
     shared_data: Callable[[str], Path],
 ) -> None:
@@ -147,6 +175,29 @@ def test_a_corrected_value_is_never_negative_and_never_larger(
     assert 0.0 <= without_jitter(value, jitter, differences=differences) <= value + 1e-9
 
 
+def test_a_small_variability_does_not_read_0_and_its_range_holds_it() -> None:
+    value_errors, plain_errors, held = [], [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        true_s = 0.7 + 0.004 * rng.standard_normal(90)
+        seen_s = np.diff(np.concatenate([[0.0], np.cumsum(true_s)]) + 0.005 * rng.standard_normal(91))
+        truth, seen = rmssd_s([true_s]), rmssd_s([seen_s])
+        guessed_s = 0.005 * float(np.exp(0.25 * rng.standard_normal()))
+        value, low, high = without_jitter_and_its_range(seen, guessed_s, differences=2, intervals=90)
+        plain_errors.append(without_jitter(seen, guessed_s, differences=2) - truth)
+        value_errors.append(value - truth)
+        held.append(low <= truth <= high)
+        assert 0.0 < value < seen and low <= value <= high
+    assert np.mean(np.abs(value_errors)) < 0.8 * np.mean(np.abs(plain_errors))
+    assert np.mean(held) > 0.9
+
+
+@given(st.floats(0, 300), st.floats(0, 50), st.sampled_from([1, 2]), st.integers(2, 400))
+def test_the_range_is_ordered_and_finite(value: float, jitter: float, differences: int, n: int) -> None:
+    found, low, high = without_jitter_and_its_range(value, jitter, differences=differences, intervals=n)
+    assert 0.0 <= low <= found <= high < math.inf
+
+
 def _with_beats(beats: Beats | None, *, accepted_s: float = 90.0, pulse: bool = True) -> Signals:
     empty = np.zeros(0)
     shown = Estimate(70.0, 69.0, 71.0, "/min", 0.9, (), accepted_s, "test")
@@ -162,6 +213,9 @@ def _with_beats(beats: Beats | None, *, accepted_s: float = 90.0, pulse: bool = 
         heart_rate=shown if pulse else hidden,
         chest_t_s=empty,
         chest_y=empty,
+        head_y=empty,
+        skin_tint=empty,
+        room_tint=empty,
         obstacles=(),
         forbidding=(),
     )

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge_models.scan import Measurement
 from edge_models.signal.beats import detect
 from edge_models.simulate.heart import make_truth
+from edge_models.simulate.spectral_scan import SpectralScene, spectral_scan
 from edge_models.types import Estimate, FloatArray, Reason
 from edge_models.vitals import Signals, respiratory_rate
 
@@ -46,6 +48,9 @@ def _signals(
         heart_rate=HEART_RATE,
         chest_t_s=chest_t_s,
         chest_y=-0.01 * chest + drift + 0.002 * rng.standard_normal(len(GRID_S)),
+        head_y=0.0005 * rng.standard_normal(len(GRID_S)),
+        skin_tint=np.full(len(GRID_S), np.nan),
+        room_tint=np.zeros(len(GRID_S)),
         obstacles=(),
         forbidding=(),
     )
@@ -135,3 +140,61 @@ def test_noise_in_place_of_everything_is_rarely_taken_for_breathing() -> None:
             is not None
         )
     assert shown <= 3
+
+
+def _nodding(signals: Signals, *, nods_per_min: float, breathing: bool) -> Signals:
+    """The head nods by 3 % of the face's width, takes the shoulders along by two thirds, and shades the skin."""
+    nod = 0.03 * np.sin(2 * np.pi * nods_per_min / 60 * signals.chest_t_s)
+    still = signals.chest_y if breathing else signals.chest_y[0] + 0.0 * signals.chest_y
+    return replace(
+        signals,
+        chest_y=still + 2.0 / 3.0 * nod,
+        head_y=signals.head_y + nod,
+        skin_tint=0.1 * nod,
+    )
+
+
+def test_a_nodding_head_does_not_hide_the_breath(rng: np.random.Generator) -> None:
+    nodding = _nodding(_signals(13.0, rng), nods_per_min=24.0, breathing=True)
+    unseen = replace(nodding, skin_tint=np.full(len(GRID_S), np.nan))
+    found = respiratory_rate.estimate(unseen)
+    assert found.value == pytest.approx(13.0, abs=1.0), found.reasons
+    shaded = respiratory_rate.estimate(nodding)
+    assert shaded.value is None or shaded.value == pytest.approx(13.0, abs=1.0)
+
+
+@pytest.mark.parametrize("nods_per_min", [9.0, 18.0, 24.0, 33.0])
+def test_a_nodding_head_does_not_pass_for_breathing(nods_per_min: float, rng: np.random.Generator) -> None:
+    nodding = _nodding(_signals(13.0, rng), nods_per_min=nods_per_min, breathing=False)
+    noisy = replace(nodding, chest_y=nodding.chest_y + 0.001 * rng.standard_normal(len(GRID_S)))
+    assert respiratory_rate.estimate(noisy).value is None
+
+
+def test_a_nodding_person_of_the_second_simulator_reads_right() -> None:
+    scan = spectral_scan(
+        SpectralScene(seed=31, duration_s=30.0, breaths_per_min=14.0, nod=0.06, nod_hz=0.4, perfusion=1.5)
+    )
+    measurement = Measurement()
+    for sample in scan.samples:
+        measurement.take(sample, frame_size_px=scan.frame_size_px)
+    found = measurement.result().vitals["respiratory_rate"]
+    assert found.value == pytest.approx(scan.truth.respiratory_rate(), abs=1.0), found.reasons
+
+
+def test_the_skin_s_colour_confirms_a_breath_where_no_beat_does(rng: np.random.Generator) -> None:
+    signals = replace(_signals(32.0, rng), beats=None)
+    assert respiratory_rate.estimate(signals).value is None
+    tint = -0.5 * signals.chest_y + 0.002 * rng.standard_normal(len(GRID_S))
+    found = respiratory_rate.estimate(replace(signals, skin_tint=tint))
+    assert found.value == pytest.approx(32.0, abs=1.0), found.reasons
+
+
+def test_a_breath_that_changes_its_rate_reads_its_mean(rng: np.random.Generator) -> None:
+    signals = _signals(14.0, rng)
+    t_s = signals.chest_t_s
+    breaths = np.interp(
+        t_s, [0.0, 20.0, 40.0, DURATION_S], [0.0, 4.4, 8.8, 8.8 + 5.6]
+    )  # 13.2, then 16.8 /min
+    wave = np.cos(2 * np.pi * breaths)
+    found = respiratory_rate.estimate(replace(signals, chest_y=0.01 * wave, skin_tint=0.01 * wave))
+    assert found.value == pytest.approx(60.0 * 14.4 / DURATION_S, abs=0.35), found.reasons
