@@ -17,6 +17,7 @@ from edge_models.face import (
     SkinSample,
     _area_mean,
     _box_means,
+    _Picture,
 )
 from edge_models.nets import FaceNet
 from edge_models.simulate.scene import Scene
@@ -107,7 +108,7 @@ def test_cells_stay_on_the_same_skin_while_the_face_moves(
 
 def _area(tracker: FaceTracker, picture: ByteArray) -> FloatArray:
     """The cells at the place where the tracker's grid was first laid."""
-    return tracker._sample(picture).astype(np.float64)[SKIN]
+    return tracker._sample(_Picture(picture)).astype(np.float64)[SKIN]
 
 
 def test_the_motion_reported_is_the_motion_made(tracker: FaceTracker, portrait_bgr: ByteArray) -> None:
