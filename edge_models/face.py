@@ -48,7 +48,7 @@ _SMALL_FACE = 0.15
 _CHEST_SIZE = (64, 32)
 _CHEST_EVERY_S = 0.06
 """Every second frame of most cameras: a breath takes a second and more, and is looked for at 4 Hz."""
-_BACKGROUND_LINES = 240
+_BACKGROUND_LINES = 160
 """So many lines of the frame at least are read for the background, all of them where there are no more."""
 _FINEST_BACKGROUND_PX = 5
 """Height and width of a background cell, in pixels, down to which they are halved."""

@@ -77,8 +77,11 @@ def judge(
 
 def light_changes(samples: list[SkinSample]) -> bool:
     """Whether the light of the room, seen on the background, varied by more than an eighth in the samples."""
-    level = np.array([float(s.background.mean()) for s in samples[:: max(1, len(samples) // 200)]])
-    if len(level) < 2 or np.median(level) < 1.0:
+    seen = [s.background for s in samples[:: max(1, len(samples) // 200)]]
+    if len(seen) < 2:
+        return False
+    level = np.array(seen).mean(axis=(1, 2, 3))
+    if np.median(level) < 1.0:
         return False
     low, high = np.percentile(level, [5, 95])
     return bool((high - low) / np.median(level) > _LIGHT_STEP)
