@@ -27,6 +27,10 @@ BACKGROUND_ROWS, BACKGROUND_COLS = 12, 16
 _DETECT_EVERY_S = 0.5
 _CONFIRM_EVERY_S = 1.0
 """While nearly all corner points agree: what they show is still the face, and the net costs as much as ten frames."""
+_CONFIRM_QUIET_EVERY_S = 3.0
+"""The same while the room looks as it did when the net was last asked: nobody can have come in."""
+_ROOM_CHANGE = 6.0
+"""Grey levels in one cell of the background: a second face that counts covers a cell or more."""
 _SEARCH_EVERY_S = 0.2
 _MISSES_UNTIL_LOST = 2
 _SMALL_PX = 320
@@ -48,7 +52,7 @@ _SMALL_FACE = 0.15
 _CHEST_SIZE = (64, 32)
 _CHEST_EVERY_S = 0.06
 """Every second frame of most cameras: a breath takes a second and more, and is looked for at 4 Hz."""
-_BACKGROUND_LINES = 160
+_BACKGROUND_LINES = 240
 """So many lines of the frame at least are read for the background, all of them where there are no more."""
 _FINEST_BACKGROUND_PX = 5
 """Height and width of a background cell, in pixels, down to which they are halved."""
@@ -113,6 +117,7 @@ class FaceTracker:
         self._net = net
         self._size_px = (0, 0)
         self._looked_s = -np.inf  # when the net was last asked
+        self._room: Float32Array | None = None  # the background as it was then
         self._sure = False  # whether nearly all points agreed in the last frame
         self._misses = 0
         self._faces = 0
@@ -140,9 +145,9 @@ class FaceTracker:
 
         if self._box is not None and not self._follow(picture):
             self._looked_s = -np.inf
-        if frame.t_s >= self._looked_s + self._pause_s():
+        if self._must_look(frame.t_s - self._looked_s, background):
             self._look(picture)
-            self._looked_s = frame.t_s
+            self._looked_s, self._room = frame.t_s, background
         if self._box is None:
             empty = (0.0, 0.0, 0.0, 0.0)
             return SkinSample(frame.t_s, None, self._faces, None, background, empty, np.nan, self._key, 0.0)
@@ -173,11 +178,17 @@ class FaceTracker:
             tilt,
         )
 
-    def _pause_s(self) -> float:
-        """How long the net need not be asked again."""
+    def _must_look(self, since_s: float, background: Float32Array) -> bool:
+        """Whether the net must be asked, so long after it was last."""
         if self._box is None or self._misses:
-            return _SEARCH_EVERY_S
-        return _CONFIRM_EVERY_S if self._sure else _DETECT_EVERY_S
+            return since_s >= _SEARCH_EVERY_S
+        if not self._sure:
+            return since_s >= _DETECT_EVERY_S
+        if since_s < _CONFIRM_EVERY_S or since_s >= _CONFIRM_QUIET_EVERY_S:
+            return since_s >= _CONFIRM_EVERY_S
+        if self._room is None or len(self._laid_tilts) < _TILT_LOOKS:
+            return True
+        return cv2.norm(background, self._room, cv2.NORM_INF) > _ROOM_CHANGE
 
     def _current_box(self) -> Box:
         assert self._box is not None
@@ -511,16 +522,9 @@ def _halved(image: ByteArray) -> ByteArray:
 
 
 def _area_mean(image: ByteArray, cols: int, rows: int) -> Float32Array:
-    """Mean R, G, B of a cols × rows grid of whole pixels. In float: a pulse is smaller than one grey level."""
-    height, width = image.shape[0] // rows, image.shape[1] // cols
-    if not height or not width:
-        mean = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(mean[:, :, ::-1])
-    sums = cv2.integral(image[: height * rows, : width * cols])  # whole numbers: exact
-    corners = sums[::height, ::width]
-    bands = corners[1:] - corners[:-1]
-    boxes = bands[:, 1:] - bands[:, :-1]
-    return boxes[:, :, ::-1].astype(np.float32, order="C") / np.float32(height * width)
+    """Mean R, G, B of a cols × rows grid; edges cut pixels in part. In float: a pulse is less than a grey level."""
+    mean = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(mean[:, :, ::-1])
 
 
 def _within(first: list[float], last: list[float], pixels: int) -> tuple[int, int]:
