@@ -87,14 +87,10 @@ def _mirrored_places() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Rows two by two: one side, the other side; for every angle and every shift.
     """
     across, down = _half_face()
-    xs, ys = [], []
-    for angle in np.deg2rad(_ANGLES_DEG):
-        for shift in _SHIFTS:
-            for side in (1.0, -1.0):
-                u = side * across + shift
-                xs.append(np.cos(angle) * u - np.sin(angle) * down)
-                ys.append(np.sin(angle) * u + np.cos(angle) * down)
-    return np.array(xs), np.array(ys)
+    angle = np.deg2rad(_ANGLES_DEG)[:, None, None, None]
+    u = np.array([1.0, -1.0])[:, None] * across + np.array(_SHIFTS)[:, None, None]
+    x, y = np.cos(angle) * u - np.sin(angle) * down, np.sin(angle) * u + np.cos(angle) * down
+    return x.reshape(-1, len(across)), y.reshape(-1, len(across))
 
 
 _MIRRORED_X, _MIRRORED_Y = _mirrored_places()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import replace
 
@@ -64,6 +64,11 @@ class Measurement:
         self._fusion = PulseFusion()
         self._samples: list[SkinSample] = []
         self._verdicts: list[FrameVerdict] = []
+        # Of every sample: its time, and the accepted seconds until then.
+        self._times_s: list[float] = []
+        self._accepted_until_s: list[float] = []
+        self._frames_with: Counter[Reason] = Counter()
+        self._frames_first_with: Counter[Reason] = Counter()  # as what is worst
         self._size_px = (0, 0)
         self._accepted_s = 0.0
         self._last_accepted_s = -np.inf
@@ -94,6 +99,11 @@ class Measurement:
             self._last_accepted_s = t_s
         self._samples.append(sample)
         self._verdicts.append(verdict)
+        self._times_s.append(t_s)
+        self._accepted_until_s.append(self._accepted_s)
+        if verdict.reasons:
+            self._frames_with.update(set(verdict.reasons))
+            self._frames_first_with[verdict.reasons[0]] += 1
         self._coach.take(sample, verdict, frame_size_px=frame_size_px)
         if t_s - self._next_window_s > _LONGEST_PAUSE_S:
             self._next_window_s = float(
@@ -149,7 +159,7 @@ class Measurement:
     def _progress(self, sample: SkinSample) -> Progress:
         if sample.t_s >= self._next_rate_s:  # not for every frame: nobody reads it so fast
             self._next_rate_s = sample.t_s + _RATE_EVERY_S
-            self._recent_fps = measured_fps(np.array([s.t_s for s in self._samples[-90:]]))
+            self._recent_fps = measured_fps(np.array(self._times_s[-90:]))
         return Progress(
             t_s=sample.t_s,
             accepted_s=self._accepted_s,
@@ -163,17 +173,10 @@ class Measurement:
 
     def _counted_s(self, start_s: float, end_s: float) -> float:
         """Accepted seconds inside [start_s, end_s]."""
-        counted = 0.0
-        for i in range(len(self._samples) - 1, 0, -1):
-            if self._samples[i].t_s < start_s:
-                break
-            if (
-                self._samples[i].t_s <= end_s
-                and self._verdicts[i].accepted
-                and self._verdicts[i - 1].accepted
-            ):
-                counted += min(self._samples[i].t_s - self._samples[i - 1].t_s, 0.5)
-        return counted
+        first, after = bisect_left(self._times_s, start_s), bisect_right(self._times_s, end_s)
+        if after <= max(first, 1):
+            return 0.0
+        return self._accepted_until_s[after - 1] - self._accepted_until_s[max(first, 1) - 1]
 
     def _window(self, end_s: float) -> Traces | None:
         """The traces of the window that ends at end_s; None where too little of it counts."""
@@ -265,15 +268,15 @@ class Measurement:
         """(all that stood in the way, worst first; those of them that forbid any value)."""
         forbidding: list[Reason] = list(distrust)
         if self._last_accepted_s < 0:
-            seen = Counter(r for v in self._verdicts for r in v.reasons[:1])
-            forbidding += [reason for reason, _ in seen.most_common(1)] or [Reason.TOO_SHORT]
+            worst = self._frames_first_with.most_common(1)
+            forbidding += [reason for reason, _ in worst] or [Reason.TOO_SHORT]
         if len(self._samples) > 1 and fps < MIN_FPS:
             forbidding.append(Reason.LOW_FRAME_RATE)
         if len(self._samples) < _MIN_FRAMES:
             forbidding.append(Reason.TOO_FEW_FRAMES)
         total = max(len(self._verdicts), 1)
-        often = Counter(r for v in self._verdicts for r in set(v.reasons))
-        remarks = [reason for reason, count in often.most_common() if count > _OFTEN * total]
+        often = self._frames_with.most_common()
+        remarks = [reason for reason, count in often if count > _OFTEN * total]
         remarks += self._coach.often(_OFTEN)
         if light_changes(self._samples):
             remarks.append(Reason.LIGHT_CHANGES)

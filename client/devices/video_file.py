@@ -28,7 +28,7 @@ _DISAGREE = 0.02
 _MIN_FRAMES_TO_JUDGE = 30
 _COPY_SHARE = 0.1
 """Share of copied pictures from which it is said (25 pictures per second shown as 30: 0.17)."""
-_COMPARED_LINES = 120
+_COMPARED_LINES = 40
 _DECODER_THREADS = 4
 """FFmpeg keeps some pictures per thread: at 4K, one thread per core of a large machine is a gigabyte."""
 _ONE_THREAD_PIXELS = 600_000

@@ -17,8 +17,9 @@ class Closed(Exception):
 class Bounded(Generic[T]):
     """A queue of at most `size` items from one thread to another.
 
-    A full queue either makes the writer wait (a file: nothing may be lost) or drops its oldest item that may be
-    dropped and counts it (a camera: a late picture is worse than none).
+    A full queue either makes the writer wait until half of it was read (a file: nothing may be lost) or drops its
+    oldest item that may be dropped and counts it (a camera: a late picture is worse than none). For one writer and
+    one reader.
 
     may_drop: which items that is; all, if not given.
     """
@@ -40,7 +41,8 @@ class Bounded(Generic[T]):
             if self._closed:
                 return False
             self._items.append(item)
-            self._changed.notify_all()
+            if len(self._items) == 1:  # of more the reader knows already
+                self._changed.notify_all()
             return True
 
     def _drop_oldest(self) -> bool:
@@ -60,7 +62,8 @@ class Bounded(Generic[T]):
             if not self._items:
                 return None
             item = self._items.popleft()
-            self._changed.notify_all()
+            if len(self._items) <= self._size // 2:  # a writer woken for each place costs more than it writes
+                self._changed.notify_all()
             return item
 
     def close(self) -> None:

@@ -176,3 +176,13 @@ def test_ctrl_c_while_the_command_is_still_loading_ends_it_quietly() -> None:
     )
     ended = python("-c", code)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_garbage_is_looked_for_again_once_the_command_begins() -> None:
+    code = (
+        "import gc, sys\n"
+        "import client.__main__ as command, client.app\n"
+        "client.app.main = lambda: 10 + gc.isenabled()\n"
+        "sys.exit(command.main())\n"
+    )
+    assert python("-c", code).returncode == 11

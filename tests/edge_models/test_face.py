@@ -17,6 +17,7 @@ from edge_models.face import (
     SkinSample,
     _area_mean,
     _box_means,
+    _Picture,
 )
 from edge_models.nets import FaceNet
 from edge_models.simulate.scene import Scene
@@ -107,7 +108,7 @@ def test_cells_stay_on_the_same_skin_while_the_face_moves(
 
 def _area(tracker: FaceTracker, picture: ByteArray) -> FloatArray:
     """The cells at the place where the tracker's grid was first laid."""
-    return tracker._sample(picture).astype(np.float64)[SKIN]
+    return tracker._sample(_Picture(picture)).astype(np.float64)[SKIN]
 
 
 def test_the_motion_reported_is_the_motion_made(tracker: FaceTracker, portrait_bgr: ByteArray) -> None:
@@ -282,11 +283,32 @@ def test_the_net_confirms_once_a_second_and_is_asked_at_once_when_the_points_are
     net = _CountedNet(FaceNet(face_net))
     tracker = FaceTracker(net)  # type: ignore[arg-type]
     here, wall = _seen(portrait_bgr), np.full((480, 640, 3), 110, np.uint8)
-    for net.frame, picture in enumerate([here] * 95 + [wall] * 10):
+    # Somebody far behind goes through the picture.
+    busy = [here.copy() for _ in range(95)]
+    for k, picture in enumerate(busy):
+        picture[60:120, 5 * k : 5 * k + 60] = 30
+    for net.frame, picture in enumerate(busy + [wall] * 10):
         tracker.update(Frame(picture, net.frame / 30.0))
     assert net.asked[:4] == pytest.approx([0, 30, 60, 90], abs=2)
     assert net.asked[4] == 95  # the first frame without the face
     assert net.asked[5] - net.asked[4] <= 7
+
+
+def test_in_a_room_where_nothing_changes_the_net_confirms_every_three_seconds_until_something_does(
+    face_net: bytes, portrait_bgr: ByteArray
+) -> None:
+    net = _CountedNet(FaceNet(face_net))
+    tracker = FaceTracker(net)  # type: ignore[arg-type]
+    here = _seen(portrait_bgr)
+    joined = here.copy()
+    joined[30:110, 20:85] = cv2.resize(portrait_bgr[85:175, 185:265], (65, 80))  # a second, smaller face
+    samples = []
+    for net.frame, picture in enumerate([here] * 200 + [joined] * 40):
+        samples.append(tracker.update(Frame(picture, net.frame / 30.0)))
+    assert net.asked == pytest.approx(
+        [0, 30, 60, 150, 200], abs=2
+    )  # the first three look for the tilt as well
+    assert samples[-1].faces == 2
 
 
 def test_a_face_that_moves_faster_than_a_close_look_reaches_keeps_its_key(
@@ -331,8 +353,9 @@ def test_box_means_outside_the_picture_are_its_edge(rng: np.random.Generator) ->
 def test_the_mean_of_an_area_is_exact(rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (100, 130, 3), dtype=np.uint8)
     mean = _area_mean(image, 16, 12)
-    whole = image[:96, :128, ::-1].reshape(12, 8, 16, 8, 3).astype(np.float64)
-    np.testing.assert_allclose(mean, whole.mean(axis=(1, 3)), rtol=1e-6)
+    # of 1/12 and 1/16 pixel: a cell is 100 by 130 of them
+    fine = np.repeat(np.repeat(image[:, :, ::-1].astype(np.float64), 12, axis=0), 16, axis=1)
+    np.testing.assert_allclose(mean, fine.reshape(12, 100, 16, 130, 3).mean(axis=(1, 3)), rtol=1e-5)
 
 
 def test_near_faces_are_read_in_fewer_pixels_with_the_same_colours(

@@ -11,7 +11,7 @@ from edge_models.face import COLS, ROWS, SkinSample
 from edge_models.pulse import BLOOD_RGB
 from edge_models.regions import REFERENCES, REGION_NAMES, SIGNATURE, TRACES, Traces, skin_weights, traces
 from edge_models.simulate.scene import Scene
-from edge_models.types import FloatArray
+from edge_models.types import Float32Array, FloatArray
 from tests.edge_models.staged import samples
 
 
@@ -27,10 +27,10 @@ def calm() -> list[SkinSample]:
     return samples(Scene(seed=31, duration_s=10.1, motion_px=0.0, sway_deg=0.0, breath_px=0.0))[0]
 
 
-def _face(rng: np.random.Generator, n: int = 40) -> FloatArray:
+def _face(rng: np.random.Generator, n: int = 40) -> Float32Array:
     """Cells of plain skin with a little noise [n, ROWS·COLS, 3]."""
     skin = np.array([170.0, 120.0, 95.0]) * rng.uniform(0.9, 1.1, (1, ROWS * COLS, 1))
-    return np.asarray(skin + 0.2 * rng.standard_normal((n, ROWS * COLS, 3)))
+    return np.asarray(skin + 0.2 * rng.standard_normal((n, ROWS * COLS, 3)), np.float32)
 
 
 def test_skin_counts_and_hair_cloth_and_burnt_spots_do_not(rng: np.random.Generator) -> None:
@@ -48,7 +48,7 @@ def test_skin_of_every_tone_counts(skin: tuple[float, float, float], rng: np.ran
     cells = np.array(skin) * rng.uniform(0.85, 1.15, (1, ROWS * COLS, 1)) + 0.2 * rng.standard_normal(
         (30, ROWS * COLS, 3)
     )
-    assert (skin_weights(cells) > 0).mean() > 0.95
+    assert (skin_weights(cells.astype(np.float32)) > 0).mean() > 0.95
 
 
 def test_a_restless_cell_counts_less(rng: np.random.Generator) -> None:
