@@ -11,7 +11,7 @@ from edge_models.face import COLS, ROWS, SkinSample
 from edge_models.pulse import BLOOD_RGB
 from edge_models.regions import REFERENCES, REGION_NAMES, SIGNATURE, TRACES, Traces, skin_weights, traces
 from edge_models.simulate.scene import Scene
-from edge_models.types import Float32Array, FloatArray
+from edge_models.types import Float32Array
 from tests.edge_models.staged import samples
 
 

@@ -34,6 +34,7 @@ def _made(
     return replace(
         track,
         evidence=np.full(n, evidence),
+        margin=max(0.0, evidence),  # a path that little speaks for stands little above its rivals
         agreement=dict.fromkeys(track.agreement, agreement),
         coherence=coherence,
         unexplained=np.full(n, unexplained),
