@@ -136,6 +136,7 @@ class PulseTrack:
     and of the head's motion (1 is noise).
     seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
     likeness: cosine between that and blood everywhere on the skin, −1..1; a pulse has about 0.9.
+    greyer: by how much an equal change of all colours, as of a light, fits better than blood: cosine less cosine.
     """
 
     t_s: FloatArray
@@ -150,6 +151,7 @@ class PulseTrack:
     motion_power: FloatArray
     seen: FloatArray
     likeness: float
+    greyer: float
 
     @property
     def largest_jump_per_min(self) -> float:
@@ -301,6 +303,7 @@ class PulseFusion:
 
         pairs = [pair for pair in _HALVES if all(name in agreement for name in pair)]
         seen = _seen(windows, [r.whole[best] for r in readings], path)
+        likeness, greyer = _likeness(windows, seen, path)
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
@@ -320,7 +323,8 @@ class PulseFusion:
             background_power=np.array([r.background[i] for r, i in zip(readings, path, strict=True)]),
             motion_power=np.array([r.motion[i] for r, i in zip(readings, path, strict=True)]),
             seen=seen,
-            likeness=_likeness(windows, seen, path),
+            likeness=likeness,
+            greyer=greyer,
         )
 
     def wave(self, track: PulseTrack) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
@@ -364,8 +368,11 @@ def _seen(windows: list[WindowSpectrum], found: list[PulseEvidence], path: NDArr
     return np.asarray(np.where(size > 0, moved / np.maximum(size, 1e-20), 0.0), np.float64)
 
 
-def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.int64]) -> float:
-    """Cosine between what is seen on the skin and blood everywhere on it, in the colour that fits best, −1..1.
+def _likeness(
+    windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.int64]
+) -> tuple[float, float]:
+    """(cosine between what is seen on the skin and blood everywhere on it, in the colour that fits best, −1..1;
+    by how much an equal change of all colours fits better than that).
 
     What the references would explain of it (a screen's light, a sway) is taken away first.
     """
@@ -373,7 +380,7 @@ def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.
     skin = np.flatnonzero(active[: REFERENCES[0]])
     references = REFERENCES[active[REFERENCES]]
     if not len(skin):
-        return 0.0
+        return 0.0, 0.0
     noise = np.mean([_own_noise(w, int(at)) for w, at in zip(windows, path, strict=True)], axis=0)
     rest = seen[skin]
     if len(references):
@@ -383,9 +390,15 @@ def _likeness(windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.
     own = noise.diagonal()[: REFERENCES[0]].reshape(-1, 3)
     quiet = np.minimum(1.0, _NOISIER * np.sqrt(own[:, 1:2] / np.maximum(own, 1e-20))).ravel()
     sure = (_SURENESS * quiet)[skin]
-    rest, expected = rest * sure, _SIGNATURES[:, skin] * sure
-    size = np.linalg.norm(rest) * np.linalg.norm(expected, axis=1)
-    return float(np.max(expected @ rest / np.maximum(size, 1e-20)))
+    blood = _SIGNATURES[:, skin]
+    greyer = _cosines(rest, -np.ones((1, len(skin)))) - _cosines(rest, blood)
+    return _cosines(rest * sure, blood * sure), greyer
+
+
+def _cosines(seen: FloatArray, expected: FloatArray) -> float:
+    """The largest cosine between `seen` [shape=(n,)] and one of `expected` [shape=(k, n)]."""
+    size = np.linalg.norm(seen) * np.linalg.norm(expected, axis=1)
+    return float(np.max(expected @ seen / np.maximum(size, 1e-20)))
 
 
 def _own_noise(window: WindowSpectrum, index: int) -> NDArray[np.float64]:

@@ -38,6 +38,9 @@ _LEAST_LIKENESS = 0.8
 """On the simulator's people 0.82 to 1.0; on photographs swayed, turned and zoomed by hand −0.6 to 0.79."""
 _MOST_JUMP_PER_MIN = 9.0
 """Between windows a second apart; no heart does that, but another person, or a wrong start, does."""
+_GREYER, _COLOUR_KNOWN_POWER = 0.01, 20.0
+"""A face on a tablet whose light beats changes in all colours alike: 0.027 on the second simulator's replayed faces; people
+have −0.4 to 0.003, where there is enough power to tell."""
 _LEAST_COHERENCE, _LEAST_AGREEMENT = 0.5, 0.66
 _ANY_EVIDENCE, _WEAK_EVIDENCE = 1.0, 4.0
 _USUAL_LIKENESS, _USUAL_UNEXPLAINED = 0.96, 0.05
@@ -80,7 +83,11 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
     if np.median(track.motion_power) > max(_STRONG_LINE, 0.5 * power):
         spoilt.append(Reason.MOTION)
     doubts: list[Reason] = []
-    if track.likeness < _LEAST_LIKENESS or (unexplained > _STRONG_LINE and unexplained > 0.3 * power):
+    if (
+        track.likeness < _LEAST_LIKENESS
+        or (unexplained > _STRONG_LINE and unexplained > 0.3 * power)
+        or (track.greyer > _GREYER and power > _COLOUR_KNOWN_POWER)
+    ):
         doubts.append(Reason.NOT_FROM_SKIN)
     if track.coherence < _LEAST_COHERENCE or agreement < _LEAST_AGREEMENT:
         doubts.append(Reason.SOURCES_DISAGREE)
