@@ -13,7 +13,12 @@ MIN_FPS = 10.0
 """Below this the band of fast pulses folds onto slow ones."""
 
 _FAR_PX, _TOO_FAR_PX = 90.0, 36.0
-_DARK_LEVEL, _TOO_DARK_LEVEL = 28.0, 7.0
+_NEAR_HEIGHTS, _FILLS_HEIGHTS = 0.735, 0.95
+"""Width and height of a face that fills the picture, in heights of the picture: the net's box of such a face is often
+cut short."""
+_DARK_LEVEL, _TOO_DARK_LEVEL = 40.0, 7.0
+_DIM_LEVEL, _DARK_ROOM_LEVEL, _DARKEST_ROOM_LEVEL = 52.0, 60.0, 38.0
+"""A face is dim and so is all around it: too little light. A dark face in a light room is dark skin, or against the light."""
 _BRIGHT_LEVEL = 246.0
 _MOVING_WIDTHS_PER_S, _TOO_FAST_WIDTHS_PER_S = 0.35, 2.0
 _MIN_VISIBLE = 0.75
@@ -36,8 +41,7 @@ def judge(
     """Judge one frame. before: the sample of the frame before it, for speed."""
     face, cells = sample.face, sample.cells
     if face is None or cells is None:
-        level = float(sample.background.mean())
-        if level < _TOO_DARK_LEVEL:
+        if _room_level(sample) < _DARKEST_ROOM_LEVEL:  # whoever is there is not seen
             return FrameVerdict(False, (Reason.TOO_DARK,))
         return FrameVerdict(False, (Reason.FACE_LEFT if seen_before else Reason.NO_FACE,))
     refusals: list[Reason] = []
@@ -48,13 +52,13 @@ def judge(
         refusals.append(Reason.TOO_FAR)
     elif face.width < _FAR_PX:
         remarks.append(Reason.TOO_FAR)
-    if face.height > 0.95 * frame_height_px:
+    if face.width > _NEAR_HEIGHTS * frame_height_px or face.height > _FILLS_HEIGHTS * frame_height_px:
         remarks.append(Reason.TOO_NEAR)
     middle = cells[8:14, 2:12]
     level = float(middle.mean())
     if level < _TOO_DARK_LEVEL:
         refusals.append(Reason.TOO_DARK)
-    elif level < _DARK_LEVEL:
+    elif level < _DARK_LEVEL or (level < _DIM_LEVEL and _room_level(sample) < _DARK_ROOM_LEVEL):
         remarks.append(Reason.TOO_DARK)
     if float(middle.max(axis=2).mean()) > _BRIGHT_LEVEL:
         refusals.append(Reason.TOO_BRIGHT)
@@ -71,6 +75,11 @@ def judge(
     if sample.faces > 1:
         remarks.append(Reason.TWO_FACES)
     return FrameVerdict(not refusals, (*refusals, *remarks))
+
+
+def _room_level(sample: SkinSample) -> float:
+    """How bright the brighter parts of the picture are, 0..255."""
+    return float(np.percentile(sample.background.mean(axis=2), 90))
 
 
 def light_changes(samples: list[SkinSample]) -> bool:

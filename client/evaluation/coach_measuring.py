@@ -78,7 +78,8 @@ def seen(clip: CoachClip, frames: Iterable[Frame], engine: Engine) -> Seen:
         since_s = frame.t_s - clip.onset_s
         hint = progress.hint
         if since_s < 0:
-            early += [hint] * (hint is not None and hint not in early)
+            if hint is not None and hint not in early:
+                early.append(hint)
             continue
         if hint is not None and hint not in early:
             said.setdefault(hint, since_s)
