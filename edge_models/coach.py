@@ -42,7 +42,7 @@ _UNEVEN_LOG = 0.58
 _SHINES_OVER_FACE, _SHINE_PALER, _SHINY_CELLS, _PURE_WHITE, _LEAST_SHINE = 1.9, 0.6, 2, 235.0, 120.0
 _LESS_RED, _OFF_COLOUR_SHARE, _NOSE_SHARE, _LEAST_RED_LOG = 0.45, 0.7, 0.6, 0.12
 _BLUISH_LOG, _BLUISH_SHARE = -0.08, 0.45
-_DETAIL_CHANGE, _CHANGED_SHARE, _CHANGED_BY_LIGHT = 0.07, 0.06, 0.14
+_DETAIL_CHANGE, _CHANGED_SHARE, _CHANGED_BY_LIGHT = 0.07, 0.06, 0.3
 """Light that comes from the side all at once changes some detail at the edge of its shadow."""
 _COVER_FORGOTTEN_LOOKS = 40
 _DIM_LEVEL = 45.0
@@ -50,6 +50,8 @@ _DIM_LEVEL = 45.0
 _MOUTH_MOVES, _MOUTH_OVER_FACE, _SPEAKS_SHARE = 0.02, 2.5, 0.65
 _FLICKER_LOG, _FLICKER_SHARE, _FLICKER_EVEN = 0.008, 0.6, 0.25
 _LIGHT_STEP_LOG, _FACE_STEP_LOG = 0.08, 0.15
+_LEAST_FLICKER_S, _LEAST_DRIFT_S = 0.5, 0.9
+_BAND_LOG, _BANDS_ALIKE, _STRONG_FLICKER = 0.012, 0.7, 0.05
 _MAINS_HZ, _SLOW_HZ, _RETURNS = (100.0, 120.0), 3.0, 0.6
 
 MOST_USEFUL_FIRST: tuple[Reason, ...] = (
@@ -84,6 +86,8 @@ _PASSING = {
     Reason.LIGHT_CHANGES,
 }
 """What often comes with another fault for a moment: it gives way to a more useful one."""
+
+_LIKE_FLICKER = {Reason.MOTION, Reason.TALKING, Reason.COVERED}
 
 _EXPLAINED_BY = {
     Reason.UNEVEN_LIGHT: {Reason.TOO_DARK, Reason.OFF_CENTRE, Reason.TOO_NEAR, Reason.COVERED, Reason.GLARE},
@@ -233,6 +237,8 @@ class Coach:
         elif changed and float(np.median(cells[_FACE])) > _DIM_LEVEL:
             found.add(Reason.COVERED)
         found |= light_found(t_s, samples, outside)
+        if Reason.FLICKER in found and _flickers_strongly(samples, outside):
+            found -= _LIKE_FLICKER
         return found
 
 
@@ -374,7 +380,7 @@ def light_found(t_s: FloatArray, samples: Sequence[SkinSample], outside: NDArray
 
     outside: the background cells beside the person [shape=(BACKGROUND_ROWS, BACKGROUND_COLS)].
     """
-    if len(samples) < 8 or t_s[-1] - t_s[0] < 0.9 or outside.sum() < 8:
+    if len(samples) < 8 or t_s[-1] - t_s[0] < _LEAST_FLICKER_S or outside.sum() < 8:
         return set()
     level = np.array([s.background[:, :, 1] for s in samples])
     mean = level.mean(axis=0)
@@ -383,12 +389,14 @@ def light_found(t_s: FloatArray, samples: Sequence[SkinSample], outside: NDArray
     usable = outside & (mean > 8.0) & (mean < 245.0)
     if usable.sum() < 8:
         return set()
-    whole = np.median(change[:, usable], axis=1)
-    rows = np.array(
-        [np.median(change[:, k, usable[k]], axis=1) for k in range(len(usable)) if usable[k].sum() > 1]
-    )
+    rows = _by_row(change, usable)
     if len(rows) and flicker_found(rows, t_s):
         return {Reason.FLICKER}
+    if t_s[-1] - t_s[0] < _LEAST_DRIFT_S:
+        return set()
+    if bands_found(change, usable):
+        return {Reason.FLICKER}
+    whole = np.median(change[:, usable], axis=1)
     kernel = np.ones(max(1, len(t_s) // 8)) / max(1, len(t_s) // 8)
     smooth = np.convolve(whole, kernel, "valid")
     room = float(smooth.max() - smooth.min())
@@ -405,13 +413,49 @@ def light_found(t_s: FloatArray, samples: Sequence[SkinSample], outside: NDArray
     return {Reason.LIGHT_CHANGES} if swing > _FACE_STEP_LOG and room < 0.5 * swing else set()
 
 
+def _by_row(change: Float32Array, chosen: NDArray[np.bool_]) -> Float32Array:
+    """The median change of each background row with two chosen cells or more [shape=(rows, frames)].
+
+    change: by frame and background cell. chosen: [shape=(BACKGROUND_ROWS, BACKGROUND_COLS)].
+    """
+    kept = [k for k in range(len(chosen)) if chosen[k].sum() > 1]
+    return np.array([np.median(change[:, k, chosen[k]], axis=1) for k in kept], np.float32)
+
+
+def bands_found(change: Float32Array, usable: NDArray[np.bool_]) -> bool:
+    """Whether rows get brighter and darker against each other, on both sides of the person alike.
+
+    That is a lamp's flicker seen by a sensor that exposes row after row, at any speed; neither exposure nor anybody who
+    moves does it. change: relative, of light, by frame and background cell. usable: the cells to look at.
+    """
+    columns = np.arange(usable.shape[1])
+    middle = usable.shape[1] // 2
+    sides = [usable & (columns < middle), usable & (columns >= middle)]
+    both = (sides[0].sum(axis=1) > 1) & (sides[1].sum(axis=1) > 1)
+    if both.sum() < 4:
+        return False
+    left, right = (_by_row(change, side & both[:, None]) for side in sides)
+    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
+    strength = float(np.mean(left * right))
+    scale = float(np.sqrt(np.mean(left * left) * np.mean(right * right)))
+    return strength > _BAND_LOG**2 and strength > _BANDS_ALIKE * scale
+
+
+def _flickers_strongly(samples: Sequence[SkinSample], outside: NDArray[np.bool_]) -> bool:
+    """Whether bands of light over the face may look like lips or a hand, and lead the tracker astray."""
+    level = np.array([s.background[outside, 1] for s in samples])
+    return (
+        float(np.median(level.std(axis=0) / np.maximum(level.mean(axis=0), 1.0))) * _GAMMA > _STRONG_FLICKER
+    )
+
+
 def flicker_found(rows: Float32Array, t_s: FloatArray) -> bool:
     """Whether the room's light alternates at one frequency, everywhere at once or in bands that travel.
 
     rows: relative change of light by background row and frame [shape=(rows, frames)]. From two periods on.
     """
     count = rows.shape[1]
-    if count < 12 or t_s[-1] - t_s[0] < 0.9:
+    if count < 8:
         return False
     place = np.linspace(-1.0, 1.0, count)
     slope = rows @ place / (place @ place)
@@ -419,7 +463,7 @@ def flicker_found(rows: Float32Array, t_s: FloatArray) -> bool:
     power = (np.abs(np.fft.rfft(level * np.hanning(count), axis=1)) ** 2).mean(axis=0)
     power[0] = 0.0
     peak = int(power.argmax())
-    if peak < 2:
+    if peak < (2 if t_s[-1] - t_s[0] > _LEAST_DRIFT_S else 3):
         return False
     # A step is over at once, flicker goes on: it changes as much in each third of the time.
     change = (np.diff(level, axis=1) ** 2).mean(axis=0)

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_models.face import SkinSample
-from edge_models.types import Reason
+from edge_models.types import Box, Float32Array, Reason
 
 MIN_FPS = 10.0
 """Below this the band of fast pulses folds onto slow ones."""
 
 _FAR_PX, _TOO_FAR_PX = 90.0, 36.0
-_NEAR_HEIGHTS, _FILLS_HEIGHTS = 0.735, 0.95
-"""Width and height of a face that fills the picture, in heights of the picture: the net's box of such a face is often
-cut short."""
+_LARGE_HEIGHTS, _NEAR_HEIGHTS, _FILLS_HEIGHTS = 0.6, 0.8, 0.95
+"""Widths, and the last one a height, of a face in heights of the picture: large, nearer than half a 4:3 picture's width,
+filling it.
+"""
+_SKIN_TO_EDGE, _LIKE_LOG, _LIKE_RED_LOG = 0.65, 0.7, 0.25
 _DARK_LEVEL, _TOO_DARK_LEVEL = 40.0, 7.0
 _DIM_LEVEL, _DARK_ROOM_LEVEL, _DARKEST_ROOM_LEVEL = 52.0, 60.0, 38.0
 """A face is dim and so is all around it: too little light. A dark face in a light room is dark skin, or against the light."""
@@ -52,7 +54,7 @@ def judge(
         refusals.append(Reason.TOO_FAR)
     elif face.width < _FAR_PX:
         remarks.append(Reason.TOO_FAR)
-    if face.width > _NEAR_HEIGHTS * frame_height_px or face.height > _FILLS_HEIGHTS * frame_height_px:
+    if _is_near(face, cells, frame_height_px):
         remarks.append(Reason.TOO_NEAR)
     middle = cells[8:14, 2:12]
     level = float(middle.mean())
@@ -75,6 +77,25 @@ def judge(
     if sample.faces > 1:
         remarks.append(Reason.TWO_FACES)
     return FrameVerdict(not refusals, (*refusals, *remarks))
+
+
+def _is_near(face: Box, cells: Float32Array, frame_height_px: int) -> bool:
+    """Whether the face is too near. Of one that fills the picture the net may find the middle only: then the box has
+    skin up to its edge, where otherwise hair and room are.
+    """
+    wide = face.width / frame_height_px
+    if wide > _NEAR_HEIGHTS or face.height > _FILLS_HEIGHTS * frame_height_px:
+        return True
+    if wide < _LARGE_HEIGHTS:
+        return False
+    light = np.log(np.maximum(cells, 1.0)) * 2.2
+    level, red = light.mean(axis=2), light[:, :, 0] - light[:, :, 1]
+    middle = (slice(6, 14), slice(3, 11))
+    like = (np.abs(level - np.median(level[middle])) < _LIKE_LOG) & (
+        np.abs(red - np.median(red[middle])) < _LIKE_RED_LOG
+    )
+    edge = np.concatenate([like[0], like[-1], like[1:-1, 0], like[1:-1, -1]])
+    return bool(edge.mean() > _SKIN_TO_EDGE)
 
 
 def _room_level(sample: SkinSample) -> float:
