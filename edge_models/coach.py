@@ -35,6 +35,8 @@ _OFF_MIDDLE_X, _OFF_MIDDLE_Y, _WHOLE = 0.18, 0.22, 0.95
 _MOST_TILT_RAD = np.deg2rad(13.0)
 _MOVING_WIDTHS_PER_S, _TURNING_RAD_PER_S = 0.12, 0.15
 _JUMP_WIDTHS = 0.3
+_LIGHT_GONE = 1.6
+"""Of the code of the whole picture: nearly three times the light."""
 _BRIGHT_LIGHT, _BRIGHT_OVER_FACE = 0.5, 4.5
 _WHITE_LEVEL, _WHITE_SHARE, _WHITE_OVER_FACE = 240.0, 0.2, 3.0
 _UNEVEN_LOG = 0.58
@@ -217,10 +219,14 @@ class Coach:
         if sum(abs(s.tilt) > _MOST_TILT_RAD for s in same) > 0.5 * len(same):
             found.add(Reason.TILTED)
         course = [s for s in samples if s.t_s > now.t_s - _COURSE_S]
-        if motion_found(course):
-            found.add(Reason.MOTION)
-        if talking_found(course):
-            found.add(Reason.TALKING)
+        levels = [float(s.background.mean()) for s in course]
+        if max(levels) < _LIGHT_GONE * min(
+            levels
+        ):  # a lamp that goes off leads the tracker astray for a moment
+            if motion_found(course):
+                found.add(Reason.MOTION)
+            if talking_found(course):
+                found.add(Reason.TALKING)
         outside = _outside(now.face, frame_size_px)
         if backlit_found(now.background[outside], light):
             found.add(Reason.BACKLIT)
