@@ -53,7 +53,7 @@ _MOUTH_MOVES, _MOUTH_OVER_FACE, _SPEAKS_SHARE = 0.02, 2.5, 0.65
 _FLICKER_LOG, _FLICKER_SHARE, _FLICKER_EVEN = 0.008, 0.6, 0.25
 _LIGHT_STEP_LOG, _FACE_STEP_LOG = 0.08, 0.15
 _LEAST_FLICKER_S, _LEAST_DRIFT_S = 0.5, 0.9
-_BAND_LOG, _BANDS_ALIKE, _STRONG_FLICKER = 0.012, 0.7, 0.05
+_BAND_LOG, _BANDS_ALIKE, _EDGE_COLS, _STRONG_FLICKER = 0.012, 0.7, 3, 0.05
 _MAINS_HZ, _SLOW_HZ, _RETURNS = (100.0, 120.0), 3.0, 0.6
 
 MOST_USEFUL_FIRST: tuple[Reason, ...] = (
@@ -406,10 +406,11 @@ def light_found(t_s: FloatArray, samples: Sequence[SkinSample], outside: NDArray
     kernel = np.ones(max(1, len(t_s) // 8)) / max(1, len(t_s) // 8)
     smooth = np.convolve(whole, kernel, "valid")
     room = float(smooth.max() - smooth.min())
-    same = [s.cells[_STILL].mean(axis=1) for s in samples if s.key == samples[-1].key and s.cells is not None]
-    if len(same) < len(samples):
+    cells = [s.cells for s in samples if s.key == samples[-1].key and s.cells is not None]
+    if len(cells) < len(samples):
         return set()
-    seen = np.array(same)  # the median: a shine or a finger is not the light
+    seen = np.array(cells)[:, _STILL].mean(axis=2)
+    # The median: a shine or a finger is not the light.
     lit = np.median(seen / np.maximum(seen.mean(axis=0), 1.0), axis=1)
     face = np.convolve(lit - 1.0, kernel, "valid") * _GAMMA
     swing = float(face.max() - face.min())
@@ -434,13 +435,11 @@ def bands_found(change: Float32Array, usable: NDArray[np.bool_]) -> bool:
     That is a lamp's flicker seen by a sensor that exposes row after row, at any speed; neither exposure nor anybody who
     moves does it. change: relative, of light, by frame and background cell. usable: the cells to look at.
     """
-    columns = np.arange(usable.shape[1])
-    middle = usable.shape[1] // 2
-    sides = [usable & (columns < middle), usable & (columns >= middle)]
-    both = (sides[0].sum(axis=1) > 1) & (sides[1].sum(axis=1) > 1)
+    edges = (slice(0, _EDGE_COLS), slice(-_EDGE_COLS, None))  # far from shoulders that rise with the breath
+    both = usable[:, edges[0]].all(axis=1) & usable[:, edges[1]].all(axis=1)
     if both.sum() < 4:
         return False
-    left, right = (_by_row(change, side & both[:, None]) for side in sides)
+    left, right = (np.median(change[:, both, edge], axis=2).T for edge in edges)
     left, right = left - left.mean(axis=0), right - right.mean(axis=0)
     strength = float(np.mean(left * right))
     scale = float(np.sqrt(np.mean(left * left) * np.mean(right * right)))
