@@ -1,8 +1,8 @@
 """The coach's eyes: what is wrong with the picture now, and the one thing to say about it.
 
 Fifteen faults are looked for a few times a second in the skin samples of the last two seconds. Each `…_found`
-is a pure function of what its fault shows itself in; the thresholds were set on the simulator's scenes and held
-against three recordings of real people, and are round numbers.
+is a pure function of what its fault shows itself in. The thresholds were set on rendered clips (the part `tune` of
+`client.evaluation.coach_grid`) and held against three recordings of real people.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """`health-helper bench`: how well Health Helper measures and how it compares, measured here and now.
 
 Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
-takes, beside other packages in the same run. `bench coach`: whether faults of the picture are found and said.
-`bench install-peers`: those packages, each in an environment of its
-own. `bench worker`: what the first starts several of.
+takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
+own. `bench coach`: whether faults of the picture are found and said. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
