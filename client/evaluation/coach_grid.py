@@ -9,7 +9,7 @@ Two parts of the grid have other seeds and other levels: thresholds are set on o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from itertools import count
 
@@ -54,8 +54,9 @@ class CoachClip:
 
     before: the scene until onset_s; after: from then on, of the same seed, duration and frame rate.
     What sets in at onset_s: tilt_deg of the head (clockwise); aside and down of the person, in parts of the picture's
-    width and height; brighter_per_s: relative change of all light; syllables_hz: how fast the mouth opens and closes, to
-    opening in 0..1; shines on the face. neighbour: whoever is in the picture too, right of split (part of the width).
+    width and height (beside a neighbour: from the start); brighter_per_s: relative change of all light; syllables_hz:
+    how fast the mouth opens and closes, to opening in 0..1; shines on the face. neighbour: whoever is in the picture
+    too, right of split (part of the width), moved by neighbour_aside of it.
     mirrored: left is right.
     """
 
@@ -71,7 +72,7 @@ class CoachClip:
     brighter_per_s: float = 0.0
     syllables_hz: float = 0.0
     opening: float = 0.0
-    shines: tuple[Shine, ...] = field(default=())
+    shines: tuple[Shine, ...] = ()
     neighbour: Scene | None = None
     split: float = 0.5
     neighbour_aside: float = 0.0
