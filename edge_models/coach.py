@@ -43,7 +43,7 @@ _UNEVEN_LOG = 0.58
 """Light 1.8 times as strong on one side; the simulator's portrait, lit from its left, has up to 0.48."""
 _SHINES_OVER_FACE, _SHINE_PALER, _SHINY_CELLS, _PURE_WHITE, _LEAST_SHINE = 1.9, 0.6, 2, 235.0, 120.0
 _LESS_RED, _OFF_COLOUR_SHARE, _NOSE_SHARE, _LEAST_RED_LOG = 0.45, 0.7, 0.6, 0.12
-_BLUISH_LOG, _BLUISH_SHARE = -0.08, 0.45
+_BLUISH_LOG, _BLUISH_SHARE, _SHORT_WIDTHS, _SHORT_SHARE = -0.08, 0.45, 0.95, 0.7
 _DETAIL_CHANGE, _CHANGED_SHARE, _CHANGED_BY_LIGHT = 0.07, 0.06, 0.3
 """Light that comes from the side all at once changes some detail at the edge of its shadow."""
 _COVER_FORGOTTEN_LOOKS = 40
@@ -126,6 +126,7 @@ _MAY_SHINE = _cells(slice(2, 17), slice(2, 12)) & ~_cells(slice(11, 15), slice(4
 """Skin and glasses, without the teeth, and without the wall beside a chin."""
 _UPPER = _cells(slice(2, 5), slice(3, 11))
 _UNDER_MASK = _cells(slice(10, 16), slice(3, 11))
+_LOWEST = _cells(slice(15, 18), slice(3, 11))
 _NOSE = _cells(slice(9, 12), slice(5, 9))
 
 
@@ -236,7 +237,7 @@ class Coach:
         share = _CHANGED_BY_LIGHT if Reason.UNEVEN_LIGHT in found else _CHANGED_SHARE
         looked_at = _ABOVE_MOUTH if Reason.TALKING in found else _FACE
         changed = self._cover.found(cells, now.key, looked_at, steady=steady, share=share)
-        if mask_found(light):  # white cloth shines as well
+        if mask_found(light, now.face):  # white cloth shines as well
             found.add(Reason.COVERED)
         elif glare_found(cells, light):  # and a shine that comes hides what was there
             found.add(Reason.GLARE)
@@ -334,8 +335,11 @@ def glare_found(cells: FloatArray, light: FloatArray) -> bool:
     return bool(shiny.sum() >= _SHINY_CELLS or (seen.min(axis=1) > _PURE_WHITE).sum() >= _SHINY_CELLS)
 
 
-def mask_found(light: FloatArray) -> bool:
-    """Whether nose, mouth and chin lack the red of the forehead. A beard leaves the nose free."""
+def mask_found(light: FloatArray, face: Box) -> bool:
+    """Whether nose, mouth and chin lack the red of the forehead. A beard leaves the nose free.
+
+    light: linear, of the cells [shape=(ROWS, COLS, 3)]. face: the box they were laid over.
+    """
     red = np.log(light[:, :, 0] / light[:, :, 1])
     skin = float(np.median(red[_UPPER]))
     if skin < _LEAST_RED_LOG:
@@ -344,6 +348,8 @@ def mask_found(light: FloatArray) -> bool:
     under = float(off[_UNDER_MASK].mean())
     if float((red < _BLUISH_LOG)[_UNDER_MASK].mean()) > _BLUISH_SHARE:
         return True  # cloth: no beard is bluish beside a forehead that is not
+    if face.height < _SHORT_WIDTHS * face.width and bool((red[_LOWEST] < _BLUISH_LOG).mean() > _SHORT_SHARE):
+        return True  # of a masked face the net's box often ends just below the mask's upper edge
     return under > _OFF_COLOUR_SHARE and float(off[_NOSE].mean()) > _NOSE_SHARE
 
 

@@ -166,6 +166,17 @@ def test_of_several_faults_the_most_useful_is_said() -> None:
     assert coach.hint is Reason.BACKLIT
 
 
+def test_a_mask_is_seen_in_a_box_that_ends_at_its_upper_edge_and_a_blue_collar_is_none() -> None:
+    def low(cells: Float32Array) -> None:
+        cells[15:] = (150.0, 170.0, 190.0)
+
+    masked = _prepared(GOOD, _cells(low), from_s=0.0)
+    short = [replace(sample, face=Box(235.0, 110.0, 170.0, 130.0)) for sample in masked]
+    for taken, said in ((short, (Reason.COVERED,)), (masked, ())):
+        *_, (_, coach) = _seen(taken)
+        assert coach.present == said
+
+
 def test_a_second_face_is_said_before_a_small_one() -> None:
     far = _at(Box(280.0, 200.0, 60.0, 76.0))
     *_, (_, coach) = _seen(_prepared(GOOD, lambda s: replace(far(s), faces=2)))
