@@ -1,8 +1,8 @@
 """The coach's eyes: what is wrong with the picture now, and the one thing to say about it.
 
 Fifteen faults are looked for a few times a second in the skin samples of the last two seconds. Each `…_found`
-is a pure function of what its fault shows itself in; the thresholds were set on the simulator's scenes and held
-against three recordings of real people, and are round numbers.
+is a pure function of what its fault shows itself in. The thresholds were set on rendered clips (the part `tune` of
+`client.evaluation.coach_grid`) and held against three recordings of real people.
 """
 
 from __future__ import annotations
@@ -31,24 +31,30 @@ _GAMMA = 2.2
 
 _LOW_FPS = 13.5
 """Below 15 by as much as uneven frame times scatter in two seconds."""
-_OFF_MIDDLE_X, _OFF_MIDDLE_Y, _WHOLE = 0.25, 0.28, 0.95
+_OFF_MIDDLE_X, _OFF_MIDDLE_Y, _WHOLE = 0.18, 0.22, 0.95
 _MOST_TILT_RAD = np.deg2rad(13.0)
 _MOVING_WIDTHS_PER_S, _TURNING_RAD_PER_S = 0.12, 0.15
 _JUMP_WIDTHS = 0.3
+_LIGHT_GONE = 1.6
+"""Of the code of the whole picture: nearly three times the light."""
 _BRIGHT_LIGHT, _BRIGHT_OVER_FACE = 0.5, 4.5
 _WHITE_LEVEL, _WHITE_SHARE, _WHITE_OVER_FACE = 240.0, 0.2, 3.0
 _UNEVEN_LOG = 0.58
 """Light 1.8 times as strong on one side; the simulator's portrait, lit from its left, has up to 0.48."""
-_SHINES_OVER_FACE, _SHINE_PALER, _SHINY_CELLS, _PURE_WHITE = 1.9, 0.6, 2, 235.0
+_SHINES_OVER_FACE, _SHINE_PALER, _SHINY_CELLS, _PURE_WHITE, _LEAST_SHINE = 1.9, 0.6, 2, 235.0, 120.0
 _LESS_RED, _OFF_COLOUR_SHARE, _NOSE_SHARE, _LEAST_RED_LOG = 0.45, 0.7, 0.6, 0.12
-_DETAIL_CHANGE, _CHANGED_SHARE = 0.07, 0.06
+_BLUISH_LOG, _BLUISH_SHARE, _SHORT_WIDTHS, _SHORT_SHARE = -0.08, 0.45, 0.95, 0.7
+_DETAIL_CHANGE, _CHANGED_SHARE, _CHANGED_BY_LIGHT = 0.07, 0.06, 0.3
+"""Light that comes from the side all at once changes some detail at the edge of its shadow."""
 _COVER_FORGOTTEN_LOOKS = 40
 _DIM_LEVEL = 45.0
 """Of a darker face a codec leaves so little detail that its changes say nothing."""
-_MOUTH_MOVES, _MOUTH_OVER_FACE = 0.02, 2.5
-_FLICKER_LOG, _FLICKER_SHARE = 0.008, 0.6
+_MOUTH_MOVES, _MOUTH_OVER_FACE, _SPEAKS_SHARE = 0.02, 2.5, 0.65
+_FLICKER_LOG, _FLICKER_SHARE, _FLICKER_EVEN = 0.008, 0.6, 0.25
 _LIGHT_STEP_LOG, _FACE_STEP_LOG = 0.08, 0.15
-_MAINS_HZ = (100.0, 120.0)
+_LEAST_FLICKER_S, _LEAST_DRIFT_S = 0.5, 0.9
+_BAND_LOG, _BANDS_ALIKE, _EDGE_COLS, _STRONG_FLICKER = 0.012, 0.7, 3, 0.05
+_MAINS_HZ, _SLOW_HZ, _RETURNS = (100.0, 120.0), 3.0, 0.6
 
 MOST_USEFUL_FIRST: tuple[Reason, ...] = (
     Reason.NO_FACE,
@@ -56,10 +62,10 @@ MOST_USEFUL_FIRST: tuple[Reason, ...] = (
     Reason.TOO_DARK,
     Reason.TOO_BRIGHT,
     Reason.BACKLIT,
+    Reason.TWO_FACES,
     Reason.TOO_FAR,
     Reason.TOO_NEAR,
     Reason.OFF_CENTRE,
-    Reason.TWO_FACES,
     Reason.TILTED,
     Reason.MOTION,
     Reason.GLARE,
@@ -73,8 +79,21 @@ MOST_USEFUL_FIRST: tuple[Reason, ...] = (
 )
 """What is said when several things are wrong: first what hides the pulse altogether or is the cause of others."""
 
+_GRAVE = {Reason.NO_FACE, Reason.FACE_LEFT, Reason.TOO_DARK}
+_PASSING = {
+    Reason.MOTION,
+    Reason.TALKING,
+    Reason.FLICKER,
+    Reason.EXPOSURE_DRIFT,
+    Reason.LIGHT_CHANGES,
+}
+"""What often comes with another fault for a moment: it gives way to a more useful one."""
+
+_LIKE_FLICKER = {Reason.MOTION, Reason.TALKING, Reason.COVERED}
+
 _EXPLAINED_BY = {
-    Reason.UNEVEN_LIGHT: {Reason.TOO_DARK, Reason.OFF_CENTRE, Reason.COVERED, Reason.GLARE},
+    Reason.UNEVEN_LIGHT: {Reason.TOO_DARK, Reason.OFF_CENTRE, Reason.TOO_NEAR, Reason.COVERED, Reason.GLARE},
+    Reason.TILTED: {Reason.TOO_DARK},
     Reason.GLARE: {Reason.TOO_BRIGHT},
     Reason.COVERED: {Reason.TOO_DARK, Reason.OFF_CENTRE, Reason.MOTION},
     Reason.OFF_CENTRE: {Reason.TOO_NEAR},
@@ -99,15 +118,15 @@ def _cells(rows: slice, cols: slice) -> NDArray[np.bool_]:
 
 _DOWN, _ACROSS = np.mgrid[0:ROWS, 0:COLS]
 _FACE = ((_ACROSS - (COLS - 1) / 2) / 5.0) ** 2 + ((_DOWN - 9.0) / 7.5) ** 2 < 1
+_ABOVE_MOUTH = _FACE & (_DOWN < 10)
 _MOUTH = _cells(slice(11, 16), slice(4, 10))
 _STILL = _cells(slice(3, 5), slice(3, 11)) | _cells(slice(7, 10), slice(3, 11))
 """Forehead and cheeks: they move with the head, and not with mouth or lids."""
-_STILL_MEAN = np.repeat(_STILL.reshape(-1) / (3.0 * _STILL.sum()), 3).astype(np.float32)
-"""The same as weights of a grid's numbers, R, G, B cell by cell."""
-_MAY_SHINE = _cells(slice(2, 17), slice(2, 12)) & ~_cells(slice(11, 15), slice(4, 10))
-"""Skin and glasses, without the teeth."""
+_MAY_SHINE = _cells(slice(2, 17), slice(2, 12)) & ~_cells(slice(11, 15), slice(4, 10)) & _FACE
+"""Skin and glasses, without the teeth, and without the wall beside a chin."""
 _UPPER = _cells(slice(2, 5), slice(3, 11))
 _UNDER_MASK = _cells(slice(10, 16), slice(3, 11))
+_LOWEST = _cells(slice(15, 18), slice(3, 11))
 _NOSE = _cells(slice(9, 12), slice(5, 9))
 
 
@@ -169,9 +188,9 @@ class Coach:
         self._looks_with.update(self.present)
 
     def _choose(self, now_s: float) -> None:
-        """Stay with what is said until it is cured, unless now the face is gone."""
+        """Stay with what is said until it is cured, unless it may pass by itself, or now the face is gone."""
         wanted = self.present[0] if self.present else None
-        if self.hint in self.present and wanted not in {Reason.NO_FACE, Reason.FACE_LEFT, Reason.TOO_DARK}:
+        if self.hint in self.present and self.hint not in _PASSING and wanted not in _GRAVE:
             return
         if self.hint is not None and now_s - self._hint_since_s < _SHOWN_AT_LEAST_S:
             return
@@ -201,24 +220,32 @@ class Coach:
         if sum(abs(s.tilt) > _MOST_TILT_RAD for s in same) > 0.5 * len(same):
             found.add(Reason.TILTED)
         course = [s for s in samples if s.t_s > now.t_s - _COURSE_S]
-        if motion_found(course):
-            found.add(Reason.MOTION)
-        if talking_found(course):
-            found.add(Reason.TALKING)
+        levels = [float(s.background.mean()) for s in course]
+        if max(levels) < _LIGHT_GONE * min(
+            levels
+        ):  # a lamp that goes off leads the tracker astray for a moment
+            if motion_found(course):
+                found.add(Reason.MOTION)
+            if talking_found(course):
+                found.add(Reason.TALKING)
         outside = _outside(now.face, frame_size_px)
         if backlit_found(now.background[outside], light):
             found.add(Reason.BACKLIT)
         if uneven_found(light):
             found.add(Reason.UNEVEN_LIGHT)
         steady = not found & {Reason.MOTION, Reason.TALKING}
-        changed = self._cover.found(cells, now.key, steady=steady)
-        if mask_found(light):  # white cloth shines as well
+        share = _CHANGED_BY_LIGHT if Reason.UNEVEN_LIGHT in found else _CHANGED_SHARE
+        looked_at = _ABOVE_MOUTH if Reason.TALKING in found else _FACE
+        changed = self._cover.found(cells, now.key, looked_at, steady=steady, share=share)
+        if mask_found(light, now.face):  # white cloth shines as well
             found.add(Reason.COVERED)
         elif glare_found(cells, light):  # and a shine that comes hides what was there
             found.add(Reason.GLARE)
         elif changed and _median(cells[_FACE]) > _DIM_LEVEL:
             found.add(Reason.COVERED)
         found |= light_found(t_s, samples, outside)
+        if Reason.FLICKER in found and _flickers_strongly(samples, outside):
+            found -= _LIKE_FLICKER
         return found
 
 
@@ -269,7 +296,10 @@ def talking_found(samples: Sequence[SkinSample]) -> bool:
     seen = (colour[:, :, :, 0] + colour[:, :, :, 1] + colour[:, :, :, 2]) / 3
     mean = seen.mean(axis=0)
     lag = _lag(np.array([s.t_s for s in samples[-len(seen) :]]), 0.1)
-    change = np.sqrt(((seen[lag:] - seen[:-lag]) ** 2).mean(axis=0)) / np.maximum(mean, 0.2 * mean.mean())
+    # Something that comes before the mouth changes it once, lips that speak change it most of the time.
+    rank = int(_SPEAKS_SHARE * (len(seen) - lag))
+    step = np.partition(np.abs(seen[lag:] - seen[:-lag]), rank, axis=0)[rank]
+    change = step / np.maximum(mean, 0.2 * mean.mean())
     mouth = float(np.partition(change[_MOUTH], -8)[-8])  # a quarter of the cells change at least so much
     return mouth > _MOUTH_MOVES and mouth > _MOUTH_OVER_FACE * _median(change[_STILL])
 
@@ -302,17 +332,26 @@ def glare_found(cells: FloatArray, light: FloatArray) -> bool:
     over_face = level[_MAY_SHINE] / _median(level[_FACE])
     pale = 1.0 - seen.min(axis=1) / np.maximum(seen.max(axis=1), 1.0)
     shiny = (over_face > _SHINES_OVER_FACE) & (pale < _SHINE_PALER * _median(pale))
+    shiny &= seen.min(axis=1) > _LEAST_SHINE  # glasses mirror some of the room, which shows before dark skin
     return bool(shiny.sum() >= _SHINY_CELLS or (seen.min(axis=1) > _PURE_WHITE).sum() >= _SHINY_CELLS)
 
 
-def mask_found(light: FloatArray) -> bool:
-    """Whether nose, mouth and chin lack the red of the forehead. A beard leaves the nose free."""
+def mask_found(light: FloatArray, face: Box) -> bool:
+    """Whether nose, mouth and chin lack the red of the forehead. A beard leaves the nose free.
+
+    light: linear, of the cells [shape=(ROWS, COLS, 3)]. face: the box they were laid over.
+    """
     red = np.log(light[:, :, 0] / light[:, :, 1])
     skin = _median(red[_UPPER])
     if skin < _LEAST_RED_LOG:
         return False  # a picture without colour
     off = red < _LESS_RED * skin
-    return bool(off[_UNDER_MASK].mean() > _OFF_COLOUR_SHARE and off[_NOSE].mean() > _NOSE_SHARE)
+    under = float(off[_UNDER_MASK].mean())
+    if float((red < _BLUISH_LOG)[_UNDER_MASK].mean()) > _BLUISH_SHARE:
+        return True  # cloth: no beard is bluish beside a forehead that is not
+    if face.height < _SHORT_WIDTHS * face.width and bool((red[_LOWEST] < _BLUISH_LOG).mean() > _SHORT_SHARE):
+        return True  # of a masked face the net's box often ends just below the mask's upper edge
+    return under > _OFF_COLOUR_SHARE and float(off[_NOSE].mean()) > _NOSE_SHARE
 
 
 class _Cover:
@@ -326,15 +365,21 @@ class _Cover:
         self._key = -1
         self._covered_looks = 0
 
-    def found(self, cells: FloatArray, key: int, *, steady: bool) -> bool:
-        """Whether it is covered now. steady: neither head nor mouth moves; otherwise nothing new is learnt."""
+    def found(
+        self, cells: FloatArray, key: int, looked_at: NDArray[np.bool_], *, steady: bool, share: float
+    ) -> bool:
+        """Whether it is covered now.
+
+        looked_at: the cells that count [shape=(ROWS, COLS)]. steady: neither head nor mouth moves; otherwise nothing new
+        is learnt. share: part of the cells that must look different.
+        """
         grey = np.log(np.maximum(cells.mean(axis=2), 4.0)).astype(np.float32)
         detail = grey - np.asarray(cv2.blur(grey, (5, 5), borderType=cv2.BORDER_REFLECT), np.float32)
         if self._usual is None or key != self._key:
             self._usual, self._key, self._covered_looks = detail, key, 0
             return False
-        changed = np.abs(detail - self._usual)[_FACE] > _DETAIL_CHANGE
-        covered = bool(changed.mean() > _CHANGED_SHARE)
+        changed = np.abs(detail - self._usual)[looked_at] > _DETAIL_CHANGE
+        covered = bool(changed.mean() > share)
         self._covered_looks = self._covered_looks + 1 if covered else 0
         if self._covered_looks > _COVER_FORGOTTEN_LOOKS:  # whatever it is, it belongs to the picture
             self._usual = detail
@@ -348,7 +393,7 @@ def light_found(t_s: FloatArray, samples: Sequence[SkinSample], outside: NDArray
 
     outside: the background cells beside the person [shape=(BACKGROUND_ROWS, BACKGROUND_COLS)].
     """
-    if len(samples) < 8 or t_s[-1] - t_s[0] < 0.45 or outside.sum() < 8:
+    if len(samples) < 8 or t_s[-1] - t_s[0] < _LEAST_FLICKER_S or outside.sum() < 8:
         return set()
     level = np.array([s.background for s in samples])[:, :, :, 1]
     mean = level.mean(axis=0)
@@ -357,24 +402,64 @@ def light_found(t_s: FloatArray, samples: Sequence[SkinSample], outside: NDArray
     usable = outside & (mean > 8.0) & (mean < 245.0)
     if usable.sum() < 8:
         return set()
-    whole = _middle(np.sort(change[:, usable], axis=1), usable.sum())
-    count = usable.sum(axis=1)
-    ordered = np.sort(np.where(usable, change, np.float32(np.inf)), axis=2)  # the usable ones first
-    rows = np.array([_middle(ordered[:, k], count[k]) for k in np.flatnonzero(count > 1)])
+    rows = _by_row(change, usable)
     if len(rows) and flicker_found(rows, t_s):
         return {Reason.FLICKER}
+    if t_s[-1] - t_s[0] < _LEAST_DRIFT_S:
+        return set()
+    if bands_found(change, usable):
+        return {Reason.FLICKER}
+    whole = _medians(change[:, usable])
     kernel = np.ones(max(1, len(t_s) // 8)) / max(1, len(t_s) // 8)
     smooth = np.convolve(whole, kernel, "valid")
     room = float(smooth.max() - smooth.min())
     colour = _stacked([s for s in samples if s.key == samples[-1].key])
     if len(colour) < len(samples):
         return set()
-    same = colour.reshape(len(colour), -1) @ _STILL_MEAN
-    face = np.convolve(same / same.mean() - 1.0, kernel, "valid") * _GAMMA
+    seen = colour[:, _STILL].reshape(len(colour), -1, 3).mean(axis=2)
+    # The median: a shine or a finger is not the light.
+    lit = _medians(seen / np.maximum(seen.mean(axis=0), 1.0))
+    face = np.convolve(lit - 1.0, kernel, "valid") * _GAMMA
     swing = float(face.max() - face.min())
     if room > _LIGHT_STEP_LOG and swing > 0.4 * room and float(np.corrcoef(face, smooth)[0, 1]) > 0.5:
-        return {Reason.FLICKER if _mains_is_slow(t_s) else Reason.EXPOSURE_DRIFT}
+        returned = abs(float(smooth[-1] - smooth[0])) < _RETURNS * room
+        return {Reason.FLICKER if _mains_is_slow(t_s, returned=returned) else Reason.EXPOSURE_DRIFT}
     return {Reason.LIGHT_CHANGES} if swing > _FACE_STEP_LOG and room < 0.5 * swing else set()
+
+
+def _by_row(change: Float32Array, chosen: NDArray[np.bool_]) -> Float32Array:
+    """The median change of each background row with two chosen cells or more [shape=(rows, frames)].
+
+    change: by frame and background cell. chosen: [shape=(BACKGROUND_ROWS, BACKGROUND_COLS)].
+    """
+    kept = [k for k in range(len(chosen)) if chosen[k].sum() > 1]
+    return np.array([_medians(change[:, k, chosen[k]]) for k in kept], np.float32)
+
+
+def bands_found(change: Float32Array, usable: NDArray[np.bool_]) -> bool:
+    """Whether rows get brighter and darker against each other, on both sides of the person alike.
+
+    That is a lamp's flicker seen by a sensor that exposes row after row, at any speed; neither exposure nor anybody who
+    moves does it. change: relative, of light, by frame and background cell. usable: the cells to look at.
+    """
+    edges = (slice(0, _EDGE_COLS), slice(-_EDGE_COLS, None))  # far from shoulders that rise with the breath
+    both = usable[:, edges[0]].all(axis=1) & usable[:, edges[1]].all(axis=1)
+    if both.sum() < 4:
+        return False
+    width = both.sum()
+    left, right = (
+        _medians(change[:, both, edge].reshape(-1, _EDGE_COLS)).reshape(-1, width).T for edge in edges
+    )
+    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
+    strength = float(np.mean(left * right))
+    scale = float(np.sqrt(np.mean(left * left) * np.mean(right * right)))
+    return strength > _BAND_LOG**2 and strength > _BANDS_ALIKE * scale
+
+
+def _flickers_strongly(samples: Sequence[SkinSample], outside: NDArray[np.bool_]) -> bool:
+    """Whether bands of light over the face may look like lips or a hand, and lead the tracker astray."""
+    level = np.array([s.background[outside, 1] for s in samples])
+    return _median(level.std(axis=0) / np.maximum(level.mean(axis=0), 1.0)) * _GAMMA > _STRONG_FLICKER
 
 
 def flicker_found(rows: Float32Array, t_s: FloatArray) -> bool:
@@ -383,7 +468,7 @@ def flicker_found(rows: Float32Array, t_s: FloatArray) -> bool:
     rows: relative change of light by background row and frame [shape=(rows, frames)]. From two periods on.
     """
     count = rows.shape[1]
-    if count < 12 or t_s[-1] - t_s[0] < 0.9:
+    if count < 8:
         return False
     place = np.linspace(-1.0, 1.0, count)
     slope = rows @ place / (place @ place)
@@ -391,18 +476,32 @@ def flicker_found(rows: Float32Array, t_s: FloatArray) -> bool:
     power = (np.abs(np.fft.rfft(level * np.hanning(count), axis=1)) ** 2).mean(axis=0)
     power[0] = 0.0
     peak = int(power.argmax())
-    if peak < 2:
+    if peak < (2 if t_s[-1] - t_s[0] > _LEAST_DRIFT_S else 3):
+        return False
+    # A step is over at once, flicker goes on: it changes as much in each third of the time.
+    change = (np.diff(level, axis=1) ** 2).mean(axis=0)
+    thirds = [float(part.mean()) for part in np.array_split(change, 3)]
+    if min(thirds) < _FLICKER_EVEN * max(thirds):
         return False
     near = float(power[peak - 1 : peak + 2].sum())
     amplitude = float(np.sqrt(near * 8 / 3)) / count * np.sqrt(2)
     return near > _FLICKER_SHARE * float(power.sum()) and amplitude > _FLICKER_LOG
 
 
-def _mains_is_slow(t_s: FloatArray) -> bool:
-    """Whether a lamp on the mains would be seen to vary slowly at this frame rate (its alias is below 1.4 Hz)."""
-    fps = (len(t_s) - 1) / float(t_s[-1] - t_s[0])
-    aliases = [abs(hz - round(hz / fps) * fps) for hz in _MAINS_HZ]
-    return any(0.25 < alias < 1.4 for alias in aliases)
+def _mains_is_slow(t_s: FloatArray, *, returned: bool) -> bool:
+    """Whether a change of light may be a lamp on the mains that this frame rate slows down to below 3 Hz.
+
+    returned: whether the light went back to where it began; flicker must, once it had the time for it.
+    """
+    interval_s = np.diff(t_s)
+    number = np.concatenate(
+        [[0.0], np.cumsum(np.round(interval_s / np.median(interval_s)))]
+    )  # some may be lost
+    number -= number.mean()
+    fps = float(number @ number) / float(number @ t_s)
+    aliases_hz = [abs(hz - round(hz / fps) * fps) for hz in _MAINS_HZ]
+    periods = [hz * float(t_s[-1] - t_s[0]) for hz in aliases_hz if 0.25 < hz < _SLOW_HZ]
+    return any(returned or count < 1.2 for count in periods)
 
 
 def _stacked(samples: Sequence[SkinSample]) -> Float32Array:
@@ -411,11 +510,12 @@ def _stacked(samples: Sequence[SkinSample]) -> Float32Array:
     return np.array(seen, np.float32).reshape(-1, ROWS, COLS, 3)
 
 
-def _middle(ordered: Float32Array, count: int) -> Float32Array:
-    """The median of the first `count` of each row of ordered numbers.
+def _medians(values: Float32Array) -> Float32Array:
+    """The median of each row [shape=(n, k)] → [shape=(n,)].
 
     Written out here because numpy's median of a few numbers costs ten times as much: half of what a look costs.
     """
+    ordered, count = np.sort(values, axis=1), values.shape[1]
     return np.asarray((ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2, np.float32)
 
 

@@ -169,6 +169,7 @@ class Measurement:
             hint=self._coach.hint,
             heart_rate=self._live,
             bvp=self._live_wave,
+            faults=self._coach.present,
         )
 
     def _counted_s(self, start_s: float, end_s: float) -> float:

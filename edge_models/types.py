@@ -160,6 +160,7 @@ class Progress:
     face: in pixels of the frame, or None. hint: the one thing to say to the person now, or None.
     heart_rate: the newest live estimate (made once a second), or None before the first.
     bvp: the last seconds of the pulse wave (dimensionless, about ±1), empty while there is none.
+    faults: all that is wrong with the picture now, the most useful to say first; hint is one of them or was.
     """
 
     t_s: float
@@ -170,6 +171,7 @@ class Progress:
     hint: Reason | None
     heart_rate: Estimate | None
     bvp: Trace
+    faults: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

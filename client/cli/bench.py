@@ -2,7 +2,7 @@
 
 Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
 takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
-own. `bench worker`: what the first starts several of.
+own. `bench coach`: whether faults of the picture are found and said. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     app.add_typer(bench, name="bench")
     _add_grids(bench, parts)
     _add_worker(bench, parts)
+    _add_coach(bench, parts)
 
     @bench.command()
     def cost(
@@ -120,6 +121,52 @@ def add(app: typer.Typer, parts: Parts) -> None:
             print(f"{peer.package}: {'installed' if fresh else 'is installed already'}", file=sys.stderr)
             if missing := peer.missing_program():
                 print(f"  It also needs {missing}: run 'apt-get install ffmpeg' as root.", file=sys.stderr)
+
+
+def _add_coach(bench: typer.Typer, parts: Parts) -> None:
+    @bench.command()
+    def coach(
+        part: Annotated[
+            str, typer.Option(metavar="NAME", help="judge, or tune: what the thresholds were set on.")
+        ] = "judge",
+        out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RESULTS,
+    ) -> None:
+        """Whether each of fifteen faults is found and said in time, and good pictures are left in peace.
+
+        Clips are simulated. Writes coach.json and coach.md.
+        """
+        from client.evaluation import coach_grid, coach_measuring
+
+        if part not in set(coach_grid.Part):
+            raise BadInput(
+                title=f"There is no part {part}", remedy=f"Choose one of {', '.join(coach_grid.Part)}."
+            )
+        chosen = coach_grid.Part(part)
+        err = Console(stderr=True, highlight=False)
+        outcomes: list[coach_measuring.Seen] = []
+        whole = coach_grid.CLIPS_PER_FAULT * len(coach_grid.FAULTS) + coach_grid.GOOD_CLIPS
+        told_s = parts.clock.now_s()
+        with _stopped_cleanly(), err.status("", spinner="line") as status:
+            for outcome in coach_measuring.measured(chosen, parts.portrait(), parts.engine):
+                outcomes.append(outcome)
+                done = f"{len(outcomes)} of {whole} clips"
+                status.update(f"{done}: {outcome.clip.name}")
+                if not err.is_terminal and parts.clock.now_s() - told_s > _TELL_EVERY_S:
+                    told_s = parts.clock.now_s()
+                    err.print(done)
+        text = coach_measuring.markdown(chosen, outcomes)
+        written = json.dumps(coach_measuring.to_json(chosen, outcomes), ensure_ascii=False, indent=1)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "coach.md").write_text(text, encoding="utf-8")
+            (out / "coach.json").write_text(written + "\n", encoding="utf-8")
+        except OSError as error:
+            raise EnvironmentFault(
+                title=f"The results could not be written ({error.strerror})",
+                remedy="Free some space or choose another folder with --out.",
+            ) from error
+        print(text, end="")
+        err.print(f"Written: coach.md, coach.json in {out}", markup=False, soft_wrap=True)
 
 
 def _add_grids(bench: typer.Typer, parts: Parts) -> None:

@@ -366,12 +366,13 @@ def background(scene: Scene) -> Float32Array:
     return light
 
 
-def render(scene: Scene, face_bgr: ByteArray) -> Iterator[Frame]:
+def render(scene: Scene, face_bgr: ByteArray, course: Timeline | None = None) -> Iterator[Frame]:
     """The frames of the scene, one after the other; nothing is kept.
 
     face_bgr: the portrait, uint8 BGR [shape=(512, 512, 3)] (see portrait). Raises ValueError for another shape.
+    course: what happens, where it is not timeline(scene).
     """
-    return _frames(scene, timeline(scene), _Stage(scene, face_bgr))
+    return _frames(scene, timeline(scene) if course is None else course, _Stage(scene, face_bgr))
 
 
 def _frames(scene: Scene, course: Timeline, stage: _Stage) -> Iterator[Frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_models.coach import Coach
-from edge_models.face import COLS, ROWS, SkinSample
+from edge_models.face import BACKGROUND_ROWS, COLS, ROWS, SkinSample
 from edge_models.quality import judge
 from edge_models.simulate.scene import Scene
 from edge_models.types import Box, Float32Array, Reason
@@ -163,6 +164,62 @@ def test_of_several_faults_the_most_useful_is_said() -> None:
     *_, (_, coach) = _seen(_prepared(GOOD, edit))
     assert {Reason.BACKLIT, Reason.TILTED} <= set(coach.present)
     assert coach.hint is Reason.BACKLIT
+
+
+def test_a_mask_is_seen_in_a_box_that_ends_at_its_upper_edge_and_a_blue_collar_is_none() -> None:
+    def low(cells: Float32Array) -> None:
+        cells[15:] = (150.0, 170.0, 190.0)
+
+    masked = _prepared(GOOD, _cells(low), from_s=0.0)
+    short = [replace(sample, face=Box(235.0, 110.0, 170.0, 130.0)) for sample in masked]
+    for taken, said in ((short, (Reason.COVERED,)), (masked, ())):
+        *_, (_, coach) = _seen(taken)
+        assert coach.present == said
+
+
+def test_a_second_face_is_said_before_a_small_one() -> None:
+    far = _at(Box(280.0, 200.0, 60.0, 76.0))
+    *_, (_, coach) = _seen(_prepared(GOOD, lambda s: replace(far(s), faces=2)))
+    assert set(coach.present) == {Reason.TWO_FACES, Reason.TOO_FAR}
+    assert coach.hint is Reason.TWO_FACES
+
+
+def test_what_passes_gives_way_to_what_stays() -> None:
+    def edit(sample: SkinSample) -> SkinSample:
+        return replace(_speaking(sample), faces=2 if sample.t_s > 2.5 else 1)
+
+    said = [(coach.hint, coach.present) for _, coach in _seen(_prepared(GOOD, edit))]
+    assert [hint for hint, _ in itertools.groupby(said, key=lambda s: s[0])] == [
+        None,
+        Reason.TALKING,
+        Reason.TWO_FACES,
+    ]
+    assert Reason.TALKING in said[-1][1]
+
+
+def test_a_hand_that_comes_before_the_mouth_is_not_speech() -> None:
+    said = {coach.hint for _, coach in _seen(_prepared(GOOD, _cells(_hand)))}
+    assert said == {None, Reason.COVERED}
+
+
+def test_a_step_of_light_is_not_flicker_and_bands_are_not_exposure() -> None:
+    step = _prepared(replace(GOOD, exposure_steps=((FROM_S, 0.75),), fps=24.4))
+    found = {reason for _, coach in _seen(step) for reason in coach.present}
+    assert found == {Reason.EXPOSURE_DRIFT}
+
+    def banded(sample: SkinSample) -> SkinSample:
+        rows = np.sin(2 * np.pi * (0.45 * sample.t_s + np.arange(BACKGROUND_ROWS) / 7.0))
+        gain = (1.0 + 0.03 * rows)[:, None, None].astype(np.float32)
+        return replace(sample, background=sample.background * gain)
+
+    assert Reason.FLICKER in {r for _, coach in _seen(_prepared(GOOD, banded)) for r in coach.present}
+
+    def one_side(sample: SkinSample) -> SkinSample:
+        background = sample.background.copy()
+        background[:, :8] = banded(sample).background[:, :8]
+        return replace(sample, background=background)
+
+    assert {coach.hint for _, coach in _seen(_prepared(GOOD, one_side))} == {None}
 
 
 def test_how_often_a_fault_was_there() -> None:

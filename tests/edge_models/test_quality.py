@@ -9,7 +9,7 @@ import pytest
 
 from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, COLS, ROWS, SkinSample
 from edge_models.quality import FrameVerdict, judge
-from edge_models.types import Box, Reason
+from edge_models.types import Box, Float32Array, Reason
 
 GOOD = SkinSample(
     t_s=1.0,
@@ -88,3 +88,32 @@ def test_no_face_is_told_from_a_face_that_left_and_from_the_dark() -> None:
 def test_the_worst_comes_first() -> None:
     verdict = _judged(replace(_lit(20.0), visible=0.5, faces=2))
     assert verdict.reasons == (Reason.OFF_CENTRE, Reason.TOO_DARK, Reason.TWO_FACES)
+
+
+def _room(level: float) -> Float32Array:
+    return np.full((BACKGROUND_ROWS, BACKGROUND_COLS, 3), level, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("face", "room", "dark"),
+    [(46.0, 40.0, True), (46.0, 110.0, False), (60.0, 40.0, False), (36.0, 110.0, True)],
+)
+def test_dark_skin_in_a_light_room_is_not_too_dark(face: float, room: float, dark: bool) -> None:
+    verdict = _judged(replace(_lit(face), background=_room(room)))
+    assert verdict == FrameVerdict(True, (Reason.TOO_DARK,) if dark else ())
+
+
+def test_where_nothing_can_be_seen_it_is_the_light_and_not_the_person() -> None:
+    nobody = replace(GOOD, face=None, cells=None)
+    assert _judged(replace(nobody, background=_room(20.0))).reasons == (Reason.TOO_DARK,)
+    assert _judged(replace(nobody, background=_room(60.0))).reasons == (Reason.NO_FACE,)
+
+
+def test_a_large_box_without_hair_and_room_at_its_edge_is_the_middle_of_a_near_face() -> None:
+    large = replace(GOOD, face=Box(150.0, 50.0, 340.0, 370.0))
+    assert _judged(large).reasons == (Reason.TOO_NEAR,)
+    assert large.cells is not None
+    framed = large.cells.copy()
+    framed[0], framed[:, 0], framed[:, -1] = 30.0, 90.0, 30.0
+    assert _judged(replace(large, cells=framed)) == FrameVerdict(True, ())
+    assert _judged(replace(GOOD, face=Box(100.0, 50.0, 390.0, 370.0))).reasons == (Reason.TOO_NEAR,)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from client.evaluation import peers
-from edge_models.types import Frame
+from client.evaluation import coach_grid, peers
+from edge_models.simulate.scene import Scene
+from edge_models.types import Frame, Reason
 from tests.client.cli.conftest import Bench, Said
 from tests.client.evaluation.fakes import GOOD, says, scripted_peer
 from tests.client.pipeline.fakes import ScriptedSource
@@ -102,6 +103,41 @@ def test_a_clip_that_is_no_video_is_bad_input(command: Callable[..., Said], tmp_
     (tmp_path / "notes.mp4").write_text("no video")
     said = command("bench", "cost", "--clip", str(tmp_path / "notes.mp4"), "--runs", "1")
     assert said.status == 2 and "The clip cannot be measured" in said.err
+
+
+def test_the_coach_is_measured_on_every_clip_of_the_part_that_is_named(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    small = Scene(duration_s=0.5, width_px=96, height_px=72, face_width_px=30.0)
+    asked = []
+
+    def clips(part: coach_grid.Part) -> list[coach_grid.CoachClip]:
+        asked.append(part)
+        return [
+            coach_grid.CoachClip("far 00: small", Reason.TOO_FAR, small, small),
+            coach_grid.CoachClip("good 00: small", None, small, small),
+        ]
+
+    monkeypatch.setattr(coach_grid, "clips", clips)
+    said = command("bench", "coach", "--part", "tune", "--out", str(tmp_path / "new"))
+    assert (said.status, asked) == (0, [coach_grid.Part.TUNE]), said.err
+    assert said.out == (tmp_path / "new" / "coach.md").read_text(encoding="utf-8")
+    assert "0 % (0 of 1)" in said.out and "far 00: small: not found" in said.out
+    told = json.loads((tmp_path / "new" / "coach.json").read_text(encoding="utf-8"))
+    assert told["part"] == "tune" and [c["false_prompt"] for c in told["clips"]] == [False, False]
+
+
+def test_a_part_of_the_coach_s_grid_that_is_not_there_is_bad_input(command: Callable[..., Said]) -> None:
+    said = command("bench", "coach", "--part", "both")
+    assert said.status == 2 and "Choose one of tune, judge." in said.err
+
+
+def test_a_folder_that_cannot_be_made_is_said(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(coach_grid, "clips", lambda _: [])
+    (tmp_path / "file").write_text("in the way")
+    assert command("bench", "coach", "--out", str(tmp_path / "file" / "new")).status == 4
 
 
 def test_peers_that_are_there_are_not_installed_again(command: Callable[..., Said], fake_peer: None) -> None:
