@@ -104,6 +104,9 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
         return nothing
     beat_s, shifter, step_s = _fitted(fine_wave(_SHAPE_ORDERS), fine_rate_hz, peak_s, period_s)
     fits, good = rhythm(beat_s, period_s)
+    # Within a period of an end the mirror image still shifts a beat by some hundredths of a second.
+    shifted = (beat_s < period_s) | ((n - 1) / rate_hz - beat_s < period_s)
+    fits &= ~(shifted[1:] | shifted[:-1])
     noise_s = _noise_of_a_beat_s(bvp, rate_hz, beat_s, shifter, step_s)
     # What is no noise between the lines, a lamp's own line or a shape that changes, shifts the two differently.
     apart_s = float(np.std((beat_s - peak_s)[good])) if good.any() else float("nan")
