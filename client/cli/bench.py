@@ -2,7 +2,8 @@
 
 Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
 takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
-own. `bench coach`: whether faults of the picture are found and said. `bench worker`: what the first starts several of.
+own. `bench coach`: whether faults of the picture are found and said. `bench confidence`: whether the heart rate's
+confidence is true, and its weights fitted again. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     _add_grids(bench, parts)
     _add_worker(bench, parts)
     _add_coach(bench, parts)
+    _add_confidence(bench, parts)
 
     @bench.command()
     def cost(
@@ -156,17 +158,60 @@ def _add_coach(bench: typer.Typer, parts: Parts) -> None:
                     err.print(done)
         text = coach_measuring.markdown(chosen, outcomes)
         written = json.dumps(coach_measuring.to_json(chosen, outcomes), ensure_ascii=False, indent=1)
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "coach.md").write_text(text, encoding="utf-8")
-            (out / "coach.json").write_text(written + "\n", encoding="utf-8")
-        except OSError as error:
-            raise EnvironmentFault(
-                title=f"The results could not be written ({error.strerror})",
-                remedy="Free some space or choose another folder with --out.",
-            ) from error
-        print(text, end="")
-        err.print(f"Written: coach.md, coach.json in {out}", markup=False, soft_wrap=True)
+        _write_texts({"coach.md": text, "coach.json": written + "\n"}, out, err)
+
+
+def _add_confidence(bench: typer.Typer, parts: Parts) -> None:
+    @bench.command()
+    def confidence(
+        scans: Annotated[
+            int,
+            typer.Option(metavar="N", min=1, help="N people and N nobodies to fit on, as many to judge."),
+        ] = 150,
+        out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RESULTS,
+    ) -> None:
+        """Fit the weights of the heart rate's confidence again, and ask how true those in use are.
+
+        Scans are simulated, without pictures. Writes confidence.json and confidence.md.
+        """
+        from client.evaluation import confidence_fit
+
+        err = Console(stderr=True, highlight=False)
+        to_fit: list[confidence_fit.Reading] = []
+        to_judge: list[confidence_fit.Reading] = []
+        done, whole = 0, 4 * scans
+        told_s = parts.clock.now_s()
+        with _stopped_cleanly(), err.status("", spinner="line") as status:
+            for kept, first in (
+                (to_fit, confidence_fit.FIT_FROM),
+                (to_judge, confidence_fit.JUDGE_FROM),
+            ):
+                for readings in confidence_fit.measured(first, scans):
+                    kept += readings
+                    done += 1
+                    status.update(f"{done} of {whole} scans")
+                    if not err.is_terminal and parts.clock.now_s() - told_s > _TELL_EVERY_S:
+                        told_s = parts.clock.now_s()
+                        err.print(f"{done} of {whole} scans")
+            made = confidence_fit.study(scans, to_fit, to_judge)
+        written = json.dumps(confidence_fit.to_json(made), ensure_ascii=False, indent=1, allow_nan=False)
+        texts = {"confidence.md": confidence_fit.markdown(made), "confidence.json": written + "\n"}
+        _write_texts(texts, out, err)
+
+
+def _write_texts(texts: dict[str, str], out: Path, err: Console) -> None:
+    """Write these files, print the first, and say where they are."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(
+            title=f"The results could not be written ({error.strerror})",
+            remedy="Free some space or choose another folder with --out.",
+        ) from error
+    print(next(iter(texts.values())), end="")
+    err.print(f"Written: {', '.join(texts)} in {out}", markup=False, soft_wrap=True)
 
 
 def _add_grids(bench: typer.Typer, parts: Parts) -> None:

@@ -10,12 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from client.evaluation import coach_grid, peers
-from edge_models.simulate.scene import Scene
+from client.evaluation import coach_grid, peers, random_scans
+from edge_models.simulate.scene import Scene, SceneKind
 from edge_models.types import Frame, Reason
 from tests.client.cli.conftest import Bench, Said
 from tests.client.evaluation.fakes import GOOD, says, scripted_peer
@@ -138,6 +139,41 @@ def test_a_folder_that_cannot_be_made_is_said(
     monkeypatch.setattr(coach_grid, "clips", lambda _: [])
     (tmp_path / "file").write_text("in the way")
     assert command("bench", "coach", "--out", str(tmp_path / "file" / "new")).status == 4
+
+
+def test_the_confidence_is_fitted_and_judged_on_simulated_scans(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    short = Scene(duration_s=10.0)
+    screen = replace(short, kind=SceneKind.PHOTOGRAPH, screen_light=0.3)
+
+    def nobody(number: int) -> tuple[str, Scene]:
+        # Photographs that nothing but the confidence keeps from being shown, so that there is something to fit.
+        return "before a screen", replace(screen, seed=(7, 13, 24)[number % 3])
+
+    monkeypatch.setattr(random_scans, "person", lambda number: ("still", replace(short, seed=number)))
+    monkeypatch.setattr(random_scans, "nobody", nobody)
+    said = command("bench", "confidence", "--scans", "3", "--out", str(tmp_path / "new"))
+    assert said.status == 0, said.err
+    assert said.out == (tmp_path / "new" / "confidence.md").read_text(encoding="utf-8")
+    assert "Written: confidence.md, confidence.json" in said.err
+    told = json.loads((tmp_path / "new" / "confidence.json").read_text(encoding="utf-8"))
+    assert told["scans"]["people"] == 3 and len(told["weights"]) == 7
+    assert [asked["weights"] for asked in told["asked"]] == ["fitted, five-fold", "fitted", "in use"]
+    in_use = told["asked"][2]["thresholds"]["0.9"]["final"]
+    assert (in_use["right"]["count"], in_use["right"]["of"]) == (3, 3)
+    assert (in_use["wrong"]["of"], in_use["nobodies"]["count"], in_use["nobodies"]["of"]) == (3, 0, 3)
+
+
+def test_too_few_scans_for_a_fit_are_refused(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    short = Scene(duration_s=10.0)
+    monkeypatch.setattr(random_scans, "person", lambda number: ("still", replace(short, seed=number)))
+    monkeypatch.setattr(random_scans, "nobody", lambda number: ("still", replace(short, seed=number)))
+    said = command("bench", "confidence", "--scans", "1", "--out", str(tmp_path))
+    assert said.status == 2 and "--scans" in said.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_peers_that_are_there_are_not_installed_again(command: Callable[..., Said], fake_peer: None) -> None:
