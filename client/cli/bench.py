@@ -144,6 +144,7 @@ def _add_coach(bench: typer.Typer, parts: Parts) -> None:
                 title=f"There is no part {part}", remedy=f"Choose one of {', '.join(coach_grid.Part)}."
             )
         chosen = coach_grid.Part(part)
+        _make(out)
         err = Console(stderr=True, highlight=False)
         outcomes: list[coach_measuring.Seen] = []
         whole = coach_grid.CLIPS_PER_FAULT * len(coach_grid.FAULTS) + coach_grid.GOOD_CLIPS
@@ -176,6 +177,7 @@ def _add_confidence(bench: typer.Typer, parts: Parts) -> None:
         """
         from client.evaluation import confidence_fit
 
+        _make(out)
         err = Console(stderr=True, highlight=False)
         to_fit: list[confidence_fit.Reading] = []
         to_judge: list[confidence_fit.Reading] = []
@@ -199,10 +201,20 @@ def _add_confidence(bench: typer.Typer, parts: Parts) -> None:
         _write_texts(texts, out, err)
 
 
+def _make(out: Path) -> None:
+    """The folder, before minutes go into what shall lie in it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(
+            title=f"{out.name} could not be made ({error.strerror})",
+            remedy="Choose another folder with --out.",
+        ) from error
+
+
 def _write_texts(texts: dict[str, str], out: Path, err: Console) -> None:
     """Write these files, print the first, and say where they are."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (out / name).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -316,13 +328,7 @@ def _measure_all(
         peer.command(Path("clip"))  # says what is missing before anything is measured
     wanted = tasks(collect(selection), compared)
     keys = {(task.case.group, task.case.name, job): key for task in wanted for job, key in task.keys.items()}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFault(
-            title=f"{out.name} could not be made ({error.strerror})",
-            remedy="Choose another folder with --out.",
-        ) from error
+    _make(out)
     ledger = Ledger(out / "clips.jsonl")
     if fresh:
         ledger.forget()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from client.errors import BadInput
 from client.evaluation import metrics, random_scans
+from client.evaluation.ledger import engine_digest, simulator_digest
 from client.evaluation.metrics import Share
 from client.evaluation.report import table
 from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
@@ -39,6 +40,7 @@ SCHEMA = "health-helper/confidence/1"
 FIT_FROM, JUDGE_FROM = 1_000, 20_000
 """Numbers of the first scans. The people from 1,000 to 1,239 are those on which the weights in use were fitted; nothing was
 fitted on, or chosen by, any from 20,000 on."""
+_KNOWN_PEOPLE = 240
 THRESHOLDS = (0.8, 0.9, 0.95)
 FEATURES = (
     "one",
@@ -363,6 +365,8 @@ def to_json(made: Study) -> dict[str, Any]:
     """Everything, as plain values."""
     return {
         "schema": SCHEMA,
+        "engine": engine_digest(),
+        "simulator": simulator_digest(),
         "scans": {
             "people": made.scans,
             "nobodies": made.scans,
@@ -446,8 +450,8 @@ def markdown(made: Study) -> str:
     about = (
         f"{made.scans} random people and {made.scans} nobodies of the first simulator, as traces without pictures, to fit on, "
         f"and as many others to judge. Right is a rate within {metrics.RIGHT_WITHIN_PER_MIN:g} /min. The weights in use were "
-        "fitted on such traces (240 nobodies and 240 people, the first 240 of the fit below) and on the 168 rendered clips "
-        "of the video grid. Those fitted here know no compression and no face tracker: they are a check and no successor. "
+        f"fitted on such traces (240 nobodies and 240 people, the first {min(made.scans, _KNOWN_PEOPLE)} of the fit below "
+        "among them) and on the 168 rendered clips of the video grid. Those fitted here know no compression and no face tracker: they are a check and no successor. "
         "Simulated scans are engineering evidence, not clinical validation."
     )
     how = (
@@ -455,12 +459,14 @@ def markdown(made: Study) -> str:
         f"{_LIVE_EVERY} seconds) of the scans, {sum(not r.right for r in used):,} of them not right. A reading in the course "
         f"counts {_LIVE_COUNTS:g} times as much as one at the end, a replayed face {_REPLAYED_COUNTS:g} times as much as others, "
         f"what is not right {_NOT_RIGHT_COUNTS:g} times. Readings that something else forbids, and replayed faces whose beat "
-        "can't be told from a pulse, are left out. The last column is the range over fits that each leave out a fifth of the "
+        "can't be told from a pulse, are left out; when judged, these count. The last column is the range over fits that each leave out a fifth of the "
         "scans: where it is wide, these scans hardly say what the weight is."
     )
     what = (
         'Shown is what reaches the confidence in the column "from" and is forbidden by nothing else. Right shown: of all right '
-        "rates, also those of weak pulses. Five-fold: no reading is asked of weights that saw its scan."
+        "rates, also those of weak pulses. Five-fold: no reading is asked of weights that saw its scan. Most readings without "
+        f"a pulse are forbidden by other grounds: of those of the other scans, {_left(made.in_use.members)} are left for the "
+        "confidence to withhold."
     )
     nobodies = "; ".join(f"{asked.weights}, {asked.about}: {asked.nobodies(level)}" for asked in every)
     apart = (
@@ -484,6 +490,12 @@ def markdown(made: Study) -> str:
         table(["mean confidence", "share right", "readings"], bins),
     ]
     return "\n\n".join(text) + "\n"
+
+
+def _left(members: Sequence[Reading]) -> str:
+    """How many readings without a pulse nothing but the confidence withholds, in words."""
+    nobodies = [reading for reading in members if not reading.has_pulse]
+    return f"{sum(not reading.forbidden for reading in nobodies)} of {len(nobodies)}"
 
 
 def _error(value: float | None) -> str:

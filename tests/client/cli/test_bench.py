@@ -165,6 +165,14 @@ def test_the_confidence_is_fitted_and_judged_on_simulated_scans(
     assert (in_use["wrong"]["of"], in_use["nobodies"]["count"], in_use["nobodies"]["of"]) == (3, 0, 3)
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_a_scan_is_simulated(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(random_scans, "person", lambda _: pytest.fail("a scan was simulated"))
+    (tmp_path / "file").write_text("in the way")
+    assert command("bench", "confidence", "--out", str(tmp_path / "file" / "new")).status == 4
+
+
 def test_too_few_scans_for_a_fit_are_refused(
     command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

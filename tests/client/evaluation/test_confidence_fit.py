@@ -243,3 +243,15 @@ def test_live_readings_and_final_ones_are_told_apart() -> None:
     assert asked.shown(0.9, final=True).right.count == 0
     live = asked.shown(0.9, final=False)
     assert (live.right.count, live.right.whole, live.wrong.count, live.wrong.whole) == (1, 1, 1, 2)
+
+
+def test_a_reading_is_set_beside_the_rate_of_its_own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rising = Scene(seed=2, duration_s=20.0, heart_rate_bpm=60.0, heart_rate_end_bpm=80.0)
+    monkeypatch.setattr(random_scans, "person", lambda _: ("changing rate", rising))
+    *live, last = confidence_fit.readings(7, alive=True)
+    # Every fourth of the windows that end at 6, 7, … 20 s: the middle ones are at 4, 8 and 12 s.
+    assert [r.true_per_min for r in live] == pytest.approx([64.5, 68, 72], abs=2.5)
+    assert [r.said_per_min for r in live] == pytest.approx([r.true_per_min for r in live], abs=3)
+    assert last.final and last.true_per_min == pytest.approx(70, abs=1.5)
+    assert last.said_per_min == pytest.approx(last.true_per_min, abs=1.5)
+    assert not any(r.final for r in live) and all(r.right and r.scan == 7 for r in [*live, last])
