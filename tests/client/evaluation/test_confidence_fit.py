@@ -15,6 +15,7 @@ from client.errors import BadInput
 from client.evaluation import confidence_fit, random_scans
 from client.evaluation.confidence_fit import FEATURES, Reading
 from edge_models.fusion import PulseFusion, PulseTrack
+from edge_models.simulate import scene
 from edge_models.simulate.scene import Scene
 from edge_models.types import FloatArray, Reason
 from edge_models.vitals import heart_rate
@@ -249,9 +250,9 @@ def test_a_reading_is_set_beside_the_rate_of_its_own_seconds(monkeypatch: pytest
     rising = Scene(seed=2, duration_s=20.0, heart_rate_bpm=60.0, heart_rate_end_bpm=80.0)
     monkeypatch.setattr(random_scans, "person", lambda _: ("changing rate", rising))
     *live, last = confidence_fit.readings(7, alive=True)
-    # Every fourth of the windows that end at 6, 7, … 20 s: the middle ones are at 4, 8 and 12 s.
-    assert [r.true_per_min for r in live] == pytest.approx([64.5, 68, 72], abs=2.5)
-    assert [r.said_per_min for r in live] == pytest.approx([r.true_per_min for r in live], abs=3)
-    assert last.final and last.true_per_min == pytest.approx(70, abs=1.5)
-    assert last.said_per_min == pytest.approx(last.true_per_min, abs=1.5)
-    assert not any(r.final for r in live) and all(r.right and r.scan == 7 for r in [*live, last])
+    mean = scene.truth(rising).mean_heart_rate
+    # Every fourth of the windows that end at 6, 7, … 20 s.
+    assert [r.true_per_min for r in live] == [mean(0, 9), mean(3, 13), mean(7, 17)]
+    assert last.true_per_min == mean()
+    assert last.final and not any(r.final for r in live)
+    assert all(r.right and r.scan == 7 for r in [*live, last])
