@@ -38,6 +38,7 @@ _GONE_AFTER_S = 0.7
 _MIN_FRAMES = 60
 _LONGEST_PAUSE_S = 60.0
 _RATE_EVERY_S = 0.25
+_RATE_OF_S = 2.0
 _OFTEN = 0.2
 """Share of the time from which a fault is told beside the result."""
 _EMPTY = np.zeros(0)
@@ -159,7 +160,9 @@ class Measurement:
     def _progress(self, sample: SkinSample) -> Progress:
         if sample.t_s >= self._next_rate_s:  # not for every frame: nobody reads it so fast
             self._next_rate_s = sample.t_s + _RATE_EVERY_S
-            self._recent_fps = measured_fps(np.array(self._times_s[-90:]))
+            # Of the last seconds, not of the last frames: at 8 a second those would be long ago.
+            recent = bisect_left(self._times_s, sample.t_s - _RATE_OF_S)
+            self._recent_fps = measured_fps(np.array(self._times_s[recent:]))
         return Progress(
             t_s=sample.t_s,
             accepted_s=self._accepted_s,

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from edge_models.types import Estimate, FloatArray, Reason
-from edge_models.vitals.spec import Signals, VitalSpec, withheld
+from edge_models.vitals.spec import ROUNDING_S, Signals, VitalSpec, withheld
 
 UNIT = "ms"
 ALGORITHM = "time-domain-jitter-corrected/2"
@@ -94,7 +94,7 @@ def _estimator(
             why = rate.reasons if rate is not None and rate.reasons else (Reason.NO_PULSE,)
             return withheld(UNIT, ALGORITHM, why, signals.accepted_s)
         reasons: list[Reason] = []
-        if signals.accepted_s < MIN_ACCEPTED_S:
+        if signals.accepted_s < MIN_ACCEPTED_S - ROUNDING_S:
             reasons.append(Reason.TOO_SHORT)
         if beats.good_share < MIN_GOOD_SHARE:
             reasons.append(Reason.TOO_FEW_BEATS)

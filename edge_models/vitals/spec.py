@@ -12,6 +12,10 @@ from edge_models.fusion import PulseTrack
 from edge_models.signal.beats import Beats
 from edge_models.types import Estimate, FloatArray, Reason
 
+ROUNDING_S = 0.5
+"""So much may be missing of the seconds that a vital sign needs: between the first and the last of the frames of 60 s
+lie 59.97 s, and a face is there a little after the first frame."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 
+import numpy as np
 import pytest
 
 from client.pipeline.session import (
@@ -25,6 +26,7 @@ from client.pipeline.session import (
     update,
 )
 from edge_models.quality import MIN_FPS
+from edge_models.signal.resample import measured_fps
 from tests.client.pipeline.fakes import progress
 
 
@@ -139,9 +141,12 @@ def course(
     """A scan whose frame at second t counts where `counts(t)`; from silent[0] to silent[1] no frame comes."""
     session = after(Opened(), goal=goal)
     t_s, accepted_s, frames, counted = 0.0, 0.0, 0, False
+    times_s: list[float] = []
     while t_s < seconds and session.takes_frames:
         frames += 1
-        moment = progress(t_s, accepted_s, frames=frames, measured_fps=fps(t_s))
+        times_s.append(t_s)
+        recent_s = [at_s for at_s in times_s if at_s >= t_s - 2.0]  # as the engine tells it
+        moment = progress(t_s, accepted_s, frames=frames, measured_fps=measured_fps(np.array(recent_s)))
         session = update(session, Measured(moment))
         step_s = 1.0 / fps(t_s)
         if silent[0] <= t_s + step_s < silent[1]:

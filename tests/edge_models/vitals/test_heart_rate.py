@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_models.face import SkinSample
 from edge_models.fusion import PulseTrack
 from edge_models.simulate.camera import Timing
 from edge_models.simulate.scene import Scene, SceneKind
@@ -70,6 +72,47 @@ def test_each_ground_of_confidence_alone_can_withhold_the_value(
     grounds[which] = much_worse
     sure, reasons = heart_rate.confidence(_made(good_track, *grounds))
     assert sure < heart_rate.SHOW_FROM_CONFIDENCE or reasons
+
+
+@pytest.mark.parametrize("ground", ["coherence", "likeness", "greyer", "margin"])
+def test_a_ground_that_is_no_number_forbids(good_track: PulseTrack, ground: str) -> None:
+    assert not heart_rate.confidence(good_track)[1]
+    nothing: dict[str, Any] = {ground: float("nan")}
+    assert heart_rate.confidence(replace(good_track, **nothing))[1]
+
+
+def _lit(colour: tuple[float, float, float]) -> list[SkinSample]:
+    """A photograph whose face alone gets brighter and darker 72 times a minute, by half a percent of each of these shares."""
+    still, _ = samples(Scene(kind=SceneKind.PHOTOGRAPH, seed=5, duration_s=20.0))
+    shares = np.array(colour, np.float32)
+    return [
+        replace(
+            s,
+            cells=np.asarray(s.cells * (1.0 + 0.005 * shares * np.sin(2 * np.pi * 1.2 * s.t_s)), np.float32),
+        )
+        for s in still
+        if s.cells is not None
+    ]
+
+
+def test_a_face_that_changes_in_all_colours_alike_is_lit_and_not_alive(face_net: bytes) -> None:
+    """As a replayed face on a tablet whose light beats: on the face alone, in step, nothing in the background."""
+    grey = staged_scan(face_net, _lit((1.0, 1.0, 1.0))).result().vitals["heart_rate"]
+    assert grey.value is None and Reason.NOT_FROM_SKIN in grey.reasons
+    blood = staged_scan(face_net, _lit((-0.43, -1.0, -0.69))).result().vitals["heart_rate"]
+    assert blood.value == pytest.approx(72.0, abs=0.5)
+
+
+def test_holes_in_the_wave_widen_the_interval(face_net: bytes) -> None:
+    """Somebody who looks away again and again: fewer seconds, and two ends more for each hole."""
+    prepared, truth = samples(Scene(seed=31, duration_s=40.0, heart_rate_bpm=68.0))
+    away = [s if s.t_s % 8.0 < 6.4 else replace(s, face=None, cells=None) for s in prepared]
+    whole = staged_scan(face_net, prepared).result().vitals["heart_rate"]
+    parted = staged_scan(face_net, away).result().vitals["heart_rate"]
+    assert whole.value is not None and whole.high is not None and whole.low is not None
+    assert parted.value is not None and parted.high is not None and parted.low is not None
+    assert parted.high - parted.low > 1.4 * (whole.high - whole.low)
+    assert parted.low <= truth.mean_heart_rate() <= parted.high
 
 
 def test_an_ordinary_pulse_is_between_nothing_and_certainty(good_track: PulseTrack) -> None:
