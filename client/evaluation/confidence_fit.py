@@ -1,6 +1,6 @@
 """Fits the weights of the heart rate's confidence anew, and asks how true those in use are.
 
-`edge_models.vitals.heart_rate.confidence` is a logistic regression on seven features of a `PulseTrack`. Here random
+`edge_models.vitals.heart_rate.confidence` is a logistic regression on eight features of a `PulseTrack`. Here random
 people and nobodies (`random_scans`) are read as a scan reads them, at their end and in their course. Weights are fitted
 on one half of them, and judged by five-fold cross-validation, where no reading is asked of weights that saw its scan, and
 on the other half. The weights in use are judged on the other half only.
@@ -28,9 +28,11 @@ from edge_models.types import FloatArray, Reason
 from edge_models.vitals import heart_rate
 from edge_models.vitals.heart_rate import (  # one place for each number; the test asks whether the formula still agrees
     _ENOUGH_EVIDENCE,
+    _LINES_TO_POWER,
     _SLOW_PER_MIN,
     _SLOW_SPAN_PER_MIN,
     _USUAL_LIKENESS,
+    _USUAL_LINE,
     _USUAL_UNEXPLAINED,
     _WEIGHTS,
     _agreement,
@@ -50,18 +52,16 @@ FEATURES = (
     "unexplained beyond the usual",
     "evidence",
     "slowness",
+    "rhythm of light and head",
 )
-_UNEXPLAINED = FEATURES.index("unexplained beyond the usual")
 _FOLDS = 5
 _LIVE_EVERY = 4
 """One reading in the course of a scan for so many windows: the next ones say nearly the same."""
 _RIDGE = 1.0
 """Penalty on the squared weights of features brought to a spread of 1; the constant has none."""
-_LIVE_COUNTS, _REPLAYED_COUNTS, _NOT_RIGHT_COUNTS = 0.5, 0.3, 2.0
-"""How much a reading counts in the fit: more of them come from one scan in its course than at its end; replayed faces are
-a tenth of the nobodies but most of what can't be told; a wrong number is worse than none."""
-_TELLABLE = math.log(2.0)
-"""Of what is unexplained: a replayed face below this beats as a person does, in everything that the features know."""
+_LIVE_COUNTS, _NOT_RIGHT_COUNTS = 0.5, 3.0
+"""How much a reading counts in the fit: more of them come from one scan in its course than at its end; a wrong number is
+worse than none."""
 _STEPS, _HALVINGS = 100, 30
 
 
@@ -70,7 +70,7 @@ class Reading:
     """What one moment of one scan says.
 
     scan: its number. condition: see random_scans. final: at the end, over all windows; else over the last six.
-    features: [shape=(7,)], see FEATURES. confidence: by the weights in use, 0..1. forbidden: not shown whatever the
+    features: [shape=(8,)], see FEATURES. confidence: by the weights in use, 0..1. forbidden: not shown whatever the
     confidence. said_per_min, true_per_min: the rate of the whole scan or of the last window; NaN without a pulse.
     """
 
@@ -91,25 +91,27 @@ class Reading:
 
     @property
     def fitted_on(self) -> bool:
-        """Whether a fit may use it: nothing else forbids it, and it can be told from a pulse at all."""
-        hopeless = self.condition == random_scans.REPLAYED and float(self.features[_UNEXPLAINED]) < _TELLABLE
-        return not self.forbidden and not hopeless
+        """Whether a fit may use it: nothing else forbids it, and it is no replayed face, which beats as a person does in all
+        that is weighed; its colour gives it away.
+        """
+        return not self.forbidden and self.condition != random_scans.REPLAYED
 
     @property
     def counts(self) -> float:
         """Its weight in a fit."""
-        return (
-            (1.0 if self.final else _LIVE_COUNTS)
-            * (_REPLAYED_COUNTS if self.condition == random_scans.REPLAYED else 1.0)
-            * (1.0 if self.right else _NOT_RIGHT_COUNTS)
-        )
+        return (1.0 if self.final else _LIVE_COUNTS) * (1.0 if self.right else _NOT_RIGHT_COUNTS)
 
 
 def features(track: PulseTrack) -> FloatArray:
-    """What `heart_rate.confidence` weighs, in the order of FEATURES [shape=(7,)]."""
+    """What `heart_rate.confidence` weighs, in the order of FEATURES [shape=(8,)]."""
     unexplained = float(np.median(track.unexplained))
-    usual = 1.2 + _USUAL_UNEXPLAINED * float(np.median(track.power_over_noise))
+    power = float(np.median(track.power_over_noise))
+    usual = 1.2 + _USUAL_UNEXPLAINED * power
     slowness = (_SLOW_PER_MIN - float(np.median(track.rate_per_min))) / _SLOW_SPAN_PER_MIN
+    lines = sum(
+        max(0.0, float(np.median(line)) - _USUAL_LINE)
+        for line in (track.motion_power, track.background_power)
+    )
     return np.array(
         [
             1.0,
@@ -119,12 +121,13 @@ def features(track: PulseTrack) -> FloatArray:
             math.log1p(max(0.0, unexplained - usual)),
             min(float(np.median(track.evidence)), _ENOUGH_EVIDENCE),
             min(max(slowness, 0.0), 1.0),
+            math.log1p(_LINES_TO_POWER * lines / max(power, 1.0)),
         ]
     )
 
 
 def probability(of: FloatArray, weights: FloatArray) -> FloatArray:
-    """Of being right: features [shape=(n, 7)], weights [shape=(7,)] → [shape=(n,)]."""
+    """Of being right: features [shape=(n, 8)], weights [shape=(8,)] → [shape=(n,)]."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(of @ weights, -30.0, 30.0))), np.float64)
 
 
@@ -134,11 +137,7 @@ def forbidden(track: PulseTrack, seen_s: float) -> bool:
     plenty = replace(track, evidence=np.full_like(track.evidence, _ENOUGH_EVIDENCE))
     _, reasons = heart_rate.confidence(plenty)
     beats = float(np.mean(track.rate_per_min)) / 60.0 * seen_s
-    return (
-        any(reason is not Reason.WEAK_PULSE for reason in reasons)
-        or seen_s < heart_rate.MIN_ACCEPTED_S
-        or beats < heart_rate.MIN_BEATS_SEEN
-    )
+    return beats < heart_rate.MIN_BEATS_SEEN or any(reason is not Reason.WEAK_PULSE for reason in reasons)
 
 
 def readings(number: int, *, alive: bool) -> list[Reading]:
@@ -225,7 +224,7 @@ def fit(of: FloatArray, right: NDArray[np.bool_], counts: FloatArray) -> FloatAr
 
 
 def fitted(members: Sequence[Reading]) -> FloatArray:
-    """Weights by those readings that may be fitted on [shape=(7,)]. Raises BadInput where they are too few."""
+    """Weights by those readings that may be fitted on [shape=(8,)]. Raises BadInput where they are too few."""
     used = [reading for reading in members if reading.fitted_on]
     try:
         return fit(
@@ -237,7 +236,7 @@ def fitted(members: Sequence[Reading]) -> FloatArray:
 
 def cross_validated(members: Sequence[Reading]) -> tuple[FloatArray, FloatArray]:
     """(the probability of each reading by weights that have seen nothing of its scan, 0..1 [shape=(n,)]; those weights, one
-    set for each part of the scans [shape=(parts, 7)]).
+    set for each part of the scans [shape=(parts, 8)]).
 
     There are five parts; a person and a nobody of the same number fall into the same. Raises BadInput as `fitted` does.
     """
@@ -330,9 +329,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Weights fitted here [shape=(7,)], and what was asked of them and of those in use.
+    """Weights fitted here [shape=(8,)], and what was asked of them and of those in use.
 
-    scans: people, and nobodies, in each half. weights_of_parts: fitted without one part of the scans each [shape=(parts, 7)].
+    scans: people, and nobodies, in each half. weights_of_parts: fitted without one part of the scans each [shape=(parts, 8)].
     """
 
     scans: int
@@ -451,15 +450,15 @@ def markdown(made: Study) -> str:
         f"{made.scans} random people and {made.scans} nobodies of the first simulator, as traces without pictures, to fit on, "
         f"and as many others to judge. Right is a rate within {metrics.RIGHT_WITHIN_PER_MIN:g} /min. The weights in use were "
         f"fitted on such traces (240 nobodies and 240 people, the first {min(made.scans, _KNOWN_PEOPLE)} of the fit below "
-        "among them) and on the 168 rendered clips of the video grid. Those fitted here know no compression and no face tracker: they are a check and no successor. "
+        "among them), on the 168 rendered clips of the video grid and on 100 clips of other seeds and compression. Those fitted here know no compression and no face tracker: they are a check and no successor. "
         "Simulated scans are engineering evidence, not clinical validation."
     )
     how = (
         f"Logistic regression with a ridge of {_RIDGE:g}, on {len(used):,} readings at the end and in the course (one in "
         f"{_LIVE_EVERY} seconds) of the scans, {sum(not r.right for r in used):,} of them not right. A reading in the course "
-        f"counts {_LIVE_COUNTS:g} times as much as one at the end, a replayed face {_REPLAYED_COUNTS:g} times as much as others, "
-        f"what is not right {_NOT_RIGHT_COUNTS:g} times. Readings that something else forbids, and replayed faces whose beat "
-        "can't be told from a pulse, are left out; when judged, these count. The last column is the range over fits that each leave out a fifth of the "
+        f"counts {_LIVE_COUNTS:g} times as much as one at the end, what is not right {_NOT_RIGHT_COUNTS:g} times as much as what "
+        "is. Readings that something else forbids, and replayed faces, which only their colour gives away, are left out; when "
+        "judged, they count. The last column is the range over fits that each leave out a fifth of the "
         "scans: where it is wide, these scans hardly say what the weight is."
     )
     what = (

@@ -158,7 +158,7 @@ def test_the_confidence_is_fitted_and_judged_on_simulated_scans(
     assert said.out == (tmp_path / "new" / "confidence.md").read_text(encoding="utf-8")
     assert "Written: confidence.md, confidence.json" in said.err
     told = json.loads((tmp_path / "new" / "confidence.json").read_text(encoding="utf-8"))
-    assert told["scans"]["people"] == 3 and len(told["weights"]) == 7
+    assert told["scans"]["people"] == 3 and len(told["weights"]) == 8
     assert [asked["weights"] for asked in told["asked"]] == ["fitted, five-fold", "fitted", "in use"]
     in_use = told["asked"][2]["thresholds"]["0.9"]["final"]
     assert (in_use["right"]["count"], in_use["right"]["of"]) == (3, 3)
