@@ -10,6 +10,7 @@ from edge_models.signal.beats import Beats, detect
 from edge_models.signal.resample import even_grid, on_grid
 from edge_models.simulate.heart import Truth, make_truth, pulse_wave
 from edge_models.types import FloatArray
+from edge_models.vitals.pulse_rate_variability import rmssd_s
 
 DURATION_S = 60.0
 GRID_S = even_grid(0.0, DURATION_S, 30.0)
@@ -88,6 +89,23 @@ def test_no_interval_spans_a_hole_in_the_signal() -> None:
     assert len(runs) == 2
     assert np.concatenate(runs).max() < 1.2
     assert beats.good_share > 0.93  # the hole is not held against the beats around it
+
+
+@pytest.mark.parametrize("holes_s", [(37.0,), (20.0, 50.0)])
+def test_a_hole_spoils_neither_the_jitter_nor_the_variability(holes_s: tuple[float, ...]) -> None:
+    grid_s = even_grid(0.0, 75.0, 30.0)
+    rate_per_min = np.full(len(grid_s), 60.0)
+    valid = np.all([(grid_s <= hole_s) | (grid_s >= hole_s + 2.0) for hole_s in holes_s], axis=0)
+    for seed in range(6):
+        truth = make_truth(
+            np.random.default_rng(seed), duration_s=75.0, heart_rate_bpm=60.0, sdnn_ms=20.0, rmssd_ms=12.0
+        )
+        found = detect(grid_s, truth.bvp(grid_s) * valid, rate_per_min, valid)
+        whole = detect(grid_s, truth.bvp(grid_s), rate_per_min, np.ones(len(grid_s), np.bool_))
+        assert found.jitter_s < 0.003
+        assert 1000 * rmssd_s(found.intervals_s()) == pytest.approx(
+            1000 * rmssd_s(whole.intervals_s()), abs=1.5
+        )
 
 
 def test_a_lost_beat_breaks_the_run_and_lowers_the_share() -> None:
