@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,18 +88,20 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
     fine = fine_wave(_PEAK_ORDERS)
     fine_rate_hz = rate_hz * _UPSAMPLING
     maxima = np.flatnonzero((fine[1:-1] > fine[:-2]) & (fine[1:-1] >= fine[2:]) & (fine[1:-1] > 0)) + 1
+    maxima = maxima[valid[np.minimum(np.round(maxima / _UPSAMPLING).astype(np.int64), n - 1)]]
     period = np.interp(maxima / _UPSAMPLING, np.arange(n), 60.0 / rate_per_min)
     kept: list[int] = []
     for i in np.argsort(-fine[maxima]):
-        here = maxima[i]
-        if all(abs(here - maxima[j]) > 0.55 * period[i] * fine_rate_hz for j in kept):
-            kept.append(int(i))
-    kept.sort()
+        place = bisect_left(kept, i)  # only the nearest on either side can be too close
+        if all(
+            abs(maxima[i] - maxima[j]) > 0.55 * period[i] * fine_rate_hz
+            for j in kept[max(0, place - 1) : place + 1]
+        ):
+            kept.insert(place, int(i))
     peak_s = maxima[kept] / fine_rate_hz
     # Near an edge half of the beat is missing, and what the filter puts there is a mirror image.
     margin_s = 0.4 * period[kept]
-    inside = valid[np.clip(np.round(peak_s * rate_hz).astype(np.int64), 0, n - 1)]
-    inside &= (peak_s > margin_s) & ((n - 1) / rate_hz - peak_s > margin_s)
+    inside = (peak_s > margin_s) & ((n - 1) / rate_hz - peak_s > margin_s)
     peak_s, period_s = peak_s[inside], period[kept][inside]
     if len(peak_s) < 3:
         return nothing

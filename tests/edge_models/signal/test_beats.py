@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -106,6 +108,27 @@ def test_a_hole_spoils_neither_the_jitter_nor_the_variability(holes_s: tuple[flo
         assert 1000 * rmssd_s(found.intervals_s()) == pytest.approx(
             1000 * rmssd_s(whole.intervals_s()), abs=1.5
         )
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_what_beats_cost_does_not_grow_with_the_square_of_the_wave(
+    hole: bool, rng: np.random.Generator
+) -> None:
+    """Noise is full of maxima, and the filters leave a small wave in a long hole."""
+
+    def cost_s(n: int) -> float:
+        grid_s = np.arange(n) / 30.0
+        valid = (grid_s < 60.0) | (grid_s > grid_s[-1] - 60.0) if hole else np.ones(n, np.bool_)
+        wave = rng.standard_normal(n) * valid
+        costs_s = []
+        for _ in range(3):
+            began_s = time.process_time()
+            detect(grid_s, wave, np.full(n, 72.0), valid)
+            costs_s.append(time.process_time() - began_s)
+        return min(costs_s)
+
+    short_s, long_s = cost_s(1 << 14), cost_s(1 << 16)
+    assert long_s < 8 * short_s, (short_s, long_s)  # four times the wave; by its square sixteen times
 
 
 def test_a_lost_beat_breaks_the_run_and_lowers_the_share() -> None:
