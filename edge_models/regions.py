@@ -123,8 +123,11 @@ def skin_weights(cells: Float32Array) -> NDArray[np.float64]:
     return np.asarray(skin / (noise + 0.5 * typical + 1e-12) * (typical + 1e-12), np.float64)
 
 
-def _background_weights(samples: list[SkinSample], width: float, height: float) -> NDArray[np.float64]:
-    """Cells of the frame that show no person: outside the face, what is above it, and the body below it."""
+def background_weights(samples: list[SkinSample], width: float, height: float) -> NDArray[np.float64]:
+    """1 for the cells of the frame that show no person: outside the face, what is above it, and the body below it.
+
+    [shape=(BACKGROUND_ROWS · BACKGROUND_COLS,)]. width, height: of the frame, in pixels.
+    """
     row = ((np.arange(BACKGROUND_ROWS) + 0.5) / BACKGROUND_ROWS * height)[:, None]
     col = ((np.arange(BACKGROUND_COLS) + 0.5) / BACKGROUND_COLS * width)[None, :]
     free = np.ones((BACKGROUND_ROWS, BACKGROUND_COLS), np.bool_)
@@ -159,7 +162,7 @@ def traces(
     )
     weights = skin_weights(cells)
     width, height = frame_size_px
-    free = _background_weights(used, width, height)
+    free = background_weights(used, width, height)
     back = np.concatenate([s.background for s in used], dtype=np.float32).reshape(len(used), -1, 3)
     level = back.mean(axis=0, dtype=np.float64)
     free *= (level.min(axis=1) > 6.0) & (level.max(axis=1) < 248.0)

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from edge_models.coach import Coach
-from edge_models.face import FaceTracker, SkinSample
+from edge_models.face import BACKGROUND_COLS, BACKGROUND_ROWS, FaceTracker, SkinSample
 from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
 from edge_models.nets import FaceNet
 from edge_models.quality import MIN_FPS, FrameVerdict, judge, light_changes
-from edge_models.regions import GRID_RATE_HZ, Traces, traces
+from edge_models.regions import GRID_RATE_HZ, Traces, background_weights, traces
 from edge_models.signal.beats import detect
 from edge_models.signal.resample import measured_fps
 from edge_models.types import (
@@ -43,15 +43,15 @@ _OFTEN = 0.2
 """Share of the time from which a fault is told beside the result."""
 _EMPTY = np.zeros(0)
 _TINT_ROWS = slice(2, 16)
-"""Of the cells: without hair and neck."""
+"""Of the face's cells: without hair and neck."""
 _NO_WAVE = Trace(_EMPTY, _EMPTY)
 
 
 def _tint(cells: Float32Array | None) -> float:
-    """Natural logarithm of green over red, of the mean over cells [shape=(rows, cols, 3)]; NaN without cells."""
-    if cells is None:
+    """Natural logarithm of green over red, of the mean over cells [shape=(..., 3)]; NaN without cells."""
+    if cells is None or not cells.size:
         return float("nan")
-    red, green, _ = cells[_TINT_ROWS].reshape(-1, 3).mean(axis=0).tolist()
+    red, green, _ = cells.reshape(-1, 3).mean(axis=0).tolist()
     return math.log(max(green, 1.0) / max(red, 1.0))
 
 
@@ -254,6 +254,8 @@ class Measurement:
 
     def _with_beats_and_breath(self, signals: Signals) -> Signals:
         """What only a finished scan needs: every beat, and what may move with the breath."""
+        # The face in it would make the room's tint breathe, which is then taken out of the skin's.
+        away = background_weights(self._samples, *self._size_px).reshape(BACKGROUND_ROWS, BACKGROUND_COLS) > 0
         return replace(
             signals,
             beats=None
@@ -262,8 +264,10 @@ class Measurement:
             chest_t_s=np.array([s.t_s for s in self._samples]),
             chest_y=np.array([s.chest_y for s in self._samples]),
             head_y=np.array([s.motion[1] if s.face is not None else np.nan for s in self._samples]),
-            skin_tint=np.array([_tint(s.cells) for s in self._samples]),
-            room_tint=np.array([_tint(s.background) for s in self._samples]),
+            skin_tint=np.array(
+                [_tint(None if s.cells is None else s.cells[_TINT_ROWS]) for s in self._samples]
+            ),
+            room_tint=np.array([_tint(s.background[away]) for s in self._samples]),
         )
 
     def _obstacles(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,32 +88,45 @@ def detect(t_s: FloatArray, bvp: FloatArray, rate_per_min: FloatArray, valid: ND
     fine = fine_wave(_PEAK_ORDERS)
     fine_rate_hz = rate_hz * _UPSAMPLING
     maxima = np.flatnonzero((fine[1:-1] > fine[:-2]) & (fine[1:-1] >= fine[2:]) & (fine[1:-1] > 0)) + 1
+    maxima = maxima[valid[np.minimum(np.round(maxima / _UPSAMPLING).astype(np.int64), n - 1)]]
     period = np.interp(maxima / _UPSAMPLING, np.arange(n), 60.0 / rate_per_min)
     kept: list[int] = []
     for i in np.argsort(-fine[maxima]):
-        here = maxima[i]
-        if all(abs(here - maxima[j]) > 0.55 * period[i] * fine_rate_hz for j in kept):
-            kept.append(int(i))
-    kept.sort()
+        place = bisect_left(kept, i)  # only the nearest on either side can be too close
+        if all(
+            abs(maxima[i] - maxima[j]) > 0.55 * period[i] * fine_rate_hz
+            for j in kept[max(0, place - 1) : place + 1]
+        ):
+            kept.insert(place, int(i))
     peak_s = maxima[kept] / fine_rate_hz
     # Near an edge half of the beat is missing, and what the filter puts there is a mirror image.
     margin_s = 0.4 * period[kept]
-    inside = valid[np.clip(np.round(peak_s * rate_hz).astype(np.int64), 0, n - 1)]
-    inside &= (peak_s > margin_s) & ((n - 1) / rate_hz - peak_s > margin_s)
+    inside = (peak_s > margin_s) & ((n - 1) / rate_hz - peak_s > margin_s)
     peak_s, period_s = peak_s[inside], period[kept][inside]
     if len(peak_s) < 3:
         return nothing
     beat_s, shifter, step_s = _fitted(fine_wave(_SHAPE_ORDERS), fine_rate_hz, peak_s, period_s)
     fits, good = rhythm(beat_s, period_s)
-    # Within a period of an end the mirror image still shifts a beat by some hundredths of a second.
-    shifted = (beat_s < period_s) | ((n - 1) / rate_hz - beat_s < period_s)
+    # Within a period of an end the mirror image still shifts a beat by some hundredths of a second, and so do the
+    # zeros of a hole.
+    ends_s = _ends(valid) / rate_hz
+    shifted = np.abs(beat_s[:, None] - ends_s).min(axis=1) < period_s
     fits &= ~(shifted[1:] | shifted[:-1])
-    noise_s = _noise_of_a_beat_s(bvp, rate_hz, beat_s, shifter, step_s)
+    runs = np.flatnonzero(np.diff(np.concatenate([[False], ~shifted, [False]]))).reshape(-1, 2)
+    first, after = max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
+    noise_s = _noise_of_a_beat_s(bvp, rate_hz, beat_s[first:after], shifter, step_s)
     # What is no noise between the lines, a lamp's own line or a shape that changes, shifts the two differently.
-    apart_s = float(np.std((beat_s - peak_s)[good])) if good.any() else float("nan")
+    sound = good & ~shifted
+    apart_s = float(np.std((beat_s - peak_s)[sound])) if sound.any() else float("nan")
     expected = float((valid * rate_per_min).sum() / 60.0 / rate_hz)
     jitter_s = float(np.hypot(noise_s, _SHARE_OF_DIFFERENCE * apart_s))
     return Beats(t_s[0] + beat_s, good, fits, max(expected - 1.0, 1.0), jitter_s)
+
+
+def _ends(valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """First and last sample of every stretch that is valid [shape=(2 · stretches,)]."""
+    stretches = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]))).reshape(-1, 2)
+    return np.asarray((stretches - [0, 1]).ravel())
 
 
 def rhythm(times_s: FloatArray, period_s: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -185,7 +199,8 @@ def _noise_of_a_beat_s(
 
     The wave is laid out in beats instead of seconds, where all that the heart does stands in lines at whole numbers,
     however its rhythm varies; between the lines there is noise alone. Its level is the median there, ln 2 of the
-    mean for noise. times_s: since the first sample. shifter: seconds of shift by one unit of the wave, at points
+    mean for noise. times_s: since the first sample, of beats without a hole between them, whose zeros would pass for
+    a quiet wave and whose edges for noise. shifter: seconds of shift by one unit of the wave, at points
     step_s apart: the noise that its frequency response lets through is the beat's.
     """
     if len(times_s) < _FEWEST_FOR_SHAPE or not shifter.any():

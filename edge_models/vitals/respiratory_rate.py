@@ -106,7 +106,8 @@ def _mean_rate_hz(t_s: FloatArray, speed: FloatArray, near_hz: float) -> float:
 
     A breath wanders by a tenth; a spectral peak leans to the steadiest stretch, counted turns do not.
     """
-    length = int(_PERIODS_OF_PHASE * _GRID_RATE_HZ / near_hz) | 1
+    # A longer kernel than the trace would make the product as long as the kernel, out of step with t_s.
+    length = min(int(_PERIODS_OF_PHASE * _GRID_RATE_HZ / near_hz), len(speed) - 2) | 1
     turned = np.convolve(
         speed * np.exp(-2j * np.pi * near_hz * t_s), np.hanning(length + 2)[1:-1], mode="same"
     )

@@ -26,8 +26,8 @@ class Signals:
     heart_rate: the heart rate already decided, which other signs may lean on (None while it is being decided).
     chest_t_s, chest_y, head_y: vertical motion of chest and head in face widths, positive downwards, at the frames' own
     times [shape=(m,)], NaN where unseen.
-    skin_tint, room_tint: natural logarithm of green over red, mean over the face (NaN without one) and over the whole
-    frame, at the same times: blood lowers the first, a change of the light's strength neither.
+    skin_tint, room_tint: natural logarithm of green over red, mean over the face (NaN without one) and over the
+    background away from the person (NaN where there is none), at the same times: blood lowers the first, a change of the light's strength neither.
     obstacles: reasons found in the picture or the source, worst first; the first ones of them forbid any value.
     forbidding: those of the obstacles that forbid any value.
     """

@@ -642,3 +642,17 @@ def test_a_nodding_face_with_a_strong_second_harmonic_does_not_read_double() -> 
     )
     shown = _reading(scene).value
     assert shown is None or shown == pytest.approx(63.4, abs=3.0)
+
+
+def test_the_room_s_tint_holds_nothing_of_the_face_in_it_but_all_of_the_light() -> None:
+    prepared, _ = samples(Scene(seed=5, duration_s=4.0))
+    measurement = Measurement()
+    t_s = np.array([s.t_s for s in prepared])
+    face, light = 0.05 * np.sin(2 * np.pi * 0.5 * t_s), 0.01 * np.cos(2 * np.pi * 0.5 * t_s)
+    for k, sample in enumerate(prepared):
+        room = np.full_like(sample.background, 100.0)
+        room[:, :, 1] *= np.exp(light[k])
+        room[3:8, 6:10, 1] *= np.exp(face[k])  # where the face is, of 12 x 16
+        measurement.take(replace(sample, background=room), frame_size_px=(640, 480))
+    found = measurement._with_beats_and_breath(measurement._signals(measurement._fusion, None, (), ()))
+    assert found.room_tint == pytest.approx(light, abs=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from edge_models.signal.beats import Beats, detect
 from edge_models.signal.resample import even_grid, on_grid
 from edge_models.simulate.heart import Truth, make_truth, pulse_wave
 from edge_models.types import FloatArray
+from edge_models.vitals.pulse_rate_variability import rmssd_s
 
 DURATION_S = 60.0
 GRID_S = even_grid(0.0, DURATION_S, 30.0)
@@ -88,6 +91,44 @@ def test_no_interval_spans_a_hole_in_the_signal() -> None:
     assert len(runs) == 2
     assert np.concatenate(runs).max() < 1.2
     assert beats.good_share > 0.93  # the hole is not held against the beats around it
+
+
+@pytest.mark.parametrize("holes_s", [(37.0,), (20.0, 50.0)])
+def test_a_hole_spoils_neither_the_jitter_nor_the_variability(holes_s: tuple[float, ...]) -> None:
+    grid_s = even_grid(0.0, 75.0, 30.0)
+    rate_per_min = np.full(len(grid_s), 60.0)
+    valid = np.all([(grid_s <= hole_s) | (grid_s >= hole_s + 2.0) for hole_s in holes_s], axis=0)
+    for seed in range(6):
+        truth = make_truth(
+            np.random.default_rng(seed), duration_s=75.0, heart_rate_bpm=60.0, sdnn_ms=20.0, rmssd_ms=12.0
+        )
+        found = detect(grid_s, truth.bvp(grid_s) * valid, rate_per_min, valid)
+        whole = detect(grid_s, truth.bvp(grid_s), rate_per_min, np.ones(len(grid_s), np.bool_))
+        assert found.jitter_s < 0.003
+        assert 1000 * rmssd_s(found.intervals_s()) == pytest.approx(
+            1000 * rmssd_s(whole.intervals_s()), abs=1.5
+        )
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_what_beats_cost_does_not_grow_with_the_square_of_the_wave(
+    hole: bool, rng: np.random.Generator
+) -> None:
+    """Noise is full of maxima, and the filters leave a small wave in a long hole."""
+
+    def cost_s(n: int) -> float:
+        grid_s = np.arange(n) / 30.0
+        valid = (grid_s < 60.0) | (grid_s > grid_s[-1] - 60.0) if hole else np.ones(n, np.bool_)
+        wave = rng.standard_normal(n) * valid
+        costs_s = []
+        for _ in range(3):
+            began_s = time.process_time()
+            detect(grid_s, wave, np.full(n, 72.0), valid)
+            costs_s.append(time.process_time() - began_s)
+        return min(costs_s)
+
+    short_s, long_s = cost_s(1 << 14), cost_s(1 << 16)
+    assert long_s < 8 * short_s, (short_s, long_s)  # four times the wave; by its square sixteen times
 
 
 def test_a_lost_beat_breaks_the_run_and_lowers_the_share() -> None:

@@ -198,3 +198,13 @@ def test_a_breath_that_changes_its_rate_reads_its_mean(rng: np.random.Generator)
     wave = np.cos(2 * np.pi * breaths)
     found = respiratory_rate.estimate(replace(signals, chest_y=0.01 * wave, skin_tint=0.01 * wave))
     assert found.value == pytest.approx(60.0 * 14.4 / DURATION_S, abs=0.35), found.reasons
+
+
+@pytest.mark.parametrize("breaths_per_min", [5.2, 5.8])
+def test_turns_of_few_breaths_are_counted_at_their_own_times(breaths_per_min: float) -> None:
+    """The kernel, two breaths long, would be longer than these 20 s."""
+    t_s = np.arange(80) / 4.0
+    speed = np.cos(2 * np.pi * breaths_per_min / 60 * t_s)
+    near_hz = (breaths_per_min - 0.2) / 60
+    found = 60 * respiratory_rate._mean_rate_hz(t_s, speed, near_hz)
+    assert found == pytest.approx(breaths_per_min, abs=0.035)
