@@ -32,6 +32,8 @@ _CUTOFF_HZ = 0.5
 _SHORTEST_S, _WINDOW_S, _HOP_S = 5.0, 10.0, 1.0
 _LEAST_SHARE = 0.9
 """Of a window that must be there; else it is left out."""
+_SEEN_OF_FRAME_RATE = 0.45
+"""The highest frequency that is asked, as a part of the frame rate: a little below half of it."""
 _LONG_PBV_S = 3.0
 _LOUDNESS_HZ = 0.234
 """Loudness is what is slower than this: a bell of 0.8 s, the standard deviation."""
@@ -73,14 +75,21 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
     """The mean heart rate over a trace of 5 s or more; 10 s and more are better.
 
     t_s: strictly increasing [shape=(n,)]. rgb: R, G, B in any positive unit [shape=(n, 3)]. The band, /min, may
-    reach beyond what a scan looks for. Withheld where the trace is too short, or where the rate is not right within
-    5 /min at a probability of 0.8 or more.
+    reach beyond what a scan looks for; rates above 27 times the frame rate are left out of it, because such a trace
+    can't show them. Withheld where the trace is too short, where the frame rate leaves less of the band than a pulse
+    and the noise beside it need, or where the rate is not right within 5 /min at a probability of 0.8 or more.
     """
     length_s = float(t_s[-1] - t_s[0]) + float(np.median(np.diff(t_s))) if len(t_s) > 1 else 0.0
     if length_s < _SHORTEST_S - 1e-6:
         return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT,), length_s)
-    candidates = np.arange(lowest_per_min, highest_per_min + 1.0)
-    windows = _windows(t_s - t_s[0], rgb, length_s, candidates)
+    fps = measured_fps(t_s)
+    highest_seen_per_min = _SEEN_OF_FRAME_RATE * 60.0 * min(_RATE_HZ, fps)
+    window_s = min(_WINDOW_S, float(t_s[-1] - t_s[0]))
+    # Above the lowest rate there must be room for two half lines: then every candidate has noise beside it.
+    if highest_seen_per_min < lowest_per_min + 2.0 * _HALF_LINE * 60.0 / window_s:
+        return withheld(UNIT, ALGORITHM, (Reason.LOW_FRAME_RATE,), length_s)
+    candidates = np.arange(lowest_per_min, min(highest_per_min, np.floor(highest_seen_per_min)) + 1.0)
+    windows = _windows(t_s - t_s[0], rgb, length_s, fps, candidates, highest_seen_per_min)
     if not windows:  # nothing but gaps
         return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT,), length_s)
     score = np.stack([window.evidence for window in windows])
@@ -103,8 +112,14 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
     return Estimate(rate, rate - half, rate + half, UNIT, sure, (), length_s, ALGORITHM)
 
 
-def _windows(t_s: FloatArray, rgb: FloatArray, length_s: float, candidates: FloatArray) -> list[_Window]:
-    fps = measured_fps(t_s)
+def _windows(
+    t_s: FloatArray,
+    rgb: FloatArray,
+    length_s: float,
+    fps: float,
+    candidates: FloatArray,
+    highest_seen_per_min: float,
+) -> list[_Window]:
     per_step = max(1, round(fps / _RATE_HZ))
     if per_step > 1:
         # More frames than the grid has steps: their mean, else their noise would fold into the band.
@@ -119,8 +134,7 @@ def _windows(t_s: FloatArray, rgb: FloatArray, length_s: float, candidates: Floa
         if valid.mean() < _LEAST_SHARE:
             continue
         waves = _waves(level)
-        highest_seen = 0.45 * 60.0 * min(_RATE_HZ, fps)
-        evidence = np.mean([_evidence(wave, candidates, highest_seen) for wave in waves], axis=0)
+        evidence = np.mean([_evidence(wave, candidates, highest_seen_per_min) for wave in waves], axis=0)
         # The long windows of the fourth help to find a pulse, but a strong one cancels itself most in them.
         found.append(_Window(float(grid_s[0] + grid_s[-1]) / 2.0, evidence, np.sum(waves[:3], axis=0)))
     return found

@@ -128,6 +128,8 @@ def markdown(part: Part, outcomes: Sequence[Seen]) -> str:
     good = [o for o in outcomes if o.clip.fault is None]
     told = (
         f"Part of the grid: {part} ({len(outcomes)} rendered clips; thresholds were set on the part {Part.TUNE}). "
+        f"The rule for masks was changed after the part {Part.JUDGE} had been looked at once (covered was 9 of 12 "
+        "then). "
         f"Found: the provoked fault is among what is found within {FOUND_WITHIN_S:g} s of its onset. Hint right: "
         "it is said in that time, or it is found and what was said first is another fault that the clip truly has "
         "(moving on the way to the edge, outside the picture when near). Said itself: the provoked fault and no "
@@ -143,14 +145,13 @@ def markdown(part: Part, outcomes: Sequence[Seen]) -> str:
     if good:
         false = [o.false_prompt for o in good]
         text.append(
-            f"Good clips with a false prompt: {_percent(false)}; wanted at most {MOST_FALSE:.0%}.".replace(
-                "2%", "2 %"
-            )
+            f"Good clips with a false prompt: {_percent(false)}; wanted at most {100 * MOST_FALSE:.0f} %."
         )
         if _share(false) > MOST_FALSE:
             short.append("good clips")
     text.append(
-        f"Short of what is wanted (95 % found and hinted, 2 % false): {', '.join(short) or 'nothing'}."
+        f"Short of what is wanted ({100 * LEAST_RECALL:.0f} % found and hinted, {100 * MOST_FALSE:.0f} % false): "
+        f"{', '.join(short) or 'nothing'}."
     )
     if failed := [line for o in outcomes if (line := _failure(o)) is not None]:
         text += ["## What went wrong, clip by clip", "\n".join(f"- {line}" for line in failed)]

@@ -43,9 +43,6 @@ HARMONIC: NDArray[np.int64] = np.array(
 )
 """For each candidate rate, where its second harmonic stands among the frequencies of PulseEvidence."""
 
-EVERYWHERE: NDArray[np.int64] = np.arange(len(_AT))
-"""All frequencies of PulseEvidence: the candidate rates, then the harmonics beyond the fastest of them."""
-
 TAPERS = 2
 _NEAR_PER_MIN = 13
 _FAR_PER_MIN = 51
@@ -242,7 +239,7 @@ def evidence(
 ) -> tuple[PulseEvidence, ...]:
     """Matched filter for each of `signatures` [shape=(k, n)] from the active ones of `traces`.
 
-    At the frequencies 0, step, 2·step … of EVERYWHERE, `count` of them. Where no trace carries a signature there
+    `count` frequencies, every step-th of PulseEvidence (the rates, then the harmonics beyond the fastest). Where no trace carries a signature there
     is no evidence: power 0. A covariance learnt from few samples flatters every vector; power is reduced by
     (1 − traces/samples), as for Hotelling's T².
     """

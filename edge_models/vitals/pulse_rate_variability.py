@@ -35,16 +35,8 @@ def sdnn_s(runs: list[FloatArray]) -> float:
     return float(np.std(intervals, ddof=1)) if len(intervals) > 1 else float("nan")
 
 
-def without_jitter(value: float, jitter: float, *, differences: int) -> float:
-    """`value` less the variance that independent beat errors of deviation `jitter` add; never below 0.
-
-    An interval holds two beat errors (2σ²), a successive difference σ²·(1 + 4 + 1) = 6σ²;
-    differences: how many times the beat times were differenced, 1 or 2.
-    """
-    return float(np.sqrt(max(0.0, value**2 - _added(jitter, differences))))
-
-
 def _added(jitter: float, differences: int) -> float:
+    """Variance that independent beat errors add: 2σ² to an interval, σ²·(1 + 4 + 1) = 6σ² to a successive difference."""
     return (2.0 if differences == 1 else 6.0) * jitter**2
 
 
@@ -55,8 +47,8 @@ def without_jitter_and_its_range(
 
     What is left of the square is known to a normal error, and whatever is negative of it is 0: the value is what that
     comes to on average, so that a small variability does not read 0 wherever the jitter was guessed a little too large.
-    The range is that of the normal distribution above 0. differences: as for without_jitter. intervals: how many, at
-    least 2.
+    The range is that of the normal distribution above 0. differences: how many times the beat times
+    were differenced, 1 or 2. intervals: how many, at least 2.
     """
     added = min(_added(jitter, differences), value**2)  # no jitter is larger than all that was seen
     rest = value**2 - added

@@ -60,6 +60,44 @@ def test_a_few_seconds_are_too_short() -> None:
     )
 
 
+@pytest.mark.parametrize("seconds", [6.0, 8.0, 10.0, 20.0, 40.0])
+@pytest.mark.parametrize("fps", [0.5, 1.0, 1.5])
+def test_frames_too_rare_for_the_band_are_the_reason_and_no_error(fps: float, seconds: float) -> None:
+    t_s, rgb = _trace(50.0, seconds=seconds, fps=fps)
+    with np.errstate(divide="raise", invalid="raise"):
+        found = mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=240.0)
+    assert found.value is None and found.reasons == (Reason.LOW_FRAME_RATE,)
+
+
+@pytest.mark.parametrize("fps", [2.0, 2.25, 2.5, 3.0])
+@pytest.mark.parametrize("seconds", [5.0, 6.0, 7.0, 8.0, 9.0, 12.0])
+def test_just_enough_frames_divide_nothing_by_zero(fps: float, seconds: float) -> None:
+    t_s, rgb = _trace(50.0, seconds=seconds, fps=fps)
+    with np.errstate(divide="raise", invalid="raise"):
+        found = mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=240.0)
+    assert (found.value is None) == bool(found.reasons)
+    assert found.value is None or abs(found.value - 50.0) < 5.0
+
+
+def test_rates_that_the_frames_cannot_show_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[FloatArray] = []
+    whole = mean_trace._evidence
+
+    def noted(wave: FloatArray, candidates: FloatArray, highest_seen_per_min: float) -> FloatArray:
+        asked.append(candidates)
+        return whole(wave, candidates, highest_seen_per_min)
+
+    monkeypatch.setattr(mean_trace, "_evidence", noted)
+    for fps, highest_per_min in ((5.0, 135.0), (30.0, 240.0)):
+        asked.clear()
+        t_s, rgb = _trace(80.0, seconds=10.0, fps=fps)
+        found = mean_trace.estimate(t_s, rgb, lowest_per_min=40.0, highest_per_min=240.0)
+        assert found.value == pytest.approx(80.0, abs=2.5)
+        assert asked
+        for candidates in asked:
+            assert highest_per_min - 1.0 <= candidates[-1] <= highest_per_min
+
+
 def test_a_trace_with_a_long_gap_is_read_around_it_and_a_single_frame_is_none() -> None:
     t_s, rgb = _trace(80.0, seconds=40.0, fps=30.0)
     there = (t_s < 12.0) | (t_s > 27.0)
