@@ -16,7 +16,7 @@ from edge_models.signal.beats import Beats
 from edge_models.signal.resample import even_grid, on_grid
 from edge_models.signal.spectrum import peak, power
 from edge_models.types import Estimate, FloatArray, Reason
-from edge_models.vitals.spec import Signals, VitalSpec, withheld
+from edge_models.vitals.spec import ROUNDING_S, Signals, VitalSpec, withheld
 
 UNIT = "/min"
 ALGORITHM = "chest-motion-and-pulse-modulation/2"
@@ -24,8 +24,6 @@ LOWEST_PER_MIN, HIGHEST_PER_MIN = 5.0, 40.0
 MIN_ACCEPTED_S = 25.0
 MAX_DISAGREEMENT_PER_MIN = 2.0
 
-_ROUNDING_S = 0.5
-"""A scan of 25 s holds a frame less than 25 s."""
 _GRID_RATE_HZ = 4.0
 _BAND_HZ: FloatArray = np.arange(LOWEST_PER_MIN, HIGHEST_PER_MIN + 0.1, 0.2) / 60.0
 _MIN_PROMINENCE = 6.0
@@ -121,7 +119,7 @@ def estimate(signals: Signals) -> Estimate:
     window_s = signals.accepted_s
     if signals.forbidding:
         return withheld(UNIT, ALGORITHM, signals.obstacles, window_s)
-    if window_s < MIN_ACCEPTED_S - _ROUNDING_S:
+    if window_s < MIN_ACCEPTED_S - ROUNDING_S:
         return withheld(UNIT, ALGORITHM, (Reason.TOO_SHORT,), window_s)
     moved = _speeds(signals.chest_t_s, signals.chest_y, signals.head_y)
     shown_pulse = signals.heart_rate is not None and signals.heart_rate.value is not None
