@@ -459,7 +459,7 @@ def markdown(made: Study) -> str:
         f"counts {_LIVE_COUNTS:g} times as much as one at the end, what is not right {_NOT_RIGHT_COUNTS:g} times as much as what "
         "is. Readings that something else forbids, and replayed faces, which only their colour gives away, are left out; when "
         "judged, they count. The last column is the range over fits that each leave out a fifth of the "
-        "scans: where it is wide, these scans hardly say what the weight is."
+        "scans: where it is wide, these scans hardly say what the weight is; where all is 0.00, no reading differs in it."
     )
     what = (
         'Shown is what reaches the confidence in the column "from" and is forbidden by nothing else. Right shown: of all right '
