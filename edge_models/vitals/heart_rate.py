@@ -41,6 +41,9 @@ _MOST_JUMP_PER_MIN = 9.0
 _GREYER, _COLOUR_KNOWN_POWER = 0.01, 20.0
 """A face on a tablet whose light beats changes in all colours alike: 0.027 on the second simulator's replayed faces; people
 have −0.4 to 0.003, where there is enough power to tell."""
+_LOST_POWER, _LOST_WINDOWS = 3.0, 4
+"""So many windows on end with hardly more power on the path than noise has (2): the pulse was lost there. A heart that slowed down
+by 20 /min while its pulse faded had been read at its first rate."""
 _LEAST_COHERENCE, _LEAST_AGREEMENT = 0.5, 0.75
 _ANY_EVIDENCE, _WEAK_EVIDENCE = 1.0, 4.0
 _USUAL_LIKENESS, _USUAL_UNEXPLAINED = 0.96, 0.05
@@ -78,7 +81,9 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
         float(np.clip((_SLOW_PER_MIN - rate) / _SLOW_SPAN_PER_MIN, 0.0, 1.0)),
         # The light or the head with the same rhythm; a strong pulse shakes the head, and shines back from the room, a little.
         np.log1p(
-            20.0 * (max(0.0, motion - _USUAL_LINE) + max(0.0, background - _USUAL_LINE)) / max(power, 1.0)
+            _LINES_TO_POWER
+            * (max(0.0, motion - _USUAL_LINE) + max(0.0, background - _USUAL_LINE))
+            / max(power, 1.0)
         ),
     )
     sure = float(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))))
@@ -99,12 +104,20 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
         doubts.append(Reason.SOURCES_DISAGREE)
     if not track.largest_jump_per_min <= _MOST_JUMP_PER_MIN:
         doubts.append(Reason.IMPLAUSIBLE)
+    if _longest_run(track.power_over_noise < _LOST_POWER) >= _LOST_WINDOWS:
+        doubts.append(Reason.WEAK_PULSE)  # where the path is a guess, so is the mean over all seconds
     if doubts or not sure >= SHOW_FROM_CONFIDENCE:
         if not evidence >= _ANY_EVIDENCE:
             return sure, (*spoilt, Reason.NO_PULSE)
         if evidence < _WEAK_EVIDENCE or not (spoilt or doubts):
             return sure, (*spoilt, Reason.WEAK_PULSE, *doubts)
     return sure, (*spoilt, *doubts)
+
+
+def _longest_run(marks: NDArray[np.bool_]) -> int:
+    """How many true ones stand together at the most in `marks` [shape=(n,)]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _agreement(track: PulseTrack) -> float:

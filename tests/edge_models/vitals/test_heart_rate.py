@@ -81,6 +81,14 @@ def test_a_ground_that_is_no_number_forbids(good_track: PulseTrack, ground: str)
     assert heart_rate.confidence(replace(good_track, **nothing))[1]
 
 
+def test_where_the_pulse_was_lost_for_four_seconds_the_mean_is_not_known(good_track: PulseTrack) -> None:
+    faded = good_track.power_over_noise.copy()
+    faded[-3:] = 1.0
+    assert not heart_rate.confidence(replace(good_track, power_over_noise=faded))[1]
+    faded[-4:] = 1.0
+    assert Reason.WEAK_PULSE in heart_rate.confidence(replace(good_track, power_over_noise=faded))[1]
+
+
 def _lit(colour: tuple[float, float, float]) -> list[SkinSample]:
     """A photograph whose face alone gets brighter and darker 72 times a minute, by half a percent of each of these shares."""
     still, _ = samples(Scene(kind=SceneKind.PHOTOGRAPH, seed=5, duration_s=20.0))
