@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,7 +187,7 @@ class _Draw:
         """A sign: one way and the other take turns."""
         return 1.0 if self.turn % 2 else -1.0
 
-    def clip(self, name: str, fault: Reason, after: Scene | None = None, **staged: object) -> CoachClip:
+    def clip(self, name: str, fault: Reason, after: Scene | None = None, **staged: Any) -> CoachClip:
         """A clip that is good until its onset; after: what it is then."""
         now = self.usual if after is None else after
         return CoachClip(
@@ -196,12 +197,12 @@ class _Draw:
             now,
             self.onset_s,
             mirrored=self.mirrored,
-            **staged,  # type: ignore[arg-type]
+            **staged,
         )
 
-    def whole(self, name: str, fault: Reason, **changes: object) -> CoachClip:
+    def whole(self, name: str, fault: Reason, **changes: Any) -> CoachClip:
         """A clip that is wrong from its start."""
-        setting = replace(self.usual, duration_s=_AFTER_S, **changes)  # type: ignore[arg-type]
+        setting = replace(self.usual, duration_s=_AFTER_S, **changes)
         return CoachClip(name, fault, setting, setting, mirrored=self.mirrored)
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -154,10 +155,10 @@ def _pictures(clip: CoachClip, portrait: ByteArray) -> list[ByteArray]:
     ],
 )
 def test_what_is_staged_sets_in_at_its_onset_and_where_it_should(
-    changes: dict[str, object], where: tuple[slice, slice], portrait: ByteArray
+    changes: dict[str, Any], where: tuple[slice, slice], portrait: ByteArray
 ) -> None:
     plain = CoachClip("plain", None, SMALL, SMALL)
-    staged = replace(replace(plain, onset_s=LATER_S), **changes)  # type: ignore[arg-type]
+    staged = replace(replace(plain, onset_s=LATER_S), **changes)
     usual, changed = _pictures(plain, portrait), _pictures(staged, portrait)
     for k in range(3):
         np.testing.assert_array_equal(usual[k], changed[k])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,11 +183,11 @@ def test_right_readings_alone_cannot_be_fitted() -> None:
         confidence_fit.fit(np.ones((3, 1)), np.ones(3, np.bool_), np.ones(3))
 
 
-def reading(scan: int, *, right: bool = True, **changes: object) -> Reading:
+def reading(scan: int, *, right: bool = True, **changes: Any) -> Reading:
     """A reading of a person at the end of a scan, by hand."""
     features = np.r_[1.0, np.random.default_rng([scan, right]).normal(1.0 if right else -1.0, 2.0, 7)]
     usual = Reading(scan, "still", True, True, features, 0.95, False, 70.0, 72.0 if right else 90.0)
-    return replace(usual, **changes)  # type: ignore[arg-type]
+    return replace(usual, **changes)
 
 
 def test_no_reading_is_asked_of_weights_that_saw_its_scan() -> None:
