@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from edge_models.regions import (
     BACKGROUND,
     CODED_SIGNATURE,
-    DEEP_SIGNATURE,
     GRID_RATE_HZ,
     MOTION,
     NOISE_FLOOR,
@@ -24,6 +23,8 @@ from edge_models.regions import (
     SIGNATURE,
     TRACES,
     Traces,
+    blue_light,
+    deep_signature,
     region_traces,
 )
 from edge_models.signal.matched_filter import (
@@ -73,12 +74,11 @@ _OTHER_RATE_PER_MIN = 12.0
 """From this distance on a path is another one, and no side lobe of the first."""
 
 _ALL = np.arange(TRACES)
-_SIGNATURES: NDArray[np.float64] = np.stack([SIGNATURE, CODED_SIGNATURE, DEEP_SIGNATURE])
-"""The colours in which a pulse may be seen; a scan is read in the one that explains more of it."""
-_COLOURS = range(len(_SIGNATURES))
-_SURENESS: FloatArray = np.tile([1.0, 1.0, 0.4], REFERENCES[0] // 3)
-"""How far the pulse's colour is known, per trace of the skin: melanin, the lamp and the camera's colour matrix change its
-blue most, even its sign."""
+_COLOURS = range(3)
+"""As many as _signatures gives."""
+_SURE_OF_BLUE, _USUAL_BLUE = 0.4, 0.4
+"""How far the pulse's blue is known beside red and green: melanin, the lamp and the camera's colour matrix change it most,
+even its sign, and the more, the less blue light there is beside green (usual: 0.4 and more)."""
 _NOISIER = 2.0
 """So many times green's noise may a colour have, relative to its level, before it counts less: shot noise gives blue of
 skin in usual light 1.2 to 2 times as much."""
@@ -91,6 +91,14 @@ LAYOUTS: dict[str, NDArray[np.int64]] = {
     "left": region_traces(("forehead_left", "cheek_left")),
     "right": region_traces(("forehead_right", "cheek_right")),
 }
+
+
+
+@lru_cache(maxsize=64)
+def _signatures(blue_to_green: float) -> FloatArray:
+    """The colours in which a pulse may be seen [shape=(3, TRACES)]; a scan is read in the one that explains more of it."""
+    return np.stack([SIGNATURE, CODED_SIGNATURE, deep_signature(blue_to_green)])
+
 
 _HALVES = (("upper", "lower"), ("left", "right"))
 
@@ -164,12 +172,13 @@ class PulseTrack:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What one window says, given the noise around it; evidence for each of _SIGNATURES.
+    """What one window says, given the noise around it; evidence for each of `signatures`.
 
     background, motion: power over the window's own noise of the strongest of these traces [shape=(frequencies,)].
     """
 
     noise: Noise
+    signatures: FloatArray
     background: FloatArray
     motion: FloatArray
     whole: tuple[PulseEvidence, ...]
@@ -181,14 +190,16 @@ def _analyser() -> Analyser:
     return Analyser(samples=_SAMPLES, rate_hz=GRID_RATE_HZ, noise_floor=NOISE_FLOOR)
 
 
-def _read(window: WindowSpectrum, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED) -> _Reading:
+def _read(
+    window: WindowSpectrum, signatures: FloatArray, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED
+) -> _Reading:
     noise = pooled_noise(window, before, after, memory_s=_MEMORY_S)
-    whole = evidence(window, noise, _SIGNATURES, _ALL)
+    whole = evidence(window, noise, signatures, _ALL)
     layouts = {
-        name: evidence(window, noise, _SIGNATURES, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
+        name: evidence(window, noise, signatures, columns, step=_LAYOUT_STEP, count=_LAYOUT_COUNT)
         for name, columns in LAYOUTS.items()
     }
-    return _Reading(noise, _lines(window, BACKGROUND), _lines(window, MOTION), whole, layouts)
+    return _Reading(noise, signatures, _lines(window, BACKGROUND), _lines(window, MOTION), whole, layouts)
 
 
 def _sure_rates_per_min(score: FloatArray) -> tuple[float, ...]:
@@ -229,7 +240,7 @@ class PulseFusion:
         centre_s = float((traces.t_s[0] + traces.t_s[-1]) / 2)
         coefficients = self._analyser.coefficients(traces.values, traces.weight)
         window = self._analyser.spectrum(coefficients, traces.weight, t_s=centre_s)
-        reading = _read(window, self._past)
+        reading = _read(window, _signatures(round(traces.blue_to_green, 2)), self._past)
         score = np.max([log_likelihood_ratio(found) for found in reading.whole], axis=0)
         rates = _sure_rates_per_min(score + _PRIOR)
         if rates:
@@ -244,8 +255,8 @@ class PulseFusion:
             later.append(after)
             after = after.with_window(window, memory_s=_MEMORY_S)
         before, again = NOTHING_REMEMBERED, []
-        for traces, window, _ in self._windows:
-            again.append((traces, window, _read(window, before, later.pop())))
+        for traces, window, reading in self._windows:
+            again.append((traces, window, _read(window, reading.signatures, before, later.pop())))
             before = before.with_window(window, memory_s=_MEMORY_S)
         self._windows = again
 
@@ -303,7 +314,9 @@ class PulseFusion:
 
         pairs = [pair for pair in _HALVES if all(name in agreement for name in pair)]
         seen = _seen(windows, [r.whole[best] for r in readings], path)
-        likeness, greyer = _likeness(windows, seen, path)
+        blood = np.mean([r.signatures for r in readings], axis=0)
+        blue = float(np.median([t.blue_to_green for t, _, _ in self._windows[first:]]))
+        likeness, greyer = _likeness(windows, seen, path, blood, blue_light(blue))
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
@@ -316,7 +329,7 @@ class PulseFusion:
             coherence=min((_in_step(amplitudes(a), amplitudes(b)) for a, b in pairs), default=0.0),
             unexplained=np.array(
                 [
-                    unexplained(w, r.noise, _SIGNATURES[best], int(i))
+                    unexplained(w, r.noise, r.signatures[best], int(i))
                     for w, r, i in zip(windows, readings, path, strict=True)
                 ]
             ),
@@ -369,12 +382,17 @@ def _seen(windows: list[WindowSpectrum], found: list[PulseEvidence], path: NDArr
 
 
 def _likeness(
-    windows: list[WindowSpectrum], seen: FloatArray, path: NDArray[np.int64]
+    windows: list[WindowSpectrum],
+    seen: FloatArray,
+    path: NDArray[np.int64],
+    signatures: FloatArray,
+    blue: float,
 ) -> tuple[float, float]:
     """(cosine between what is seen on the skin and blood everywhere on it, in the colour that fits best, −1..1;
     by how much an equal change of all colours fits better than that).
 
-    What the references would explain of it (a screen's light, a sway) is taken away first.
+    What the references would explain of it (a screen's light, a sway) is taken away first. signatures: the colours that a pulse
+    may have [shape=(k, TRACES)]. blue: light of the skin in blue over that in green.
     """
     active = np.all([w.active for w in windows], axis=0)
     skin = np.flatnonzero(active[: REFERENCES[0]])
@@ -389,8 +407,9 @@ def _likeness(
     # A colour that hardly comes back (blue from dark skin in warm light) is all noise beside its own small level.
     own = noise.diagonal()[: REFERENCES[0]].reshape(-1, 3)
     quiet = np.minimum(1.0, _NOISIER * np.sqrt(own[:, 1:2] / np.maximum(own, 1e-20))).ravel()
-    sure = (_SURENESS * quiet)[skin]
-    blood = _SIGNATURES[:, skin]
+    known = np.tile([1.0, 1.0, _SURE_OF_BLUE * min(1.0, blue / _USUAL_BLUE)], REFERENCES[0] // 3)
+    sure = (known * quiet)[skin]
+    blood = signatures[:, skin]
     greyer = _cosines(rest, -np.ones((1, len(skin)))) - _cosines(rest, blood)
     return _cosines(rest * sure, blood * sure), greyer
 

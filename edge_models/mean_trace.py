@@ -200,9 +200,12 @@ def _evidence(wave: FloatArray, candidates: FloatArray, highest_seen_per_min: fl
 
 
 def _refined_per_min(wave: FloatArray, near_per_min: float) -> float:
-    """The rate near a candidate at which a Hann-tapered wave has most power, fundamental and harmonic together."""
+    """The rate near a candidate at which a tapered wave has most power, fundamental and harmonic together.
+
+    A sine for taper: what is wanted is the mean rate of the whole trace, and a Hann window would ask its middle.
+    """
     offsets = np.arange(-_REACH_PER_MIN, _REACH_PER_MIN + 1e-9, _FINE_PER_MIN)
-    taper = np.hanning(len(wave) + 2)[1:-1]
+    taper = sine_tapers(len(wave), 1)[0]
     segment = (wave - np.average(wave, weights=taper)) * taper
     around = fourier_matrix(np.arange(len(wave)) / _RATE_HZ, (near_per_min + offsets) / 60.0)
     return peak(near_per_min + offsets, np.abs(around @ segment) ** 2 + np.abs(around**2 @ segment) ** 2)[0]

@@ -40,9 +40,15 @@ _LUMA_RGB: FloatArray = np.array([0.47, 0.57, 0.67])
 """The same step of all code values, as relative steps on skin: what is left of a small change of colour when a
 video codec drops chroma."""
 _LUMA_SHARE = 0.35
-_DEEP_RGB: FloatArray = np.array([0.50, 0.85, 0.15])
-"""Where melanin or a lamp of few lines leaves little blue: what returns as blue comes from the skin's surface, which does
-not pulsate. By the spectra of blood and melanin (Jacques, Phys. Med. Biol. 58, 2013), types V and VI."""
+_DEEP_RGB: FloatArray = np.array([0.50, 0.85, 0.40])
+"""Where melanin or a lamp of few lines leaves little blue, before the camera's colour matrix: by the spectra of blood and
+melanin (Jacques, Phys. Med. Biol. 58, 2013), types V and VI."""
+_GREEN_FROM_BLUE = 0.3
+"""So much of green, relative to white, a camera's colour matrix takes from blue to make up for filters that overlap. Where
+little blue is left, the pulse that comes with it is green's, upside down."""
+_LEAST_BLUE = 0.05
+"""Share of green's light below which less blue makes no further difference: that is noise."""
+_GAMMA = 2.2
 _CODED_RGB: FloatArray = (1.0 - _LUMA_SHARE) * BLOOD_RGB + _LUMA_SHARE * _LUMA_RGB / np.linalg.norm(_LUMA_RGB)
 
 
@@ -56,8 +62,24 @@ SIGNATURE: FloatArray = _everywhere(BLOOD_RGB)
 CODED_SIGNATURE: FloatArray = _everywhere(_CODED_RGB)
 """The same after a codec that keeps luma better than chroma. It finds a fifth more power in H.264 video. Nearer to
 luma it would find more, and changing light as well."""
-DEEP_SIGNATURE: FloatArray = _everywhere(_DEEP_RGB)
-"""The same where hardly any blue light comes out of the skin. Without it dark skin was withheld more often."""
+
+
+def blue_light(blue_to_green: float) -> float:
+    """Light in blue over that in green, 0.05 to 1, from the ratio of their code values (sRGB's gamma, nearly)."""
+    return float(np.clip(max(blue_to_green, 0.0) ** _GAMMA, _LEAST_BLUE, 1.0))
+
+
+def deep_signature(blue_to_green: float) -> FloatArray:
+    """The same where little blue light comes out of the skin [shape=(TRACES,)]. Without it dark skin was withheld more often.
+
+    blue_to_green: ratio of the skin's code values. The matrix that keeps white white makes (1 + κ)·B − κ·G of blue, whose
+    relative pulse is b − κ·(g − b) over what blue light is left.
+    """
+    red, green, blue = _DEEP_RGB
+    seen = blue - _GREEN_FROM_BLUE * (green - blue) / blue_light(blue_to_green)
+    return _everywhere(np.array([red, green, seen]))
+
+
 NOISE_FLOOR: FloatArray = np.concatenate(
     [np.full(3 * len(_REGIONS), 4e-4), np.full(3, 2e-4), [6e-4, 6e-4, 1e-3, 1e-3]]
 )
@@ -87,11 +109,15 @@ _REGION_CELLS = _masks()
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """t_s: even grid [shape=(n,)]. values: [shape=(n, TRACES)] without baseline. weight: [shape=(n,)] 0 or 1."""
+    """t_s: even grid [shape=(n,)]. values: [shape=(n, TRACES)] without baseline. weight: [shape=(n,)] 0 or 1.
+
+    blue_to_green: the skin's mean blue over its mean green, code values.
+    """
 
     t_s: FloatArray
     values: NDArray[np.float64]
     weight: FloatArray
+    blue_to_green: float
 
 
 def _flickering(green: Float32Array) -> NDArray[np.float64]:
@@ -193,4 +219,5 @@ def traces(
     values, valid = on_grid(t_s, columns, grid_s, max_gap_s=max(0.25, 2.5 / max(fps, 1.0)))
     weight = valid.astype(np.float64)
     values = without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ)
-    return Traces(grid_s, values, weight)
+    of_skin = levels[:, enough].mean(axis=(0, 1), dtype=np.float64)
+    return Traces(grid_s, values, weight, float(of_skin[2] / max(of_skin[1], 1.0)))

@@ -165,7 +165,8 @@ def windows(setting: Scene) -> tuple[list[Traces], Truth]:
     ends_s = list(np.arange(_SHORTEST_WINDOW_S, t_s[-1] + 1e-9, HOP_S))
     if ends_s and last_s - ends_s[-1] > 0.3 * HOP_S:
         ends_s.append(last_s)
-    return [_window(t_s, columns, float(end_s)) for end_s in ends_s], known
+    _, green, blue = simulated.skin.mean(axis=(0, 1))
+    return [_window(t_s, columns, float(end_s), float(blue / green)) for end_s in ends_s], known
 
 
 def _columns(setting: Scene, simulated: traces.SimulatedTraces, known: Truth) -> FloatArray:
@@ -191,7 +192,7 @@ def _columns(setting: Scene, simulated: traces.SimulatedTraces, known: Truth) ->
     return columns
 
 
-def _window(t_s: FloatArray, columns: FloatArray, end_s: float) -> Traces:
+def _window(t_s: FloatArray, columns: FloatArray, end_s: float, blue_to_green: float) -> Traces:
     """What `edge_models.regions.traces` makes of samples, from traces."""
     start_s = end_s - WINDOW_S
     inside = (t_s >= start_s - 0.2) & (t_s <= end_s + 1e-9)
@@ -203,4 +204,5 @@ def _window(t_s: FloatArray, columns: FloatArray, end_s: float) -> Traces:
         max_gap_s=max(0.25, 2.5 / max(measured_fps(t_s), 1.0)),
     )
     weight = valid.astype(np.float64)
-    return Traces(grid_s, without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ), weight)
+    values = without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ)
+    return Traces(grid_s, values, weight, blue_to_green)

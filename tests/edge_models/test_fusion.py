@@ -23,7 +23,7 @@ def _fused(values: NDArray[np.float64]) -> PulseFusion:
     for first in range(0, len(values) - SAMPLES + 1, 30):
         t_s = (first + np.arange(SAMPLES)) / GRID_RATE_HZ
         piece = values[first : first + SAMPLES]
-        fusion.add(Traces(t_s, piece, np.ones(SAMPLES)))
+        fusion.add(Traces(t_s, piece, np.ones(SAMPLES), 0.7))
     return fusion
 
 
@@ -103,7 +103,7 @@ def test_a_copy_goes_its_own_way(rng: np.random.Generator) -> None:
     other = fusion.copy()
     other.read_again()
     t_s = 20.0 + np.arange(SAMPLES) / GRID_RATE_HZ
-    other.add(Traces(t_s, np.zeros((SAMPLES, TRACES)), np.ones(SAMPLES)))
+    other.add(Traces(t_s, np.zeros((SAMPLES, TRACES)), np.ones(SAMPLES), 0.7))
     assert len(other) == before + 1 and len(fusion) == before
 
 
