@@ -93,7 +93,6 @@ LAYOUTS: dict[str, NDArray[np.int64]] = {
 }
 
 
-
 @lru_cache(maxsize=64)
 def _signatures(blue_to_green: float) -> FloatArray:
     """The colours in which a pulse may be seen [shape=(3, TRACES)]; a scan is read in the one that explains more of it."""
@@ -145,6 +144,7 @@ class PulseTrack:
     seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
     likeness: cosine between that and blood everywhere on the skin, −1..1; a pulse has about 0.9.
     greyer: by how much an equal change of all colours, as of a light, fits better than blood: cosine less cosine.
+    colour_known: how far the pulse's colour can be foretold, 0..1, less where little blue light is left beside green.
     """
 
     t_s: FloatArray
@@ -160,6 +160,7 @@ class PulseTrack:
     seen: FloatArray
     likeness: float
     greyer: float
+    colour_known: float = 1.0
 
     @property
     def largest_jump_per_min(self) -> float:
@@ -191,7 +192,10 @@ def _analyser() -> Analyser:
 
 
 def _read(
-    window: WindowSpectrum, signatures: FloatArray, before: NoiseMemory, after: NoiseMemory = NOTHING_REMEMBERED
+    window: WindowSpectrum,
+    signatures: FloatArray,
+    before: NoiseMemory,
+    after: NoiseMemory = NOTHING_REMEMBERED,
 ) -> _Reading:
     noise = pooled_noise(window, before, after, memory_s=_MEMORY_S)
     whole = evidence(window, noise, signatures, _ALL)
@@ -316,7 +320,8 @@ class PulseFusion:
         seen = _seen(windows, [r.whole[best] for r in readings], path)
         blood = np.mean([r.signatures for r in readings], axis=0)
         blue = float(np.median([t.blue_to_green for t, _, _ in self._windows[first:]]))
-        likeness, greyer = _likeness(windows, seen, path, blood, blue_light(blue))
+        known = min(1.0, blue_light(blue) / _USUAL_BLUE)
+        likeness, greyer = _likeness(windows, seen, path, blood, known)
         return PulseTrack(
             t_s=t_s,
             rate_per_min=RATES_PER_MIN[path],
@@ -338,6 +343,7 @@ class PulseFusion:
             seen=seen,
             likeness=likeness,
             greyer=greyer,
+            colour_known=known,
         )
 
     def wave(self, track: PulseTrack) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
@@ -386,13 +392,13 @@ def _likeness(
     seen: FloatArray,
     path: NDArray[np.int64],
     signatures: FloatArray,
-    blue: float,
+    colour_known: float,
 ) -> tuple[float, float]:
     """(cosine between what is seen on the skin and blood everywhere on it, in the colour that fits best, −1..1;
     by how much an equal change of all colours fits better than that).
 
     What the references would explain of it (a screen's light, a sway) is taken away first. signatures: the colours that a pulse
-    may have [shape=(k, TRACES)]. blue: light of the skin in blue over that in green.
+    may have [shape=(k, TRACES)]. colour_known: as in PulseTrack.
     """
     active = np.all([w.active for w in windows], axis=0)
     skin = np.flatnonzero(active[: REFERENCES[0]])
@@ -407,8 +413,8 @@ def _likeness(
     # A colour that hardly comes back (blue from dark skin in warm light) is all noise beside its own small level.
     own = noise.diagonal()[: REFERENCES[0]].reshape(-1, 3)
     quiet = np.minimum(1.0, _NOISIER * np.sqrt(own[:, 1:2] / np.maximum(own, 1e-20))).ravel()
-    known = np.tile([1.0, 1.0, _SURE_OF_BLUE * min(1.0, blue / _USUAL_BLUE)], REFERENCES[0] // 3)
-    sure = (known * quiet)[skin]
+    foretold = np.tile([1.0, 1.0, _SURE_OF_BLUE * colour_known], REFERENCES[0] // 3)
+    sure = (foretold * quiet)[skin]
     blood = signatures[:, skin]
     greyer = _cosines(rest, -np.ones((1, len(skin)))) - _cosines(rest, blood)
     return _cosines(rest * sure, blood * sure), greyer

@@ -111,7 +111,7 @@ _REGION_CELLS = _masks()
 class Traces:
     """t_s: even grid [shape=(n,)]. values: [shape=(n, TRACES)] without baseline. weight: [shape=(n,)] 0 or 1.
 
-    blue_to_green: the skin's mean blue over its mean green, code values.
+    blue_to_green: the skin's mean blue over its mean green, code values; 1 without skin.
     """
 
     t_s: FloatArray
@@ -219,5 +219,5 @@ def traces(
     values, valid = on_grid(t_s, columns, grid_s, max_gap_s=max(0.25, 2.5 / max(fps, 1.0)))
     weight = valid.astype(np.float64)
     values = without_baseline(values, weight, rate_hz=GRID_RATE_HZ, cutoff_hz=CUTOFF_HZ)
-    of_skin = levels[:, enough].mean(axis=(0, 1), dtype=np.float64)
-    return Traces(grid_s, values, weight, float(of_skin[2] / max(of_skin[1], 1.0)))
+    green, blue = levels[:, enough, 1:].reshape(-1, 2).sum(axis=0, dtype=np.float64).tolist()
+    return Traces(grid_s, values, weight, blue / green if green > 0 else 1.0)

@@ -32,7 +32,7 @@ from edge_models.vitals import VITALS, Signals, heart_rate
 from edge_models.vitals.spec import withheld
 
 _MIN_WINDOW_SHARE = 0.6
-_LIVE_WINDOWS = 6
+LIVE_WINDOWS = 6
 _LIVE_WAVE_S = 6.0
 _GONE_AFTER_S = 0.7
 _MIN_FRAMES = 60
@@ -209,10 +209,10 @@ class Measurement:
         """The heart rate of the last windows, and the last seconds of the wave where there is one."""
         fps = measured_fps(np.array([s.t_s for s in self._samples[-300:]]))
         obstacles, forbidding = self._obstacles(fps, ())
-        track = self._fusion.track(last=_LIVE_WINDOWS)
+        track = self._fusion.track(last=LIVE_WINDOWS)
         signals = self._signals(self._fusion, track, obstacles, forbidding)
         # What stands behind it are the last windows, not the whole scan.
-        behind_s = self._counted_s(now_s - WINDOW_S - (_LIVE_WINDOWS - 1) * HOP_S, now_s)
+        behind_s = self._counted_s(now_s - WINDOW_S - (LIVE_WINDOWS - 1) * HOP_S, now_s)
         rate = heart_rate.estimate_now(replace(signals, accepted_s=behind_s))
         if rate.value is None:
             return rate, _NO_WAVE

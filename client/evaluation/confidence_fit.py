@@ -23,20 +23,10 @@ from client.evaluation.ledger import engine_digest, simulator_digest
 from client.evaluation.metrics import Share
 from client.evaluation.report import table
 from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
-from edge_models.scan import _LIVE_WINDOWS
+from edge_models.scan import LIVE_WINDOWS
 from edge_models.types import FloatArray, Reason
 from edge_models.vitals import heart_rate
-from edge_models.vitals.heart_rate import (  # one place for each number; the test asks whether the formula still agrees
-    _ENOUGH_EVIDENCE,
-    _LINES_TO_POWER,
-    _SLOW_PER_MIN,
-    _SLOW_SPAN_PER_MIN,
-    _USUAL_LIKENESS,
-    _USUAL_LINE,
-    _USUAL_UNEXPLAINED,
-    _WEIGHTS,
-    _agreement,
-)
+from edge_models.vitals.heart_rate import ENOUGH_EVIDENCE, FEATURES, WEIGHTS, features
 
 SCHEMA = "health-helper/confidence/1"
 FIT_FROM, JUDGE_FROM = 1_000, 20_000
@@ -44,16 +34,6 @@ FIT_FROM, JUDGE_FROM = 1_000, 20_000
 fitted on, or chosen by, any from 20,000 on."""
 _KNOWN_PEOPLE = 240
 THRESHOLDS = (0.8, 0.9, 0.95)
-FEATURES = (
-    "one",
-    "log of the margin",
-    "agreement",
-    "likeness below the usual",
-    "unexplained beyond the usual",
-    "evidence",
-    "slowness",
-    "rhythm of light and head",
-)
 _FOLDS = 5
 _LIVE_EVERY = 4
 """One reading in the course of a scan for so many windows: the next ones say nearly the same."""
@@ -102,30 +82,6 @@ class Reading:
         return (1.0 if self.final else _LIVE_COUNTS) * (1.0 if self.right else _NOT_RIGHT_COUNTS)
 
 
-def features(track: PulseTrack) -> FloatArray:
-    """What `heart_rate.confidence` weighs, in the order of FEATURES [shape=(8,)]."""
-    unexplained = float(np.median(track.unexplained))
-    power = float(np.median(track.power_over_noise))
-    usual = 1.2 + _USUAL_UNEXPLAINED * power
-    slowness = (_SLOW_PER_MIN - float(np.median(track.rate_per_min))) / _SLOW_SPAN_PER_MIN
-    lines = sum(
-        max(0.0, float(np.median(line)) - _USUAL_LINE)
-        for line in (track.motion_power, track.background_power)
-    )
-    return np.array(
-        [
-            1.0,
-            math.log1p(max(0.0, track.margin)),
-            _agreement(track),
-            min(0.0, track.likeness - _USUAL_LIKENESS),
-            math.log1p(max(0.0, unexplained - usual)),
-            min(float(np.median(track.evidence)), _ENOUGH_EVIDENCE),
-            min(max(slowness, 0.0), 1.0),
-            math.log1p(_LINES_TO_POWER * lines / max(power, 1.0)),
-        ]
-    )
-
-
 def probability(of: FloatArray, weights: FloatArray) -> FloatArray:
     """Of being right: features [shape=(n, 8)], weights [shape=(8,)] → [shape=(n,)]."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(of @ weights, -30.0, 30.0))), np.float64)
@@ -134,7 +90,7 @@ def probability(of: FloatArray, weights: FloatArray) -> FloatArray:
 def forbidden(track: PulseTrack, seen_s: float) -> bool:
     """Whether something else than the probability keeps the rate from being shown. seen_s: seconds behind the track."""
     # Evidence is no ground to forbid, but where it is small the other grounds are not told: it is set to plenty.
-    plenty = replace(track, evidence=np.full_like(track.evidence, _ENOUGH_EVIDENCE))
+    plenty = replace(track, evidence=np.full_like(track.evidence, ENOUGH_EVIDENCE))
     _, reasons = heart_rate.confidence(plenty)
     beats = float(np.mean(track.rate_per_min)) / 60.0 * seen_s
     return beats < heart_rate.MIN_BEATS_SEEN or any(reason is not Reason.WEAK_PULSE for reason in reasons)
@@ -167,10 +123,10 @@ def readings(number: int, *, alive: bool) -> list[Reading]:
     for count, window in enumerate(scan, start=1):
         fusion.add(window)
         if count % _LIVE_EVERY == 0:
-            track = fusion.track(last=_LIVE_WINDOWS)
+            track = fusion.track(last=LIVE_WINDOWS)
             assert track is not None  # a window was added
             end_s = float(window.t_s[-1])
-            behind_s = min(end_s, WINDOW_S + (_LIVE_WINDOWS - 1) * HOP_S)
+            behind_s = min(end_s, WINDOW_S + (LIVE_WINDOWS - 1) * HOP_S)
             read(track, float(track.rate_per_min[-1]), end_s - WINDOW_S, end_s, behind_s, final=False)
     fusion.read_again()
     track = fusion.track()
@@ -380,7 +336,7 @@ def to_json(made: Study) -> dict[str, Any]:
                 "fitted_without_a_part": [round(float(one), 4) for one in parts],
             }
             for name, old, new, parts in zip(
-                FEATURES, _WEIGHTS, made.weights, made.weights_of_parts.T, strict=True
+                FEATURES, WEIGHTS, made.weights, made.weights_of_parts.T, strict=True
             )
         },
         "asked": [
@@ -417,7 +373,7 @@ def markdown(made: Study) -> str:
     weights = [
         [name, f"{old:.2f}", f"{new:.2f}", f"{parts.min():.2f} to {parts.max():.2f}"]
         for name, old, new, parts in zip(
-            FEATURES, _WEIGHTS, made.weights, made.weights_of_parts.T, strict=True
+            FEATURES, WEIGHTS, made.weights, made.weights_of_parts.T, strict=True
         )
     ]
     shares = [
