@@ -79,6 +79,8 @@ _COLOURS = range(3)
 _SURE_OF_BLUE, _USUAL_BLUE = 0.4, 0.4
 """How far the pulse's blue is known beside red and green: melanin, the lamp and the camera's colour matrix change it most,
 even its sign, and the more, the less blue light there is beside green (usual: 0.4 and more)."""
+_COVERED = 0.4
+"""A half of the face that moves less than so much of what the other does shows no skin."""
 _NOISIER = 2.0
 """So many times green's noise may a colour have, relative to its level, before it counts less: shot noise gives blue of
 skin in usual light 1.2 to 2 times as much."""
@@ -417,7 +419,14 @@ def _likeness(
     sure = (foretold * quiet)[skin]
     blood = signatures[:, skin]
     greyer = _cosines(rest, -np.ones((1, len(skin)))) - _cosines(rest, blood)
-    return _cosines(rest * sure, blood * sure), greyer
+    likeness = _cosines(rest * sure, blood * sure)
+    # A mask or a hand hides one half: nothing beats there, so it is not asked whether it beats as skin does.
+    halves = [np.isin(skin, LAYOUTS[name]) for name in _HALVES[0]]
+    sizes = [float(np.linalg.norm((rest * sure)[half]) / np.sqrt(max(half.sum(), 1))) for half in halves]
+    for half, size, other in zip(halves, sizes, sizes[::-1], strict=True):
+        if half.any() and other < _COVERED * size:
+            likeness = max(likeness, _cosines((rest * sure)[half], (blood * sure)[:, half]))
+    return likeness, greyer
 
 
 def _cosines(seen: FloatArray, expected: FloatArray) -> float:

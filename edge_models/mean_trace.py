@@ -76,7 +76,7 @@ def estimate(t_s: FloatArray, rgb: FloatArray, *, lowest_per_min: float, highest
 
     t_s: strictly increasing [shape=(n,)]. rgb: R, G, B in any positive unit [shape=(n, 3)]. The band, /min, may
     reach beyond what a scan looks for; rates above 27 times the frame rate are left out of it, because such a trace
-    can't show them. Withheld where the trace is too short, where the frame rate leaves less of the band than a pulse
+    can't show them: a heart that fast would be read as its alias. Withheld where the trace is too short, where the frame rate leaves less of the band than a pulse
     and the noise beside it need, or where the rate is not right within 5 /min at a probability of 0.8 or more.
     """
     length_s = float(t_s[-1] - t_s[0]) + float(np.median(np.diff(t_s))) if len(t_s) > 1 else 0.0
