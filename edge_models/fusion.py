@@ -141,6 +141,7 @@ class PulseTrack:
     near, 0..1, per layout that shows skin; rates at which the light or the head has a line are not theirs to choose.
     margin: by how much the path is likelier than the best one that stays elsewhere, as a log-likelihood ratio.
     coherence: how much the halves of the face (those that show skin) are in step, −1..1; 0 where none can be compared. unexplained: see matched_filter, on the path.
+    half_power: power over noise at half the path's rate; 0 where that is no candidate.
     background_power, motion_power: power over noise, on the path, of the strongest trace of the background
     and of the head's motion (1 is noise).
     seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
@@ -152,6 +153,7 @@ class PulseTrack:
     t_s: FloatArray
     rate_per_min: FloatArray
     power_over_noise: FloatArray
+    half_power: FloatArray
     evidence: FloatArray
     margin: float
     agreement: dict[str, float]
@@ -330,6 +332,7 @@ class PulseFusion:
             power_over_noise=np.array(
                 [r.whole[best].power_over_noise[i] for r, i in zip(readings, path, strict=True)]
             ),
+            half_power=np.array([_half_power(r.whole, int(i)) for r, i in zip(readings, path, strict=True)]),
             evidence=score[here, path] - _PRIOR[path],
             margin=share * float(sums[best] - rival),
             agreement=agreement,
@@ -374,6 +377,14 @@ class PulseFusion:
             weight[first : first + _SAMPLES] += taper * traces.weight
         t_s = start_s + np.arange(n) / GRID_RATE_HZ
         return t_s, total / np.maximum(weight, 1e-6), weight > 1e-6
+
+
+def _half_power(found: tuple[PulseEvidence, ...], at: int) -> float:
+    """Power over noise around half of a candidate rate, in the colour that sees most of it; 0 where that is no candidate."""
+    half = round(RATES_PER_MIN[at] / 2.0 - RATES_PER_MIN[0])
+    if half < 0:
+        return 0.0
+    return max(float(colour.power_over_noise[max(half - 1, 0) : half + 2].max()) for colour in found)
 
 
 def _seen(windows: list[WindowSpectrum], found: list[PulseEvidence], path: NDArray[np.int64]) -> FloatArray:
