@@ -17,13 +17,13 @@ NOISE = 1.2e-3
 """Standard deviation per sample of a log colour of a region: about what a webcam gives."""
 
 
-def _fused(values: NDArray[np.float64]) -> PulseFusion:
+def _fused(values: NDArray[np.float64], blue_to_green: float = 0.7) -> PulseFusion:
     """Windows of ten seconds, one a second, over traces on the grid."""
     fusion = PulseFusion()
     for first in range(0, len(values) - SAMPLES + 1, 30):
         t_s = (first + np.arange(SAMPLES)) / GRID_RATE_HZ
         piece = values[first : first + SAMPLES]
-        fusion.add(Traces(t_s, piece, np.ones(SAMPLES), 0.7))
+        fusion.add(Traces(t_s, piece, np.ones(SAMPLES), blue_to_green))
     return fusion
 
 
@@ -86,6 +86,29 @@ def test_a_pulse_in_half_of_the_face_is_not_agreed_on(rng: np.random.Generator) 
     partly = _track(_fused(whole + pulse * half))
     assert everywhere.coherence > 0.8
     assert partly.coherence < everywhere.coherence - 0.2
+
+
+def test_blue_upside_down_is_blood_where_hardly_any_blue_is_left_and_nothing_else_is(
+    rng: np.random.Generator,
+) -> None:
+    seen = np.concatenate([np.tile([-0.3, -0.5, 0.8], 6), np.zeros(7)])
+    values = NOISE * rng.standard_normal((600, TRACES)) + 0.004 * _wave(84.0, 600)[:, None] * seen
+    dark, light = _track(_fused(values, 0.3)), _track(_fused(values, 0.9))
+    sure, reasons = heart_rate.confidence(dark)
+    assert sure >= heart_rate.SHOW_FROM_CONFIDENCE and not reasons
+    assert dark.colour_known < light.colour_known == 1.0
+    assert heart_rate.confidence(light)[1] and light.likeness < dark.likeness - 0.1
+
+
+def test_a_half_that_is_covered_is_not_asked_for_its_colour(rng: np.random.Generator) -> None:
+    shape = SIGNATURE.copy()
+    shape[[*range(6, 12), *range(15, 18)]] = 0.0  # nothing below a mask: cheeks and chin
+    noise = NOISE * rng.standard_normal((600, TRACES))
+    wave = 0.004 * _wave(84.0, 600)[:, None]
+    assert _track(_fused(noise + wave * shape)).likeness > 0.9
+    wrong = shape.copy()
+    wrong[0:15:3] *= -1.0  # as covered, and red upside down
+    assert _track(_fused(noise + wave * wrong)).likeness < 0.8
 
 
 @pytest.mark.parametrize("colour", [(1.0, 1.0, 1.0), (1.0, 0.5, 0.3)])

@@ -9,7 +9,16 @@ import pytest
 
 from edge_models.face import COLS, ROWS, SkinSample
 from edge_models.pulse import BLOOD_RGB
-from edge_models.regions import REFERENCES, REGION_NAMES, SIGNATURE, TRACES, Traces, skin_weights, traces
+from edge_models.regions import (
+    REFERENCES,
+    REGION_NAMES,
+    SIGNATURE,
+    TRACES,
+    Traces,
+    deep_signature,
+    skin_weights,
+    traces,
+)
 from edge_models.simulate.scene import Scene
 from edge_models.types import Float32Array
 from tests.edge_models.staged import samples
@@ -77,6 +86,24 @@ def test_a_pulse_leaves_the_blood_s_colour_in_every_region_and_nothing_in_the_re
     size = 2 * (found.values[60:-60] * wave[60:-60, None]).mean(axis=0)
     np.testing.assert_allclose(size, 0.01 * SIGNATURE, atol=3e-4)
     assert not SIGNATURE[REFERENCES].any() and len(SIGNATURE) == TRACES
+
+
+def test_blue_turns_over_where_hardly_any_of_it_is_left() -> None:
+    plenty, little = deep_signature(0.95), deep_signature(0.3)
+    for signature in (plenty, little):
+        assert np.linalg.norm(signature[: REFERENCES[0]].reshape(-1, 3), axis=1) == pytest.approx(1.0)
+        assert not signature[REFERENCES].any()
+        assert (signature[: REFERENCES[0]].reshape(-1, 3)[:, :2] < 0).all()  # red and green fall in systole
+    assert plenty[2] < 0.0 < little[2]
+    blues = [deep_signature(ratio)[2] for ratio in np.linspace(0.0, 1.2, 25)]
+    assert np.all(np.diff(blues) <= 0.0)
+    assert deep_signature(0.0) == pytest.approx(deep_signature(0.05)) and np.isfinite(blues).all()
+
+
+def test_how_much_blue_is_left_is_that_of_the_skin(calm: list[SkinSample]) -> None:
+    cells = np.mean([s.cells for s in calm if s.cells is not None], axis=0)
+    middle = cells.reshape(ROWS, COLS, 3)[ROWS // 2, COLS // 3 : -COLS // 3].mean(axis=0)
+    assert _over(calm).blue_to_green == pytest.approx(middle[2] / middle[1], rel=0.1)
 
 
 def test_a_change_of_the_light_is_the_same_step_on_all_skin_and_on_the_wall(calm: list[SkinSample]) -> None:
