@@ -142,6 +142,7 @@ class PulseTrack:
     margin: by how much the path is likelier than the best one that stays elsewhere, as a log-likelihood ratio.
     coherence: how much the halves of the face (those that show skin) are in step, −1..1; 0 where none can be compared. unexplained: see matched_filter, on the path.
     half_power: power over noise at half the path's rate; 0 where that is no candidate.
+    lamp_power: power over noise of the background where it is strongest (1 is noise), of the median window.
     background_power, motion_power: power over noise, on the path, of the strongest trace of the background
     and of the head's motion (1 is noise).
     seen: how much each trace moves with the pulse, 1 on average over the skin along SIGNATURE [shape=(TRACES,)].
@@ -165,6 +166,7 @@ class PulseTrack:
     likeness: float
     greyer: float
     colour_known: float = 1.0
+    lamp_power: float = 1.0
 
     @property
     def largest_jump_per_min(self) -> float:
@@ -349,6 +351,7 @@ class PulseFusion:
             likeness=likeness,
             greyer=greyer,
             colour_known=known,
+            lamp_power=float(np.median([r.background.max() for r in readings])),
         )
 
     def wave(self, track: PulseTrack) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:

@@ -42,9 +42,10 @@ _MOST_JUMP_PER_MIN = 9.0
 _GREYER = 0.01
 """A face on a tablet whose light beats, or a picture in flicker, changes in all colours alike: up to 0.03 on the first simulator's
 replayed faces, where people have −0.07 to −0.005, and up to 0.01 in video that keeps luma better than colour."""
-_HALF_LINE, _HALF_SHARE = 6.0, 0.2
-"""Power over noise at half the rate, and its share of the rate's own, above which the rate may be the harmonic of a heart whose own
-rate a lamp drowned: two of 5,210 scans of the second simulator had been read double. Of 433 other people none has so much."""
+_STRONG_LAMP, _HALF_LINE, _HALF_SHARE = 50.0, 6.0, 0.2
+"""Where a lamp has a line of its own, more than this much power over noise at half the rate, and this share of the rate's own, may be
+what the lamp left of a heart of half this rate: two of 5,210 scans of the second simulator had been read double (lines of 500 and more).
+Without a lamp's line that much is usual: five of 79 rendered clips that had been right were withheld by it."""
 _LOST_POWER, _LOST_WINDOWS = 3.0, 4
 """So many windows on end with hardly more power on the path than noise has (2): the pulse was lost there. A heart that slowed down
 by 20 /min while its pulse faded had been read at its first rate."""
@@ -130,7 +131,7 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
     if astray or not (track.coherence >= _LEAST_COHERENCE and agreement >= _LEAST_AGREEMENT):
         doubts.append(Reason.SOURCES_DISAGREE)
     half = float(np.median(track.half_power))
-    if not half <= max(_HALF_LINE, _HALF_SHARE * power):
+    if not (half <= max(_HALF_LINE, _HALF_SHARE * power) or track.lamp_power <= _STRONG_LAMP):
         doubts.append(Reason.SOURCES_DISAGREE)  # a heart of half this rate would show just this
     if not track.largest_jump_per_min <= _MOST_JUMP_PER_MIN:
         doubts.append(Reason.IMPLAUSIBLE)

@@ -74,11 +74,13 @@ def test_each_ground_of_confidence_alone_can_withhold_the_value(
     assert sure < heart_rate.SHOW_FROM_CONFIDENCE or reasons
 
 
-def test_a_rate_that_may_be_the_harmonic_of_its_half_is_withheld(good_track: PulseTrack) -> None:
+def test_under_a_lamp_a_rate_that_may_be_the_harmonic_of_its_half_is_withheld(good_track: PulseTrack) -> None:
     power = float(np.median(good_track.power_over_noise))
     little, much = (np.full_like(good_track.half_power, share * power) for share in (0.1, 0.3))
-    assert not heart_rate.confidence(replace(good_track, half_power=little))[1]
-    assert heart_rate.confidence(replace(good_track, half_power=much))[1] == (Reason.SOURCES_DISAGREE,)
+    assert not heart_rate.confidence(replace(good_track, half_power=little, lamp_power=500.0))[1]
+    assert not heart_rate.confidence(replace(good_track, half_power=much, lamp_power=2.0))[1]
+    found = heart_rate.confidence(replace(good_track, half_power=much, lamp_power=500.0))[1]
+    assert found == (Reason.SOURCES_DISAGREE,)
     assert power * 0.3 > 6.0  # below which half the rate has only noise
 
 
