@@ -1,0 +1,315 @@
+"""What is in the store: people, and what was measured or entered for them.
+
+A deleted thing is gone for every list at once and can be put back until `purge`; then its bytes are overwritten. Identifiers
+are UUIDs made here. Saving the same identifier twice keeps the first: a save may be repeated when it is not known whether
+it was done.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from client.errors import BadInput
+from client.store.database import Change, Database, Row
+
+PAGE = 50
+LONGEST_NAME = 80
+
+
+class Kind(StrEnum):
+    """What an observation is. All but the scan are read off another device by a person and typed in."""
+
+    SCAN = "scan"
+    BLOOD_PRESSURE = "blood_pressure"
+    OXIMETER = "oximeter"
+    TEMPERATURE = "temperature"
+    WEIGHT = "weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A named person on this device. made_at: UTC."""
+
+    id: str
+    name: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Of a scan, for lists and trends, /min and ms; None where withheld or not measured."""
+
+    heart_rate: float | None = None
+    heart_rate_low: float | None = None
+    heart_rate_high: float | None = None
+    respiratory_rate: float | None = None
+    rmssd: float | None = None
+    sdnn: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An observation as a list shows it.
+
+    person: None for a guest. kind: of Kind; one that this version does not know is kept as it is. taken_at: UTC;
+    utc_offset_min: what the wall clock there was ahead of it.
+    """
+
+    id: str
+    person: str | None
+    kind: str
+    taken_at: datetime
+    utc_offset_min: int
+    numbers: Numbers
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An observation as it was saved. body: plain values (JSON). wave: bytes of its pulse wave, or None."""
+
+    line: Line
+    body: Mapping[str, Any]
+    wave: bytes | None = None
+
+
+def new_id() -> str:
+    """A UUID, version 4."""
+    return str(uuid.uuid4())
+
+
+class Observations:
+    """The people and observations of an open database. Raises StoreFault as the database does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # People
+
+    def people(self) -> list[Person]:
+        """All that are not deleted, by name."""
+        rows = self._database.ask("SELECT id, name, made_at FROM person WHERE deleted_at IS NULL")
+        return sorted((_person(row) for row in rows), key=lambda person: (person.name.casefold(), person.id))
+
+    def add_person(self, name: str, *, now: datetime) -> Person:
+        """A new one. Raises BadInput for a name that is empty, too long or already there."""
+        person = Person(new_id(), _name(name), _milliseconds(now))
+        with self._database.changes() as change:
+            _check_free(change, person.name, but=person.id)
+            change.do(
+                "INSERT INTO person (id, name, made_at) VALUES (?, ?, ?)",
+                (person.id, person.name, _text(person.made_at)),
+            )
+        return person
+
+    def rename_person(self, person: str, name: str) -> None:
+        """Raises BadInput as add_person does, and where there is no such person."""
+        with self._database.changes() as change:
+            _check_free(change, _name(name), but=person)
+            if not change.do(
+                "UPDATE person SET name = ? WHERE id = ? AND deleted_at IS NULL", (_name(name), person)
+            ):
+                raise _nobody()
+
+    def delete_person(self, person: str, *, now: datetime) -> None:
+        """The person and all their observations, to be put back by restore_person."""
+        with self._database.changes() as change:
+            if not change.do(
+                "UPDATE person SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL", (_text(now), person)
+            ):
+                raise _nobody()
+            change.do(
+                "UPDATE observation SET deleted_at = ? WHERE person = ? AND deleted_at IS NULL",
+                (_text(now), person),
+            )
+
+    def restore_person(self, person: str) -> None:
+        """Undo delete_person: what was deleted with them comes back, what had been deleted before does not."""
+        with self._database.changes() as change:
+            rows = change.ask("SELECT name, deleted_at FROM person WHERE id = ?", (person,))
+            if not rows:
+                raise _nobody()
+            if rows[0][1] is None:
+                return
+            _check_free(change, rows[0][0], but=person)
+            change.do("UPDATE person SET deleted_at = NULL WHERE id = ?", (person,))
+            change.do(
+                "UPDATE observation SET deleted_at = NULL WHERE person = ? AND deleted_at = ?",
+                (person, rows[0][1]),
+            )
+
+    # Observations
+
+    def save(self, observation: Observation) -> bool:
+        """Keep it. Returns whether it is new: False where this identifier was kept before. Durable when this returns."""
+        line, numbers = observation.line, observation.line.numbers
+        body = json.dumps(observation.body, allow_nan=False, ensure_ascii=False)
+        with self._database.changes() as change:
+            if line.person is not None and not change.ask(
+                "SELECT 1 FROM person WHERE id = ? AND deleted_at IS NULL", (line.person,)
+            ):
+                raise _nobody()
+            return bool(
+                change.do(
+                    "INSERT INTO observation (id, person, kind, taken_at, utc_offset_min, heart_rate, heart_rate_low,"
+                    " heart_rate_high, respiratory_rate, rmssd, sdnn, simulated, body, wave)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (
+                        line.id,
+                        line.person,
+                        str(line.kind),
+                        _text(line.taken_at),
+                        line.utc_offset_min,
+                        numbers.heart_rate,
+                        numbers.heart_rate_low,
+                        numbers.heart_rate_high,
+                        numbers.respiratory_rate,
+                        numbers.rmssd,
+                        numbers.sdnn,
+                        int(line.simulated),
+                        body,
+                        None if observation.wave is None else zlib.compress(observation.wave),
+                    ),
+                )
+            )
+
+    def lines(self, person: str | None, *, before: Line | None = None, limit: int = PAGE) -> list[Line]:
+        """The newest first, from the one that follows `before`."""
+        after = "" if before is None else " AND (taken_at, id) < (?, ?)"
+        values: list[object] = [person] if before is None else [person, _text(before.taken_at), before.id]
+        rows = self._database.ask(
+            f"SELECT {_LINE} FROM observation WHERE person IS ? AND deleted_at IS NULL{after}"  # noqa: S608 (fixed text)
+            " ORDER BY taken_at DESC, id DESC LIMIT ?",
+            [*values, limit],
+        )
+        return [_line(row) for row in rows]
+
+    def between(self, person: str | None, start: datetime, end: datetime) -> list[Line]:
+        """Those of [start, end), the oldest first: for a trend."""
+        rows = self._database.ask(
+            f"SELECT {_LINE} FROM observation WHERE person IS ? AND deleted_at IS NULL"  # noqa: S608 (fixed text)
+            " AND taken_at >= ? AND taken_at < ? ORDER BY taken_at, id",
+            (person, _text(start), _text(end)),
+        )
+        return [_line(row) for row in rows]
+
+    def count(self, person: str | None) -> int:
+        """How many a person has."""
+        rows = self._database.ask(
+            "SELECT count(*) FROM observation WHERE person IS ? AND deleted_at IS NULL", (person,)
+        )
+        return int(rows[0][0])
+
+    def get(self, observation: str) -> Observation | None:
+        """The whole of one, or None where it is not there or deleted."""
+        rows = self._database.ask(
+            f"SELECT {_LINE}, body, wave FROM observation WHERE id = ? AND deleted_at IS NULL",  # noqa: S608 (fixed text)
+            (observation,),
+        )
+        if not rows:
+            return None
+        *line, body, wave = rows[0]
+        return Observation(_line(line), json.loads(body), None if wave is None else zlib.decompress(wave))
+
+    def delete(self, observation: str, *, now: datetime) -> bool:
+        """Returns whether there was one to delete; `restore` puts it back."""
+        with self._database.changes() as change:
+            return bool(
+                change.do(
+                    "UPDATE observation SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL",
+                    (_text(now), observation),
+                )
+            )
+
+    def restore(self, observation: str) -> bool:
+        """Undo `delete`. Returns whether it is back: not where its person is deleted, or it was purged."""
+        with self._database.changes() as change:
+            return bool(
+                change.do(
+                    "UPDATE observation SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL AND (person IS NULL"
+                    " OR person IN (SELECT id FROM person WHERE deleted_at IS NULL))",
+                    (observation,),
+                )
+            )
+
+    def purge(self, *, deleted_before: datetime) -> int:
+        """Overwrite what was deleted before a moment, for ever. Returns how many observations that were."""
+        with self._database.changes() as change:
+            gone = change.do("DELETE FROM observation WHERE deleted_at < ?", (_text(deleted_before),))
+            people = change.do(
+                "DELETE FROM person WHERE deleted_at < ? AND id NOT IN (SELECT person FROM observation WHERE person IS NOT NULL)",
+                (_text(deleted_before),),
+            )
+        if gone or people:
+            self._database.forget_deleted_pages()
+        return gone
+
+
+_COLUMNS = (
+    "id",
+    "person",
+    "kind",
+    "taken_at",
+    "utc_offset_min",
+    "heart_rate",
+    "heart_rate_low",
+    "heart_rate_high",
+    "respiratory_rate",
+    "rmssd",
+    "sdnn",
+    "simulated",
+)
+_LINE = ", ".join(_COLUMNS)
+
+
+def _line(row: Sequence[Any]) -> Line:
+    id_, person, kind, taken_at, offset_min, *numbers, simulated = row
+    return Line(id_, person, kind, _moment(taken_at), offset_min, Numbers(*numbers), bool(simulated))
+
+
+def _person(row: Row) -> Person:
+    return Person(row[0], row[1], _moment(row[2]))
+
+
+def _name(name: str) -> str:
+    tidy = " ".join(name.split())
+    if not 1 <= len(tidy) <= LONGEST_NAME or not tidy.isprintable():
+        raise BadInput(
+            title="A name needs a letter at least" if not tidy else "This name can't be used",
+            remedy=f"Give one of 1 to {LONGEST_NAME} letters.",
+        )
+    return tidy
+
+
+def _check_free(change: Change, name: str, *, but: str) -> None:
+    rows = change.ask("SELECT name FROM person WHERE deleted_at IS NULL AND id <> ?", (but,))
+    if any(other.casefold() == name.casefold() for (other,) in rows):
+        raise BadInput(
+            title="There is already somebody of this name",
+            remedy="Add an initial or a nickname, so that nothing is saved under the wrong person.",
+        )
+
+
+def _nobody() -> BadInput:
+    return BadInput(title="This person is not on this device", remedy="Choose another one.")
+
+
+def _milliseconds(moment: datetime) -> datetime:
+    utc = moment.astimezone(UTC)
+    return utc - timedelta(microseconds=utc.microsecond % 1000)
+
+
+def _text(moment: datetime) -> str:
+    """Sorts as the moments do."""
+    return _milliseconds(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,205 @@
+"""People and observations: what is saved comes back, what is deleted is gone until it is put back, and purged for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from client.errors import BadInput
+from client.store.database import FILE_NAME, Database
+from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
+from tests.client.store.conftest import KEY, NOW
+
+
+def observation(person: str | None = None, *, minutes: float = 0.0, rate: float | None = 72.0) -> Observation:
+    return Observation(
+        Line(
+            id=new_id(),
+            person=person,
+            kind=Kind.SCAN,
+            taken_at=NOW + timedelta(minutes=minutes),
+            utc_offset_min=60,
+            numbers=Numbers(heart_rate=rate, heart_rate_low=71.0, heart_rate_high=73.0),
+            simulated=False,
+        ),
+        body={"schema": "health-helper/scan/1", "note": "é"},
+        wave=bytes(range(200)),
+    )
+
+
+def test_what_is_saved_comes_back(store: Observations) -> None:
+    saved = observation()
+    assert store.save(saved)
+    assert store.get(saved.line.id) == saved
+    assert store.lines(None) == [saved.line]
+    assert store.count(None) == 1
+
+
+def test_saving_twice_keeps_the_first(store: Observations) -> None:
+    saved = observation()
+    assert store.save(saved)
+    assert not store.save(replace(saved, body={"other": 1}))
+    found = store.get(saved.line.id)
+    assert found is not None and found.body == saved.body
+    store.delete(saved.line.id, now=NOW)
+    assert not store.save(saved)
+    assert store.lines(None) == []
+
+
+def test_people_do_not_see_each_other(store: Observations) -> None:
+    ada, ben = store.add_person("Ada", now=NOW), store.add_person("Ben", now=NOW)
+    for person in (ada.id, ben.id, None):
+        store.save(observation(person))
+    for person in (ada.id, ben.id, None):
+        assert [line.person for line in store.lines(person)] == [person]
+
+
+def test_nothing_is_saved_for_somebody_who_is_not_there(store: Observations) -> None:
+    ada = store.add_person("Ada", now=NOW)
+    store.delete_person(ada.id, now=NOW)
+    for person in (ada.id, "nobody"):
+        with pytest.raises(BadInput):
+            store.save(observation(person))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 81, "a\x00b", "\u202eevil"])
+def test_names_that_are_none(store: Observations, name: str) -> None:
+    with pytest.raises(BadInput):
+        store.add_person(name, now=NOW)
+
+
+def test_two_people_of_one_name_are_refused(store: Observations) -> None:
+    ada = store.add_person(" Ada  Müller ", now=NOW)
+    assert ada.name == "Ada Müller"
+    with pytest.raises(BadInput):
+        store.add_person("ADA MÜLLER", now=NOW)
+    ben = store.add_person("Ben", now=NOW)
+    with pytest.raises(BadInput):
+        store.rename_person(ben.id, "ada müller")
+    store.rename_person(ada.id, "ada müller")
+    store.rename_person(ben.id, "Benjamin")
+    assert [person.name for person in store.people()] == ["ada müller", "Benjamin"]
+    with pytest.raises(BadInput):
+        store.rename_person("nobody", "Cleo")
+
+
+def test_deleting_can_be_undone(store: Observations) -> None:
+    saved = observation()
+    store.save(saved)
+    assert store.delete(saved.line.id, now=NOW)
+    assert not store.delete(saved.line.id, now=NOW)
+    assert store.lines(None) == [] and store.get(saved.line.id) is None and store.count(None) == 0
+    assert store.restore(saved.line.id)
+    assert store.get(saved.line.id) == saved
+    assert not store.restore(saved.line.id)
+
+
+def test_deleting_a_person_can_be_undone_and_brings_back_only_what_went_with_them(
+    store: Observations,
+) -> None:
+    ada = store.add_person("Ada", now=NOW)
+    before, kept = observation(ada.id), observation(ada.id, minutes=1)
+    store.save(before)
+    store.save(kept)
+    store.delete(before.line.id, now=NOW)
+    store.delete_person(ada.id, now=NOW + timedelta(seconds=1))
+    assert store.people() == [] and store.lines(ada.id) == []
+    assert not store.restore(kept.line.id)  # nobody to belong to
+    store.restore_person(ada.id)
+    store.restore_person(ada.id)
+    assert store.people() == [ada] and store.lines(ada.id) == [kept.line]
+    with pytest.raises(BadInput):
+        store.delete_person("nobody", now=NOW)
+    with pytest.raises(BadInput):
+        store.restore_person("nobody")
+
+
+def test_a_name_that_was_given_to_another_meanwhile(store: Observations) -> None:
+    ada = store.add_person("Ada", now=NOW)
+    store.delete_person(ada.id, now=NOW)
+    store.add_person("Ada", now=NOW)
+    with pytest.raises(BadInput):
+        store.restore_person(ada.id)
+
+
+def test_what_is_purged_is_nowhere_on_the_disk(tmp_path: Path) -> None:
+    database = Database(tmp_path / FILE_NAME, KEY)
+    store = Observations(database)
+    ada = store.add_person("Ada", now=NOW)
+    gone, kept, later = observation(), observation(), observation()
+    for one in (gone, kept, later, observation(ada.id)):
+        store.save(one)
+    store.delete(gone.line.id, now=NOW)
+    store.delete_person(ada.id, now=NOW)
+    store.delete(later.line.id, now=NOW + timedelta(hours=1))
+    assert store.purge(deleted_before=NOW + timedelta(minutes=1)) == 2
+    assert (tmp_path / f"{FILE_NAME}-wal").stat().st_size == 0
+    assert not store.restore(gone.line.id)
+    assert store.restore(later.line.id)
+    assert {line.id for line in store.lines(None)} == {kept.line.id, later.line.id}
+    assert database.ask("SELECT count(*) FROM person") == [(0,)]
+    assert database.ask("PRAGMA secure_delete") == [(1,)]
+    database.close()
+
+
+def test_pages_of_a_list_meet_without_gap_or_overlap(store: Observations) -> None:
+    saved = [observation(minutes=k // 3) for k in range(25)]  # three at the same moment
+    for one in saved:
+        store.save(one)
+    found: list[Line] = []
+    while page := store.lines(None, before=found[-1] if found else None, limit=7):
+        found += page
+    assert sorted(line.id for line in found) == sorted(one.line.id for one in saved)
+    assert [line.taken_at for line in found] == sorted((one.line.taken_at for one in saved), reverse=True)
+
+
+def test_a_trend_is_of_a_span_and_in_order(store: Observations) -> None:
+    for minutes in (5.0, 0.0, 10.0, 20.0):
+        store.save(observation(minutes=minutes))
+    found = store.between(None, NOW, NOW + timedelta(minutes=20))
+    assert [(line.taken_at - NOW).total_seconds() / 60 for line in found] == [0.0, 5.0, 10.0]
+
+
+def test_a_kind_of_a_newer_version_is_kept_as_it_is(store: Observations, database: Database) -> None:
+    saved = observation()
+    store.save(replace(saved, line=replace(saved.line, kind="glucose")))
+    assert store.lines(None)[0].kind == "glucose"
+
+
+def test_numbers_that_are_none_are_our_bug(store: Observations) -> None:
+    with pytest.raises(ValueError):
+        store.save(replace(observation(), body={"x": float("nan")}))
+    assert store.count(None) == 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    moment=st.datetimes(
+        datetime(1971, 1, 1),
+        datetime(2200, 1, 1),
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30))]),
+    ),
+    offset=st.integers(-840, 840),
+    rate=st.none() | st.floats(20, 250),
+    name=st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=80),
+)
+def test_any_moment_and_name_come_back(
+    store: Observations, moment: datetime, offset: int, rate: float | None, name: str
+) -> None:
+    person = store.add_person(name, now=moment)
+    try:
+        saved = observation(person.id, rate=rate)
+        line = replace(saved.line, taken_at=moment, utc_offset_min=offset)
+        store.save(replace(saved, line=line))
+        found = store.lines(person.id)[0]
+        assert abs(found.taken_at - moment) < timedelta(milliseconds=1)
+        assert (found.utc_offset_min, found.numbers.heart_rate) == (offset, rate)
+        assert person in store.people()
+    finally:
+        store.delete_person(person.id, now=NOW)
+        store.purge(deleted_before=NOW + timedelta(days=1))

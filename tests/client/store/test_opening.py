@@ -1,0 +1,165 @@
+"""A store is made, opened, restored and set aside; whatever the key store does, nothing is lost and nothing is in plain text."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from client.errors import BadInput
+from client.store.database import FILE_NAME, StoreDamaged, WrongKey
+from client.store.opening import (
+    RECOVERY_NAME,
+    VAULT_ENTRY,
+    KeyLost,
+    confirm_recovery_key,
+    new_recovery_key,
+    open_store,
+    restore,
+    set_aside,
+)
+from client.store.recovery import RecoveryKey, WrongRecoveryKey
+from client.store.vault import VaultFailed, VaultLocked, VaultMissing
+from tests.client.store.conftest import NOW, MemoryVault
+
+
+def made(folder: Path, vault: MemoryVault) -> RecoveryKey:
+    """A store with one entry, its recovery key confirmed."""
+    opened = open_store(folder, vault)
+    assert opened.recovery_key is not None
+    with opened.database.changes() as change:
+        change.do("INSERT INTO setting VALUES ('a', 'x')")
+    confirm_recovery_key(opened.database)
+    opened.database.close()
+    return opened.recovery_key
+
+
+def has_entry(folder: Path, vault: MemoryVault) -> bool:
+    opened = open_store(folder, vault)
+    found = opened.database.ask("SELECT value FROM setting WHERE name = 'a'") == [("x",)]
+    opened.database.close()
+    return found
+
+
+def test_made_once_opened_ever_after(tmp_path: Path, vault: MemoryVault) -> None:
+    folder = tmp_path / "a" / "b"
+    made(folder, vault)
+    assert has_entry(folder, vault)
+    assert len(vault.kept[VAULT_ENTRY]) == 32
+
+
+def test_a_recovery_key_is_offered_until_it_is_confirmed(tmp_path: Path, vault: MemoryVault) -> None:
+    first = open_store(tmp_path, vault)
+    first.database.close()
+    second = open_store(tmp_path, vault)  # killed before anybody read the first one
+    assert first.recovery_key is not None and second.recovery_key is not None
+    assert second.recovery_key != first.recovery_key
+    confirm_recovery_key(second.database)
+    second.database.close()
+    third = open_store(tmp_path, vault)
+    assert third.recovery_key is None
+    third.database.close()
+    with pytest.raises(WrongRecoveryKey):
+        restore(tmp_path, vault, first.recovery_key)
+    restore(tmp_path, vault, second.recovery_key).close()
+
+
+@pytest.mark.parametrize("fault", [VaultMissing(), VaultLocked(), VaultFailed("Oops")])
+def test_without_a_key_store_nothing_is_made(tmp_path: Path, vault: MemoryVault, fault: Exception) -> None:
+    vault.fault = fault
+    folder = tmp_path / "store"
+    with pytest.raises(type(fault)):
+        open_store(folder, vault)
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_a_key_store_that_takes_nothing_leaves_no_database(tmp_path: Path, vault: MemoryVault) -> None:
+    def refuse(_name: str, _secret: bytes) -> None:
+        raise VaultFailed("it does not give back what it was told")
+
+    vault.write = refuse  # type: ignore[method-assign]
+    with pytest.raises(VaultFailed):
+        open_store(tmp_path, vault)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_a_lost_key_is_told_and_the_recovery_key_opens(tmp_path: Path, vault: MemoryVault) -> None:
+    recovery_key = made(tmp_path, vault)
+    before = (tmp_path / FILE_NAME).read_bytes()
+    empty = MemoryVault()
+    with pytest.raises(KeyLost):
+        open_store(tmp_path, empty)
+    assert (tmp_path / FILE_NAME).read_bytes() == before and not empty.kept
+    with pytest.raises(WrongRecoveryKey):
+        restore(tmp_path, empty, RecoveryKey.new())
+    assert not empty.kept
+    restore(tmp_path, empty, RecoveryKey.from_text(recovery_key.to_text())).close()
+    assert has_entry(tmp_path, empty)
+
+
+def test_moving_to_a_new_computer(tmp_path: Path, vault: MemoryVault) -> None:
+    old, new, there = tmp_path / "old", tmp_path / "new", MemoryVault()
+    recovery_key = made(old, vault)
+    with pytest.raises(BadInput, match="no store"):
+        restore(new, there, recovery_key)
+    shutil.copytree(old, new)
+    restore(new, there, recovery_key).close()
+    assert has_entry(new, there) and has_entry(old, vault)
+
+
+def test_a_key_of_another_store_is_no_damage(tmp_path: Path, vault: MemoryVault) -> None:
+    made(tmp_path / "one", vault)
+    other = MemoryVault()
+    made(tmp_path / "two", other)
+    with pytest.raises(WrongKey) as caught:
+        open_store(tmp_path / "one", other)
+    assert "recovery key" in caught.value.remedy
+    assert has_entry(tmp_path / "one", vault)
+
+
+def test_a_damaged_store_is_damage(tmp_path: Path, vault: MemoryVault) -> None:
+    made(tmp_path, vault)
+    (tmp_path / FILE_NAME).write_bytes(b"nonsense" * 1000)
+    with pytest.raises(StoreDamaged):
+        open_store(tmp_path, vault)
+
+
+def test_a_missing_recovery_file_is_made_anew_with_another_key(tmp_path: Path, vault: MemoryVault) -> None:
+    old = made(tmp_path, vault)
+    (tmp_path / RECOVERY_NAME).unlink()
+    opened = open_store(tmp_path, vault)
+    opened.database.close()
+    assert opened.recovery_key is not None and opened.recovery_key != old
+    assert has_entry(tmp_path, vault)
+
+
+def test_a_new_recovery_key_instead_of_the_old(tmp_path: Path, vault: MemoryVault) -> None:
+    old = made(tmp_path, vault)
+    opened = open_store(tmp_path, vault)
+    new = new_recovery_key(tmp_path, vault, opened.database)
+    opened.database.close()
+    with pytest.raises(WrongRecoveryKey):
+        restore(tmp_path, MemoryVault(), old)
+    restore(tmp_path, MemoryVault(), new).close()
+
+
+def test_set_aside_and_start_again(tmp_path: Path, vault: MemoryVault) -> None:
+    recovery_key = made(tmp_path, vault)
+    aside = set_aside(tmp_path, vault, now=NOW)
+    made(tmp_path, vault)
+    assert has_entry(tmp_path, vault)
+    restore(aside, MemoryVault(), recovery_key).close()  # the old one is whole
+    with pytest.raises(OSError, match="File exists"):
+        aside.mkdir()
+
+
+def test_a_key_without_a_database_is_a_start_that_was_interrupted(tmp_path: Path, vault: MemoryVault) -> None:
+    vault.kept[VAULT_ENTRY] = bytes(range(32))
+    assert not has_entry(tmp_path, vault)
+    assert vault.kept[VAULT_ENTRY] == bytes(range(32))
+
+
+def test_only_the_owner_may_read_the_recovery_file(tmp_path: Path, vault: MemoryVault) -> None:
+    made(tmp_path, vault)
+    assert (tmp_path / RECOVERY_NAME).stat().st_mode & 0o077 == 0
