@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -111,7 +111,7 @@ class Database:
     Raises StoreFault (one of its kinds) from every method; after one, nothing of the transaction is there.
     """
 
-    _FAULTS: ClassVar[dict[str, type[StoreFault]]] = {
+    _FAULTS: ClassVar[Mapping[str, Callable[[], StoreFault]]] = {
         "SQLITE_NOTADB": StoreDamaged,
         "SQLITE_CORRUPT": StoreDamaged,
         "SQLITE_READONLY": StoreReadOnly,
@@ -181,7 +181,8 @@ class Database:
             name = getattr(error, "sqlite_errorname", None) or ""
             primary = "_".join(name.split("_")[:2])
             if primary in self._FAULTS:
-                raise self._FAULTS[primary]() from None
+                fault = self._FAULTS[primary]()
+                raise fault from None
             if primary in {"SQLITE_IOERR", "SQLITE_CANTOPEN"}:
                 raise (DiskFull() if _is_full(self.path.parent) else StoreUnreadable(name)) from None
             raise  # a statement that can't be: a bug of ours

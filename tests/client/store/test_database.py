@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -68,10 +69,13 @@ def test_it_is_all_there_when_opened_again(tmp_path: Path) -> None:
 
 
 def test_a_transaction_is_whole_or_not_at_all(database: Database) -> None:
-    with pytest.raises(RuntimeError, match="in the middle"):
+    def half() -> None:
         with database.changes() as change:
             change.do("INSERT INTO setting VALUES ('a', 'x')")
             raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        half()
     assert names(database) == []
     put(database, "b")
     assert names(database) == ["b"]
@@ -112,12 +116,13 @@ def test_a_file_that_is_none_is_told_and_left_as_it_is(tmp_path: Path, damage: s
     else:
         key = KEY[::-1]
     before = path.read_bytes()
-    with pytest.raises(StoreDamaged) as caught:
-        opened = Database(path, key)
-        try:
+
+    def use() -> None:
+        with contextlib.closing(Database(path, key)) as opened:
             names(opened)
-        finally:
-            opened.close()
+
+    with pytest.raises(StoreDamaged) as caught:
+        use()
     assert "set" in caught.value.remedy and caught.value.exit_status == 4
     assert path.read_bytes() == before
 
@@ -266,7 +271,7 @@ def test_a_disk_too_full_for_the_copy_stops_before_the_step(
     def no_room(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.shutil, "copyfileobj", no_room)
+    monkeypatch.setattr("client.store.database.shutil.copyfileobj", no_room)
     with pytest.raises(StoreFault):
         Database(path, KEY)
     monkeypatch.undo()

@@ -180,8 +180,8 @@ def test_numbers_that_are_none_are_our_bug(store: Observations) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     moment=st.datetimes(
-        datetime(1971, 1, 1),
-        datetime(2200, 1, 1),
+        datetime(1971, 1, 1),  # noqa: DTZ001 (hypothesis adds the zone)
+        datetime(2200, 1, 1),  # noqa: DTZ001
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30))]),
     ),
     offset=st.integers(-840, 840),

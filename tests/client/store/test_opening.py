@@ -74,13 +74,16 @@ def test_without_a_key_store_nothing_is_made(tmp_path: Path, vault: MemoryVault,
     assert not list(tmp_path.rglob("*.db"))
 
 
-def test_a_key_store_that_takes_nothing_leaves_no_database(tmp_path: Path, vault: MemoryVault) -> None:
-    def refuse(_name: str, _secret: bytes) -> None:
+class ForgetfulVault(MemoryVault):
+    """Finds out that what it was told is not there."""
+
+    def write(self, name: str, secret: bytes) -> None:
         raise VaultFailed("it does not give back what it was told")
 
-    vault.write = refuse  # type: ignore[method-assign]
+
+def test_a_key_store_that_takes_nothing_leaves_no_database(tmp_path: Path) -> None:
     with pytest.raises(VaultFailed):
-        open_store(tmp_path, vault)
+        open_store(tmp_path, ForgetfulVault())
     assert not (tmp_path / FILE_NAME).exists()
 
 

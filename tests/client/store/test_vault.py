@@ -28,7 +28,6 @@ class Backend(KeyringBackend):
     forgetful = False
 
     def __init__(self) -> None:
-        super().__init__()
         self.kept: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
