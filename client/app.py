@@ -17,13 +17,15 @@ from typing import Any, TextIO, cast
 
 import typer
 
-from client import log, weights
+from client import config, log, weights
 from client.cli import commands
-from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
+from client.cli.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry
 from client.clock import Clock, SystemClock
 from client.devices.ports import Compression, FrameSource
 from client.errors import EnvironmentFault, HealthHelperError, Interrupted
 from client.pipeline.run import Engine
+from client.store.database import Database
+from client.store.vault import SystemVault
 from edge_models.types import ByteArray, Frame
 
 FACE_NET = "face_rfb_320"
@@ -46,6 +48,8 @@ def real_parts(clock: Clock) -> Parts:
         weights=_weights,
         write_clip=_write_clip,
         portrait=_portrait,
+        store=_store,
+        restore_store=_restore_store,
     )
 
 
@@ -254,3 +258,32 @@ def _write_clip(folder: Path, frames: Iterable[Frame], fps: float, compression: 
     from client.devices.clip_writer import write_clip
 
     return write_clip(folder, frames, fps, compression)
+
+
+def _store() -> Kept:
+    from client.store.opening import open_store
+
+    vault = SystemVault()
+    opened = open_store(config.store_folder(), vault)
+    return _kept(opened.database, vault, needs_recovery_key=opened.recovery_key is not None)
+
+
+def _restore_store(typed: str) -> Kept:
+    from client.store.opening import restore
+    from client.store.recovery import RecoveryKey
+
+    vault = SystemVault()
+    return _kept(restore(config.store_folder(), vault, RecoveryKey.from_text(typed)), vault)
+
+
+def _kept(database: Database, vault: SystemVault, *, needs_recovery_key: bool = False) -> Kept:
+    from client.store.observations import Observations
+    from client.store.opening import confirm_recovery_key, new_recovery_key
+
+    return Kept(
+        observations=Observations(database),
+        needs_recovery_key=needs_recovery_key,
+        new_recovery_key=lambda: new_recovery_key(config.store_folder(), vault, database).to_text(),
+        confirm_recovery_key=lambda: confirm_recovery_key(database),
+        close=database.close,
+    )

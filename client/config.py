@@ -25,6 +25,11 @@ def data_folder() -> Path:
     return user_data_path(APPLICATION, appauthor=False)
 
 
+def store_folder() -> Path:
+    """Where the encrypted store lies. It may not exist yet."""
+    return data_folder() / "store"
+
+
 def set_default(name: str, value: str) -> None:
     """Put a setting of a library into the environment of this process, unless the person has set it."""
     if name not in os.environ:

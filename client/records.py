@@ -41,7 +41,7 @@ class ScanRecord:
     """One scan with everything that is said about it.
 
     source: as shown to the person, without folders or credentials. taken_at: UTC.
-    saved_reason: why it was not saved ("no_save": not wanted; "no_store": this version keeps nothing).
+    saved_reason: why it was not saved, a code (client.reports.wording has them all in words); None where it was.
     """
 
     source: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from client.cli import bench, cameras, doctor, scan
+from client.cli import bench, cameras, doctor, kept, scan
 from client.cli.parts import Parts
 from client.config import version
 
@@ -34,6 +34,6 @@ def commands(parts: Parts) -> typer.Typer:
     ) -> None:
         pass
 
-    for module in (scan, cameras, doctor, bench):
+    for module in (scan, kept, cameras, doctor, bench):
         module.add(app, parts)
     return app

@@ -29,6 +29,7 @@ from client import config
 from client.cli.parts import CameraTruth, Parts
 from client.clock import Clock
 from client.errors import BadInput, EnvironmentFault
+from client.store.database import FILE_NAME
 
 READY = 0
 NOT_READY = 4
@@ -94,11 +95,7 @@ def examine(parts: Parts) -> Iterator[Check]:
     yield check_engine(parts)
     yield check_camera(parts)
     yield check_keyring()
-    yield Check(
-        "store",
-        State.OK,
-        "not part of this version: nothing is kept on this device, use --report for a copy",
-    )
+    yield check_store(parts, config.store_folder() / FILE_NAME)
     yield check_disk(config.data_folder())
     yield check_clock(parts.clock)
 
@@ -198,7 +195,7 @@ _HOLDS = {
 
 def check_keyring() -> Check:
     """Is there a key store that takes a secret, gives it back and forgets it? Found by doing just that."""
-    later = "A scan works without it; the encrypted store of a later version will not."
+    later = "A scan works without it; nothing can be kept."
     try:
         import keyring
         from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError, PasswordDeleteError
@@ -230,6 +227,25 @@ def check_keyring() -> Check:
             "keyring", State.WARN, f"{name} does not give back what it was told", f"Repair it. {later}"
         )
     return Check("keyring", State.OK, f"{name} keeps and forgets a secret")
+
+
+def check_store(parts: Parts, path: Path) -> Check:
+    """Does what is kept on this device open? Nothing is made where there is none yet."""
+    if not path.exists():
+        return Check("store", State.OK, "nothing is kept on this device yet")
+    try:
+        with parts.store() as kept:
+            people = len(kept.observations.people())
+            if kept.needs_recovery_key:
+                return Check(
+                    "store",
+                    State.WARN,
+                    "opens, and has no recovery key on paper",
+                    "Run 'health-helper recovery-key' and write it down.",
+                )
+    except EnvironmentFault as fault:
+        return Check("store", State.WARN, fault.title, fault.remedy)
+    return Check("store", State.OK, f"opens; {people} people besides the guest")
 
 
 def check_disk(folder: Path) -> Check:

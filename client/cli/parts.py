@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from client.clock import Clock
 from client.devices.ports import Compression, FrameSource, SourceFacts
 from client.pipeline.run import Engine
+from client.store.observations import Observations
 from edge_models.types import ByteArray, Frame
 
 
@@ -67,6 +69,27 @@ class Demo:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """An open store. Leaving the block closes it.
+
+    needs_recovery_key: nobody has said to have one on paper. new_recovery_key: makes one to be shown, as printed; older ones open
+    nothing any more.
+    """
+
+    observations: Observations
+    needs_recovery_key: bool
+    new_recovery_key: Callable[[], str]
+    confirm_recovery_key: Callable[[], None]
+    close: Callable[[], None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The real things, or a test's. Calling any of the sources opens nothing yet.
 
@@ -89,3 +112,5 @@ class Parts:
     weights: Callable[[], Sequence[WeightsEntry]]
     write_clip: Callable[[Path, Iterable[Frame], float, Compression | None], Path]
     portrait: Callable[[], ByteArray]
+    store: Callable[[], Kept]
+    restore_store: Callable[[str], Kept]

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -24,15 +24,18 @@ from rich.console import Console
 from client import config, log
 from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
+from client.cli.kept import person_named
 from client.cli.parts import Demo, DemoScene, Parts
 from client.devices.ports import FrameSource
-from client.errors import BadInput, Interrupted
+from client.errors import BadInput, HealthHelperError, Interrupted
 from client.pipeline.memory import peak_rss_mb
 from client.pipeline.run import Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal
 from client.records import ScanRecord
 from client.reports.files import check_target, write_report
 from client.reports.wording import gave_up
+from client.store.database import StoreFault
+from client.store.vault import VaultFault
 
 SHOWN = 0
 NOT_SHOWN = 3
@@ -84,6 +87,12 @@ def add(app: typer.Typer, parts: Parts) -> None:
             Path | None, typer.Option(metavar="FILE", help="Write a report as well: a .pdf or a .json file.")
         ] = None,
         no_save: Annotated[bool, typer.Option("--no-save", help="Keep nothing on this device.")] = False,
+        person: Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAME", help="Save it for this person (see: health-helper people). Default: a guest."
+            ),
+        ] = None,
         verbose: Annotated[
             bool, typer.Option("--verbose", help="Log to standard error; names nobody and no file.")
         ] = False,
@@ -99,6 +108,13 @@ def add(app: typer.Typer, parts: Parts) -> None:
         log.start(verbose=verbose)
         if report is not None:
             check_target(report)
+        if person is not None:
+            if no_save:
+                raise BadInput(
+                    title="--person and --no-save contradict each other", remedy="Give one of them."
+                )
+            with parts.store() as kept:  # before anybody sits still for it
+                person_named(kept, person)
         live_screen = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not verbose
         wanted_demo = _demo(
             demo,
@@ -119,12 +135,14 @@ def add(app: typer.Typer, parts: Parts) -> None:
             )
         )
         outcome = _run(parts, source, goal, display)
-        record = _record(parts, outcome, no_save=no_save)
+        record, fault = _saved(parts, _record(parts, outcome), person, wanted=not no_save)
         if as_json:
             card.show(record, errors)
             print(record.to_json_text())
         else:
             card.show(record, Console(highlight=False))
+        if fault is not None:
+            print(f"Not saved. {fault.title}. {fault.remedy}", file=sys.stderr)
         sys.stdout.flush()  # a result that cannot be written is known before a report says where to find it
         if report is not None:
             write_report(record, report)
@@ -254,7 +272,37 @@ def _counted_signals() -> Iterator[_Signals]:
             signal.signal(number, previous)
 
 
-def _record(parts: Parts, outcome: Outcome, *, no_save: bool) -> ScanRecord:
+def _saved(
+    parts: Parts, record: ScanRecord, person: str | None, *, wanted: bool
+) -> tuple[ScanRecord, HealthHelperError | None]:
+    """The record with what became of it, and the fault that kept it from being saved."""
+    reason = next(
+        (
+            code
+            for code, holds in (
+                ("no_save", not wanted),
+                ("simulated", record.simulated),
+                ("nothing_shown", record.heart_rate.value is None),
+            )
+            if holds
+        ),
+        None,
+    )
+    if reason is not None:
+        return replace(record, saved_reason=reason), None
+    kept_record = replace(record, saved=True, saved_reason=None)
+    try:
+        with parts.store() as kept:
+            from client.store.scans import to_observation
+
+            whose = None if person is None else person_named(kept, person).id
+            kept.observations.save(to_observation(kept_record, person=whose))
+    except (StoreFault, VaultFault) as fault:
+        return replace(record, saved_reason=fault.code), fault
+    return kept_record, None
+
+
+def _record(parts: Parts, outcome: Outcome) -> ScanRecord:
     notes = list(outcome.facts.notes)
     if outcome.session.ended_by is EndedBy.PERSON:
         notes.insert(0, STOPPED_EARLY)
@@ -271,7 +319,7 @@ def _record(parts: Parts, outcome: Outcome, *, no_save: bool) -> ScanRecord:
         notes=tuple(notes),
         cost=outcome.cost,
         saved=False,
-        saved_reason="no_save" if no_save else "no_store",
+        saved_reason=None,
         taken_at=parts.clock.utc(),
         version=config.version(),
     )

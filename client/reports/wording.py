@@ -124,12 +124,17 @@ def interval(estimate: Estimate) -> str | None:
 
     With one decimal where whole numbers would hide that it has a width.
     """
-    if estimate.low is None or estimate.high is None:
+    return interval_text(estimate.low, estimate.high)
+
+
+def interval_text(low: float | None, high: float | None) -> str | None:
+    """As `interval`, of its two numbers."""
+    if low is None or high is None:
         return None
-    low, high = f"{estimate.low:.0f}", f"{estimate.high:.0f}"
-    if low == high:
-        low, high = f"{estimate.low:.1f}", f"{estimate.high:.1f}"
-    return f"{low} to {high}"
+    shown = f"{low:.0f}", f"{high:.0f}"
+    if shown[0] == shown[1]:
+        shown = f"{low:.1f}", f"{high:.1f}"
+    return f"{shown[0]} to {shown[1]}"
 
 
 NEEDS_S: Mapping[str, int] = {"heart_rate": 7, "respiratory_rate": 25, "rmssd": 60, "sdnn": 60}
@@ -156,9 +161,26 @@ def gave_up(limit: Reason | None) -> str:
 
 
 def saved_words(saved_reason: str | None) -> str:
-    """One sentence about what was kept; None for a reason: it was saved."""
+    """One sentence about what was kept; None for a reason: it was saved. A reason of a newer version is named as it is."""
     if saved_reason is None:
         return "Saved on this device."
-    if saved_reason == "no_save":
-        return "Not saved, as you asked."
-    return "Not saved: this version has no store yet. Use --report to keep a copy."
+    return f"Not saved: {_NOT_SAVED.get(saved_reason, saved_reason)}."
+
+
+_NOT_SAVED: Mapping[str, str] = {
+    "no_save": "you asked for that",
+    "simulated": "nobody was measured",
+    "nothing_shown": "there is no heart rate to keep",
+    "keyring_missing": "this system has no key store",
+    "keyring_locked": "the key store of this system is locked",
+    "keyring_failed": "the key store of this system fails",
+    "store_key_lost": "the key of the store is not on this system",
+    "store_wrong_key": "the store was locked with another key",
+    "store_damaged": "the store is damaged",
+    "store_newer": "a newer version has written the store",
+    "store_read_only": "the store may not be written to",
+    "store_busy": "another program is using the store",
+    "store_failed": "the store could not be read or written",
+    "disk_full": "the disk is full",
+}
+"""Why a scan was not kept, by the code in its JSON."""

@@ -28,11 +28,15 @@ Row = tuple[Any, ...]
 
 
 class StoreFault(EnvironmentFault):
-    """The database can't be used; nothing in it was changed."""
+    """The database can't be used; nothing in it was changed. code: for programs, as `saved_reason` of a scan's JSON."""
+
+    code: ClassVar[str] = "store_failed"
 
 
 class StoreDamaged(StoreFault):
     """The file is no database of ours any more."""
+
+    code = "store_damaged"
 
     def __init__(self) -> None:
         super().__init__(
@@ -44,6 +48,8 @@ class StoreDamaged(StoreFault):
 class WrongKey(StoreFault):
     """The file is whole and was encrypted with another key."""
 
+    code = "store_wrong_key"
+
     def __init__(self) -> None:
         super().__init__(
             title="The store on this device was locked with another key than the one in this system's key store",
@@ -54,6 +60,8 @@ class WrongKey(StoreFault):
 class StoreNewer(StoreFault):
     """A newer version of the application has written it."""
 
+    code = "store_newer"
+
     def __init__(self) -> None:
         super().__init__(
             title="The store on this device was written by a newer version of Health Helper",
@@ -63,6 +71,8 @@ class StoreNewer(StoreFault):
 
 class StoreReadOnly(StoreFault):
     """It may be read and not written."""
+
+    code = "store_read_only"
 
     def __init__(self) -> None:
         super().__init__(
@@ -75,6 +85,8 @@ class StoreReadOnly(StoreFault):
 class DiskFull(StoreFault):
     """No room for what was to be kept."""
 
+    code = "disk_full"
+
     def __init__(self) -> None:
         super().__init__(
             title="The disk is full, so this was not kept",
@@ -85,6 +97,8 @@ class DiskFull(StoreFault):
 
 class StoreBusy(StoreFault):
     """Another process holds it."""
+
+    code = "store_busy"
 
     def __init__(self) -> None:
         super().__init__(

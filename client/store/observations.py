@@ -191,12 +191,13 @@ class Observations:
         )
         return [_line(row) for row in rows]
 
-    def between(self, person: str | None, start: datetime, end: datetime) -> list[Line]:
-        """Those of [start, end), the oldest first: for a trend."""
+    def between(self, person: str | None, start: datetime | None, end: datetime | None) -> list[Line]:
+        """Those of [start, end), the oldest first: for a trend, or all of them. None: no bound."""
+        bounds = [_text(start) if start else "", _text(end) if end else "~"]  # before and after every moment
         rows = self._database.ask(
             f"SELECT {_LINE} FROM observation WHERE person IS ? AND deleted_at IS NULL"  # noqa: S608 (fixed text)
             " AND taken_at >= ? AND taken_at < ? ORDER BY taken_at, id",
-            (person, _text(start), _text(end)),
+            [person, *bounds],
         )
         return [_line(row) for row in rows]
 

@@ -28,6 +28,8 @@ _CONFIRMED = "recovery_key_confirmed"
 class KeyLost(WrongKey):
     """There is a database, and the key store has no key for it: another computer, another account, a new key store."""
 
+    code = "store_key_lost"
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:

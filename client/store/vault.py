@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from client.config import APPLICATION
 from client.errors import EnvironmentFault
@@ -25,8 +25,16 @@ _TRUSTED = (
 )
 
 
-class VaultMissing(EnvironmentFault):
+class VaultFault(EnvironmentFault):
+    """The key store can't be used. code: for programs, as `saved_reason` of a scan's JSON."""
+
+    code: ClassVar[str]
+
+
+class VaultMissing(VaultFault):
     """There is no key store on this system that may hold a secret."""
+
+    code = "keyring_missing"
 
     def __init__(self) -> None:
         super().__init__(
@@ -36,8 +44,10 @@ class VaultMissing(EnvironmentFault):
         )
 
 
-class VaultLocked(EnvironmentFault):
+class VaultLocked(VaultFault):
     """The key store is there and does not open."""
+
+    code = "keyring_locked"
 
     def __init__(self) -> None:
         super().__init__(
@@ -47,8 +57,10 @@ class VaultLocked(EnvironmentFault):
         )
 
 
-class VaultFailed(EnvironmentFault):
+class VaultFailed(VaultFault):
     """The key store is there, open, and does not do what it is asked to."""
+
+    code = "keyring_failed"
 
     def __init__(self, kind: str) -> None:
         super().__init__(

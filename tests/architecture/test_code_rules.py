@@ -44,7 +44,10 @@ PROGRAMS = {
 }
 """Of os: they start programs without importing subprocess, which the contract "processes" watches."""
 
-HEAVY = {"cv2", "onnxruntime", "httpx", "fpdf", "keyring", "scipy", "h5py", "matplotlib", "PIL", "PySide6"}
+HEAVY = {
+    *("cv2", "onnxruntime", "httpx", "fpdf", "keyring", "sqlcipher3", "cryptography"),
+    *("scipy", "h5py", "matplotlib", "PIL", "PySide6"),
+}
 """What a command that needs no camera must not pay for."""
 
 

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 
 from client.app import run
-from client.cli.parts import CameraEntry, CameraTruth, Demo, Parts, WeightsEntry
+from client.cli.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry
 from client.clock import Clock
 from client.devices.clip_writer import write_clip
 from client.devices.ports import FrameSource
+from client.store.vault import VaultMissing
 from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
+
+
+def _no_store() -> Kept:
+    raise VaultMissing
 
 
 @dataclass
@@ -28,6 +33,8 @@ class Bench:
     truth: CameraTruth | Exception | None = None
     weights: Sequence[WeightsEntry] = (WeightsEntry("net.onnx", "finds faces", "good"),)
     asked: list[object] = field(default_factory=list)
+    store: Callable[[], Kept] = field(default=_no_store)
+    restored: list[str] = field(default_factory=list)
 
     def parts(self) -> Parts:
         """These parts, for one command."""
@@ -51,6 +58,10 @@ class Bench:
             assert self.truth is not None
             return self.truth
 
+        def restore(typed: str) -> Kept:
+            self.restored.append(typed)
+            return self.store()
+
         return Parts(
             clock=self.clock,
             started_s=self.clock.now_s(),
@@ -64,6 +75,8 @@ class Bench:
             weights=lambda: self.weights,
             write_clip=write_clip,
             portrait=lambda: np.zeros((512, 512, 3), np.uint8),
+            store=self.store,
+            restore_store=restore,
         )
 
 

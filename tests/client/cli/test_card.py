@@ -22,7 +22,7 @@ RECORD = ScanRecord(
     notes=("The header's frame rate is wrong.",),
     cost=Cost(1.0, 1.0, 0.5, 0.2, 1.0, 2.0, 100.0),
     saved=False,
-    saved_reason="no_store",
+    saved_reason="no_save",
     taken_at=datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
     version="1.2.3",
 )
@@ -46,7 +46,7 @@ def test_every_vital_sign_has_its_interval_or_its_reason() -> None:
     assert "Breathing rate -- not shown: two ways of measuring disagreed" in text
     assert "Variability RMSSD -- not shown: it needs 60 s of good signal" in text
     assert "The header's frame rate is wrong." in text
-    assert "this version has no store yet" in text
+    assert "Not saved: you asked for that." in text
     assert "Not a medical device" in text
 
 

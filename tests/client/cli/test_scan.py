@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from client.cli.parts import CameraEntry, Demo, DemoScene
+from client.cli.parts import CameraEntry, Demo, DemoScene, Kept
 from client.clock import SystemClock
 from client.errors import BadInput, EnvironmentFault
 from client.pipeline.run import ScanRun
@@ -248,14 +248,28 @@ def test_what_is_simulated_is_marked_on_the_card_in_the_json_and_in_the_report(
     assert "SIMULATED - no person was measured" in said.err
 
 
-@pytest.mark.parametrize(("flags", "reason"), [(("--no-save",), "no_save"), ((), "no_store")])
-def test_nothing_is_saved_and_the_json_and_the_card_say_why(
-    command: Command, flags: tuple[str, ...], reason: str
+def test_nothing_is_saved_where_nobody_wants_it_and_the_store_is_not_asked(
+    command: Command, bench: Bench
 ) -> None:
-    said = command("scan", "--video", "a.mp4", "--json", *flags)
-    printed = json.loads(said.out)
-    assert (printed["saved"], printed["saved_reason"]) == (False, reason)
+    def never() -> Kept:
+        raise AssertionError("the store was opened")
+
+    bench.store = never
+    said = command("scan", "--video", "a.mp4", "--json", "--no-save")
+    assert (json.loads(said.out)["saved"], json.loads(said.out)["saved_reason"]) == (False, "no_save")
     assert "Not saved" in said.err
+    bench.source = ScriptedSource(frames(90), replace(FACTS, simulated=True))
+    said = command("scan", "--demo", "--json")
+    assert (json.loads(said.out)["saved"], json.loads(said.out)["saved_reason"]) == (False, "simulated")
+
+
+def test_without_a_key_store_the_scan_is_shown_and_the_reason_said(command: Command) -> None:
+    said = command("scan", "--video", "a.mp4", "--json")
+    assert said.status == 0
+    printed = json.loads(said.out)
+    assert (printed["saved"], printed["saved_reason"]) == (False, "keyring_missing")
+    assert printed["vitals"]["heart_rate"]["value"] is not None
+    assert "no key store" in said.err
 
 
 def test_skipped_frames_are_owned_up_to(command: Command, bench: Bench) -> None:

@@ -17,6 +17,8 @@ from client.reports.wording import (
     vital_name,
     why_not,
 )
+from client.store.database import StoreFault
+from client.store.vault import VaultFault
 from edge_models.types import Estimate, Reason
 from edge_models.vitals import VITALS as MEASURED
 from tests.client.pipeline.fakes import estimate
@@ -53,8 +55,18 @@ def test_numbers_are_read_as_people_read_them() -> None:
 
 
 def test_what_was_kept_is_one_sentence() -> None:
-    for reason in (None, "no_save", "no_store"):
-        assert saved_words(reason).count(".") == 1 or reason == "no_store"
+    for reason in (None, "no_save", "keyring_missing", "of_a_newer_version"):
+        assert saved_words(reason).count(".") == 1
+
+
+def test_every_fault_of_the_store_has_words() -> None:
+    def kinds(fault: type) -> set[type]:
+        return {fault}.union(*map(kinds, fault.__subclasses__()))
+
+    codes = {kind.code for top in (StoreFault, VaultFault) for kind in kinds(top) if hasattr(kind, "code")}
+    assert len(codes) > 8
+    for code in codes:
+        assert code not in saved_words(code)
 
 
 def test_what_a_vital_sign_needs_is_what_the_engine_asks_for() -> None:

@@ -80,8 +80,14 @@ def test_a_secret_comes_back_and_can_be_forgotten(backend: Backend) -> None:
 def test_every_fault_gets_a_sentence_without_its_words(
     backend: Backend, fault: Exception, wanted: type[EnvironmentFault]
 ) -> None:
+    def read() -> None:
+        SystemVault().read("a")
+
+    def write() -> None:
+        SystemVault().write("a", b"x")
+
     backend.fault = fault
-    for act in (lambda: SystemVault().read("a"), lambda: SystemVault().write("a", b"x")):
+    for act in (read, write):
         with pytest.raises(wanted) as caught:
             act()
         assert caught.value.remedy and caught.value.retry

@@ -1,0 +1,137 @@
+"""A scan as it is kept: the public JSON, the remarks and the version beside it, and the pulse wave as bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import numpy as np
+
+from client.errors import BadInput
+from client.records import SCHEMA, Cost, ScanRecord, sanitised
+from client.store.observations import Kind, Line, Numbers, Observation, new_id
+from edge_models.types import Estimate, Quality, Reason, ScanResult, Trace, TrendPoint
+
+BODY_SCHEMA = "health-helper/kept-scan/1"
+_WAVE_HEAD = struct.Struct("<dd")
+"""Seconds of the first sample and between two; float32 samples follow, little-endian."""
+
+
+def to_observation(record: ScanRecord, *, person: str | None) -> Observation:
+    """What is kept of a scan. person: None for a guest. The identifier is new."""
+    vitals = {
+        name: record.result.vitals[name] for name in ("heart_rate", "respiratory_rate", "rmssd", "sdnn")
+    }
+    rate = record.heart_rate
+    offset = record.taken_at.astimezone().utcoffset()
+    return Observation(
+        Line(
+            id=new_id(),
+            person=person,
+            kind=Kind.SCAN,
+            taken_at=record.taken_at,
+            utc_offset_min=0 if offset is None else round(offset.total_seconds() / 60),
+            numbers=Numbers(
+                heart_rate=rate.value,
+                heart_rate_low=rate.low,
+                heart_rate_high=rate.high,
+                respiratory_rate=_finite(vitals["respiratory_rate"]),
+                rmssd=_finite(vitals["rmssd"]),
+                sdnn=_finite(vitals["sdnn"]),
+            ),
+            simulated=record.simulated,
+        ),
+        body={
+            "schema": BODY_SCHEMA,
+            "scan": record.to_json(),
+            "notes": list(record.notes),
+            "version": record.version,
+        },
+        wave=_wave_bytes(record.result.bvp),
+    )
+
+
+def to_record(observation: Observation) -> ScanRecord:
+    """The scan again, for a report. Numbers are rounded as in the public JSON; a reason that this version does not know is left
+    out here and stays in the store. Raises BadInput for what is no scan of a version that can be read.
+    """
+    body = observation.body
+    scan = body.get("scan")
+    if body.get("schema") != BODY_SCHEMA or not isinstance(scan, dict) or scan.get("schema") != SCHEMA:
+        raise BadInput(
+            title="This was kept by another version of Health Helper and cannot be shown by this one",
+            remedy="Install the newest version; nothing is lost.",
+        )
+    cost = scan["cost"]
+    return ScanRecord(
+        source=scan["source"],
+        simulated=scan["simulated"],
+        result=ScanResult(
+            duration_s=scan["duration_s"],
+            accepted_s=scan["accepted_s"],
+            frames=scan["frames"],
+            measured_fps=scan["measured_fps"],
+            vitals={name: _estimate(said) for name, said in scan["vitals"].items()},
+            beats_s=tuple(scan["beats_s"]),
+            trend=tuple(TrendPoint(**point) for point in scan["trend"]),
+            quality=_quality(scan["quality"]),
+            bvp=_trace(observation.wave),
+        ),
+        notes=tuple(body["notes"]),
+        cost=Cost(**cost),
+        saved=True,
+        saved_reason=None,
+        taken_at=observation.line.taken_at,
+        version=body["version"],
+    )
+
+
+def taken_at_local(line: Line) -> datetime:
+    """When it was there: the moment on the clock of the place where it was taken, without a zone."""
+    return (line.taken_at + timedelta(minutes=line.utc_offset_min)).replace(tzinfo=None)
+
+
+def _finite(estimate: Estimate) -> float | None:
+    return sanitised(estimate).value
+
+
+def _estimate(said: Mapping[str, Any]) -> Estimate:
+    reasons = _reasons(said["reasons"])
+    if said["value"] is None and not reasons:
+        reasons = (Reason.IMPLAUSIBLE,)  # all its reasons are of a newer version
+    return Estimate(
+        said["value"],
+        said["low"],
+        said["high"],
+        said["unit"],
+        said["confidence"],
+        reasons,
+        said["window_s"],
+        said["algorithm"],
+    )
+
+
+def _quality(said: Mapping[str, Any]) -> Quality:
+    limiting = _reasons([said["limiting_factor"]] if said["limiting_factor"] else [])
+    return Quality(said["score"], _reasons(said["reasons"]), limiting[0] if limiting else None)
+
+
+def _reasons(said: list[str]) -> tuple[Reason, ...]:
+    known = set(map(str, Reason))
+    return tuple(Reason(reason) for reason in said if reason in known)
+
+
+def _wave_bytes(wave: Trace) -> bytes | None:
+    if len(wave.t_s) < 2:
+        return None
+    return _WAVE_HEAD.pack(wave.t_s[0], wave.t_s[1] - wave.t_s[0]) + wave.values.astype("<f4").tobytes()
+
+
+def _trace(wave: bytes | None) -> Trace:
+    if wave is None:
+        return Trace(np.zeros(0), np.zeros(0))
+    first_s, step_s = _WAVE_HEAD.unpack_from(wave)
+    values = np.frombuffer(wave, "<f4", offset=_WAVE_HEAD.size).astype(np.float64)
+    return Trace(cast("Any", first_s + step_s * np.arange(len(values))), cast("Any", values))

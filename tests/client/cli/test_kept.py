@@ -1,0 +1,159 @@
+"""What is kept, in the terminal: saved by a scan, listed, exported, reported; with a store on the disk and its key in memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import typer
+
+from client.cli.doctor import State, check_store
+from client.cli.parts import Kept
+from client.store.database import DiskFull
+from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
+from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
+from edge_models.types import Reason
+from tests.client.cli.conftest import Bench, Said
+from tests.client.pipeline.fakes import CountingEngine, ScriptedSource, estimate, frames, scan_result
+from tests.client.store.conftest import MemoryVault
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def store(bench: Bench, tmp_path: Path) -> Callable[[], Kept]:
+    """A store that is opened anew for every command."""
+    vault, folder = MemoryVault(), tmp_path / "store"
+
+    def opened() -> Kept:
+        found = open_store(folder, vault)
+        return Kept(
+            observations=Observations(found.database),
+            needs_recovery_key=found.recovery_key is not None,
+            new_recovery_key=lambda: new_recovery_key(folder, vault, found.database).to_text(),
+            confirm_recovery_key=lambda: confirm_recovery_key(found.database),
+            close=found.database.close,
+        )
+
+    bench.store = opened
+    return opened
+
+
+def scan(command: Command, bench: Bench, *flags: str) -> Said:
+    bench.source = ScriptedSource(frames(90))
+    bench.engine = CountingEngine()
+    return command("scan", "--video", "a.mp4", "--json", *flags)
+
+
+def test_a_scan_is_saved_listed_and_reported(command: Command, bench: Bench, tmp_path: Path) -> None:
+    said = scan(command, bench)
+    assert (json.loads(said.out)["saved"], json.loads(said.out)["saved_reason"]) == (True, None)
+    assert "Saved on this device" in said.err
+    listed = json.loads(command("history", "--json").out)
+    assert (
+        len(listed) == 1 and listed[0]["heart_rate"] == json.loads(said.out)["vitals"]["heart_rate"]["value"]
+    )
+    assert "Heart rate" in command("history").out
+    for name in ("a.pdf", "a.json"):
+        assert command("report", str(tmp_path / name)).status == 0
+        assert command("report", str(tmp_path / name), "--id", listed[0]["id"]).status == 0
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(said.out)
+
+
+def test_a_scan_without_a_heart_rate_is_not_kept(command: Command, bench: Bench) -> None:
+    bench.engine = CountingEngine(answer=scan_result(heart_rate=estimate(None, Reason.NO_PULSE)))
+    said = command("scan", "--video", "a.mp4", "--json")
+    assert json.loads(said.out)["saved_reason"] == "nothing_shown"
+    assert json.loads(command("history", "--json").out) == []
+
+
+def test_people_have_their_own(command: Command, bench: Bench, tmp_path: Path) -> None:
+    assert command("people", "--add", "Ada Müller").status == 0
+    assert scan(command, bench, "--person", "ada müller").status == 0
+    assert "Ada Müller  (1 kept)" in command("people").out
+    assert json.loads(command("history", "--json").out) == []
+    assert len(json.loads(command("history", "--json", "--person", "Ada Müller").out)) == 1
+    assert command("report", str(tmp_path / "a.pdf")).status == 2
+    assert command("report", str(tmp_path / "a.pdf"), "--person", "Ada Müller").status == 0
+
+
+def test_nobody_sits_still_for_a_person_who_is_not_there(command: Command, bench: Bench) -> None:
+    said = scan(command, bench, "--person", "Nobody")
+    assert said.status == 2 and "nobody of this name" in said.err and bench.asked == []
+    assert scan(command, bench, "--person", "x", "--no-save").status == 2
+
+
+def test_a_full_disk_does_not_take_the_result_away(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    def full() -> Kept:
+        raise DiskFull
+
+    bench.store = full
+    said = scan(command, bench)
+    assert said.status == 0 and json.loads(said.out)["saved_reason"] == "disk_full"
+    assert "Free some space" in said.err
+
+
+def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) -> None:
+    for _ in range(3):
+        scan(command, bench)
+    said = command("export", str(tmp_path / "all.json"))
+    assert said.status == 0 and "not encrypted" in said.err
+    whole = json.loads((tmp_path / "all.json").read_text())
+    assert len(whole) == 3 and whole[0]["body"]["scan"]["schema"] == "health-helper/scan/1"
+    assert command("export", str(tmp_path / "all.csv")).status == 0
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["heart_rate"]) for row in rows] == [line["heart_rate"] for line in whole]
+    assert command("export", str(tmp_path / "all.txt")).status == 2
+    assert command("export", str(tmp_path / "nowhere" / "all.csv")).status == 4
+
+
+def test_a_report_of_what_is_no_scan(command: Command, tmp_path: Path, store: Callable[[], Kept]) -> None:
+    cuff = Line(
+        new_id(), None, Kind.BLOOD_PRESSURE, datetime(2026, 1, 1, tzinfo=UTC), 0, Numbers(), simulated=False
+    )
+    with store() as kept:
+        kept.observations.save(Observation(cuff, {"systolic": 120, "diastolic": 80}))
+        kept.observations.save(
+            Observation(replace(cuff, id="other", kind=Kind.SCAN), {"schema": "of/a/newer"})
+        )
+    for wanted in ([], ["--id", cuff.id], ["--id", "nothing"], ["--id", "other"]):
+        said = command("report", str(tmp_path / "a.pdf"), *wanted)
+        assert said.status == 2 and "Error:" in said.err
+    assert not (tmp_path / "a.pdf").exists()
+
+
+def test_the_recovery_key_is_asked_for_until_it_is_printed(command: Command) -> None:
+    assert "recovery-key" in command("history").err
+    printed = command("recovery-key")
+    assert printed.status == 0 and len(printed.out.strip()) == 34
+    assert "recovery-key" not in command("history").err
+    assert command("recovery-key").out != printed.out
+
+
+def test_a_store_is_opened_again_by_its_recovery_key(
+    command: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: "typed key")
+    assert command("recovery-key", "--restore").status == 0
+    assert bench.restored == ["typed key"]
+
+
+def test_the_doctor_looks_whether_the_store_opens(command: Command, bench: Bench, tmp_path: Path) -> None:
+    parts, path = bench.parts(), tmp_path / "store" / "health-helper.db"
+    assert check_store(parts, path).state is State.OK and not path.exists()
+    command("people", "--add", "Ada")
+    assert check_store(parts, path).state is State.WARN  # no recovery key yet
+    command("recovery-key")
+    assert "1 people" in check_store(parts, path).says
+    path.write_bytes(b"nonsense" * 1000)
+    check = check_store(parts, path)
+    assert check.state is State.WARN and "damaged" in check.says and check.remedy
