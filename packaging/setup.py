@@ -185,6 +185,8 @@ def ensure(level: str, *, say_if_ready: bool = False) -> None:
             say(f"Everything is in place ({time.monotonic() - begun_s:.2f} s).")
         return
 
+    if VENV.is_symlink():  # making it anew would empty the folder that it points to
+        raise Fault("The folder .venv is a link", "Remove the link and try again.")
     say(f"Setting up Health Helper in {ROOT}")
     download = Download()
     if stamp != wanted or not Path(python()).exists():
@@ -193,6 +195,8 @@ def ensure(level: str, *, say_if_ready: bool = False) -> None:
             bring_venv_module(download)
             make_environment()
         install(level, download)
+        if level == "dev":
+            bring_test_programs(download)
     for wheel, entries in missing:
         fetch(wheel, entries, download)
     write_atomically(STAMP, json.dumps(wanted, indent=1).encode())
@@ -299,10 +303,32 @@ def bring_venv_module(download: Download) -> None:
             "This Python cannot make environments", "Install its modules venv and ensurepip and try again."
         )
     say(f"• with apt-get: {package} (makes Python environments)")
+    if os.geteuid() != 0 and not shutil.which("sudo"):
+        raise Fault(f"{package} is missing and only root may install it", by_hand)
+    apt_install([package], download, by_hand)
+    importlib.invalidate_caches()
+
+
+TEST_PROGRAMS = {"dbus-run-session": "dbus", "gnome-keyring-daemon": "gnome-keyring"}
+"""What the tests start beside the application, and Debian's package of it: a real key store under a bus of its own."""
+
+
+def bring_test_programs(download: Download) -> None:
+    """Installed where that is possible; otherwise the tests that need them skip and say so."""
+    packages = [package for name, package in TEST_PROGRAMS.items() if not shutil.which(name)]
+    if not packages or not shutil.which("apt-get") or (os.geteuid() != 0 and not shutil.which("sudo")):
+        return
+    say(f"• with apt-get: {' '.join(packages)} (a key store for the tests)")
+    try:
+        apt_install(packages, download, "")
+    except Fault:
+        say("  That failed; the tests that need them will be skipped.")
+
+
+def apt_install(packages: Sequence[str], download: Download, by_hand: str) -> None:
+    """Installs Debian's packages as root or by sudo. Raises Fault with the remedy `by_hand`."""
     prefix: list[str] = []
     if os.geteuid() != 0:
-        if not shutil.which("sudo"):
-            raise Fault(f"{package} is missing and only root may install it", by_hand)
         prefix = ["sudo", *([] if sys.stdin and sys.stdin.isatty() else ["--non-interactive"])]
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
 
@@ -311,8 +337,7 @@ def bring_venv_module(download: Download) -> None:
             download.count(found[1], found[2])
 
     run([*apt, "update"], remedy=by_hand, on_line=count)
-    run([*apt, "install", "-y", "--no-install-recommends", package], remedy=by_hand, on_line=count)
-    importlib.invalidate_caches()
+    run([*apt, "install", "-y", "--no-install-recommends", *packages], remedy=by_hand, on_line=count)
 
 
 # --- Third-party files out of locked wheels ----------------------------------------------------------

@@ -3,7 +3,7 @@
 Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
 takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
 own. `bench coach`: whether faults of the picture are found and said. `bench confidence`: whether the heart rate's
-confidence is true, and its weights fitted again. `bench worker`: what the first starts several of.
+confidence is true, and its weights fitted again. `bench store`: how fast a full store is. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     _add_worker(bench, parts)
     _add_coach(bench, parts)
     _add_confidence(bench, parts)
+    _add_store(bench, parts)
 
     @bench.command()
     def cost(
@@ -123,6 +124,38 @@ def add(app: typer.Typer, parts: Parts) -> None:
             print(f"{peer.package}: {'installed' if fresh else 'is installed already'}", file=sys.stderr)
             if missing := peer.missing_program():
                 print(f"  It also needs {missing}: run 'apt-get install ffmpeg' as root.", file=sys.stderr)
+
+
+def _add_store(bench: typer.Typer, parts: Parts) -> None:
+    @bench.command()
+    def store(
+        scans: Annotated[int, typer.Option(metavar="N", min=1_000, help="How many are in it.")] = 100_000,
+        place: Annotated[
+            Path | None,
+            typer.Option(metavar="FOLDER", help="On which disk (default: that for temporary files)."),
+        ] = None,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print one JSON object on standard output.")
+        ] = False,
+    ) -> None:
+        """How fast the store saves, lists and opens when it is full, beside plain SQLite. Takes about 16 kB of disk a scan."""
+        from client.evaluation import store_speed
+
+        if place is not None and not place.is_dir():
+            raise BadInput(
+                title=f"{place.name} is no folder", remedy="Give one on the disk that is asked about."
+            )
+        err = Console(stderr=True, highlight=False)
+        with (
+            _stopped_cleanly(),
+            tempfile.TemporaryDirectory(prefix="health-helper-", dir=place) as folder,
+            err.status("", spinner="line") as status,
+        ):
+            found = store_speed.measure(Path(folder), scans, parts.clock, status.update)
+        if as_json:
+            print(json.dumps(store_speed.to_json(scans, found)))
+        else:
+            print(store_speed.markdown(scans, found))
 
 
 def _add_coach(bench: typer.Typer, parts: Parts) -> None:

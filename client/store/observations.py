@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -149,36 +149,12 @@ class Observations:
 
     def save(self, observation: Observation) -> bool:
         """Keep it. Returns whether it is new: False where this identifier was kept before. Durable when this returns."""
-        line, numbers = observation.line, observation.line.numbers
-        body = json.dumps(observation.body, allow_nan=False, ensure_ascii=False)
+        return bool(self.save_all([observation]))
+
+    def save_all(self, observations: Iterable[Observation]) -> int:
+        """Keep them all or none. Returns how many were new."""
         with self._database.changes() as change:
-            if line.person is not None and not change.ask(
-                "SELECT 1 FROM person WHERE id = ? AND deleted_at IS NULL", (line.person,)
-            ):
-                raise _nobody()
-            return bool(
-                change.do(
-                    "INSERT INTO observation (id, person, kind, taken_at, utc_offset_min, heart_rate, heart_rate_low,"
-                    " heart_rate_high, respiratory_rate, rmssd, sdnn, simulated, body, wave)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                    (
-                        line.id,
-                        line.person,
-                        str(line.kind),
-                        _text(line.taken_at),
-                        line.utc_offset_min,
-                        numbers.heart_rate,
-                        numbers.heart_rate_low,
-                        numbers.heart_rate_high,
-                        numbers.respiratory_rate,
-                        numbers.rmssd,
-                        numbers.sdnn,
-                        int(line.simulated),
-                        body,
-                        None if observation.wave is None else zlib.compress(observation.wave),
-                    ),
-                )
-            )
+            return sum(_insert(change, observation) for observation in observations)
 
     def lines(self, person: str | None, *, before: Line | None = None, limit: int = PAGE) -> list[Line]:
         """The newest first, from the one that follows `before`."""
@@ -268,6 +244,34 @@ _COLUMNS = (
     "simulated",
 )
 _LINE = ", ".join(_COLUMNS)
+
+
+def _insert(change: Change, observation: Observation) -> int:
+    line, numbers = observation.line, observation.line.numbers
+    if line.person is not None and not change.ask(
+        "SELECT 1 FROM person WHERE id = ? AND deleted_at IS NULL", (line.person,)
+    ):
+        raise _nobody()
+    return change.do(
+        f"INSERT INTO observation ({_LINE}, body, wave)"  # noqa: S608 (fixed text)
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (
+            line.id,
+            line.person,
+            str(line.kind),
+            _text(line.taken_at),
+            line.utc_offset_min,
+            numbers.heart_rate,
+            numbers.heart_rate_low,
+            numbers.heart_rate_high,
+            numbers.respiratory_rate,
+            numbers.rmssd,
+            numbers.sdnn,
+            int(line.simulated),
+            json.dumps(observation.body, allow_nan=False, ensure_ascii=False),
+            None if observation.wave is None else zlib.compress(observation.wave),
+        ),
+    )
 
 
 def _line(row: Sequence[Any]) -> Line:

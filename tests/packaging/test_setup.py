@@ -82,6 +82,7 @@ def steps(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(setup, "make_environment", make_environment)
     monkeypatch.setattr(setup, "install", lambda level, download: taken.append(f"install {level}"))
     monkeypatch.setattr(setup, "fetch", fetch)
+    monkeypatch.setattr(setup, "bring_test_programs", lambda download: taken.append("test programs"))
     return taken
 
 
@@ -100,7 +101,7 @@ def test_tests_add_to_what_a_run_brought_and_both_then_find_all(setup: ModuleTyp
     setup.ensure("app")
     steps.clear()
     setup.ensure("dev")
-    assert steps == ["install dev"]
+    assert steps == ["install dev", "test programs"]
     steps.clear()
     setup.ensure("dev")
     setup.ensure("app")
@@ -115,9 +116,9 @@ def test_the_benchmark_adds_to_a_run_and_the_tests_to_both(setup: ModuleType, st
     setup.ensure("app")
     assert steps == []
     setup.ensure("dev")
-    assert steps == ["install dev"]
+    assert steps == ["install dev", "test programs"]
     setup.ensure("bench")
-    assert steps == ["install dev"]
+    assert steps == ["install dev", "test programs"]
 
 
 @pytest.mark.parametrize("lock", ["app", "bench", "dev"])
@@ -126,7 +127,7 @@ def test_a_changed_lock_makes_the_environment_anew(setup: ModuleType, steps: lis
     setup.LOCKS[lock].write_text("# changed\n")
     steps.clear()
     setup.ensure("app")
-    assert steps == ["system", "environment", "install dev"]
+    assert steps == ["system", "environment", "install dev", "test programs"]
 
 
 def test_a_changed_project_file_installs_into_what_is_there(setup: ModuleType, steps: list[str]) -> None:
@@ -304,6 +305,46 @@ def test_megabytes_are_those_that_apt_states(setup: ModuleType, monkeypatch: pyt
     setup.bring_venv_module(download)
     assert download.mb == pytest.approx(2 * 9.123)
     assert commands[1][-1] == f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+
+
+def test_programs_for_the_tests_are_brought_once(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: list[list[str]] = []
+    there = {"apt-get", "sudo", "dbus-run-session"}
+    monkeypatch.setattr(setup, "apt_install", lambda packages, download, by_hand: installed.append(packages))
+    monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
+    setup.bring_test_programs(setup.Download())
+    assert installed == [["gnome-keyring"]]
+    there |= {"gnome-keyring-daemon"}
+    setup.bring_test_programs(setup.Download())
+    assert len(installed) == 1
+    there -= {"apt-get", "gnome-keyring-daemon"}
+    setup.bring_test_programs(setup.Download())
+    assert len(installed) == 1
+
+
+def test_tests_go_on_without_programs_that_could_not_be_brought(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise setup.Fault("no network", "")
+
+    monkeypatch.setattr(setup, "apt_install", fail)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in {"apt-get", "sudo"} else None)
+    setup.bring_test_programs(setup.Download())
+    assert "skipped" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_an_environment_that_is_a_link_is_not_emptied(
+    setup: ModuleType, steps: list[str], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    setup.VENV.symlink_to(elsewhere)
+    with pytest.raises(setup.Fault, match="link"):
+        setup.ensure("dev")
+    assert steps == [] and (elsewhere / "kept").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no root and no apt-get on Windows")

@@ -22,7 +22,7 @@ CREATE TABLE observation (
     rmssd REAL,
     sdnn REAL,
     simulated INTEGER NOT NULL DEFAULT 0 CHECK (simulated IN (0, 1)),
-    body TEXT NOT NULL CHECK (json_valid(body)),
+    body TEXT NOT NULL,
     wave BLOB,
     deleted_at TEXT
 ) STRICT, WITHOUT ROWID;

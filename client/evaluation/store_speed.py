@@ -1,0 +1,171 @@
+"""How fast the store is when it is full: the same statements on the encrypted database and on plain SQLite, in turn.
+
+A store of many scans with bodies and waves of a real size is filled in large transactions; then single saves, pages of the history and
+opening are timed on both. Ratios of one run say what encryption costs; absolute times say what this machine's disk does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from client.clock import Clock
+from client.evaluation.report import table
+from client.store.database import FILE_NAME, Database
+from client.store.observations import Line, Numbers, Observation, Observations, new_id
+
+SCHEMA = "health-helper/store-speed/1"
+_KEY = bytes(range(32))
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_AT_ONCE = 2_000
+SAVES, PAGES, OPENS = 300, 100, 5
+
+
+class PlainDatabase(Database):
+    """The same without encryption: SQLite as Python ships it."""
+
+    def _connected(self, _key: bytes) -> Any:
+        return sqlite3.connect(str(self.path), isolation_level=None, check_same_thread=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Of one database, all in ms except size_mb. page_ms, deep_page_ms: 50 lines from the newest, and from the middle."""
+
+    name: str
+    save_p50_ms: float
+    save_p95_ms: float
+    page_ms: float
+    deep_page_ms: float
+    open_ms: float
+    size_mb: float
+
+
+def example(number: int) -> Observation:
+    """A scan of 40 s as it is kept, a quarter of an hour after the one before it."""
+    chance = np.random.default_rng(number)
+    rate = float(chance.normal(72.0, 8.0))
+    t_s = np.arange(1200) / 30.0
+    wave = (np.sin(2 * np.pi * rate / 60.0 * t_s) + 0.2 * chance.standard_normal(1200)).astype("<f4")
+    trend = [
+        {"t_s": float(s), "heart_rate": round(rate, 2), "low": round(rate - 1, 2), "high": round(rate + 1, 2)}
+        for s in range(40)
+    ]
+    beats = [round(float(b), 4) for b in np.arange(0.4, 40.0, 60.0 / rate)]
+    return Observation(
+        Line(
+            id=new_id(),
+            person=None,
+            kind="scan",
+            taken_at=_START + timedelta(minutes=15 * number),
+            utc_offset_min=0,
+            numbers=Numbers(heart_rate=rate, heart_rate_low=rate - 1.0, heart_rate_high=rate + 1.0),
+            simulated=False,
+        ),
+        body={"schema": "health-helper/kept-scan/1", "scan": {"trend": trend, "beats_s": beats}},
+        wave=wave.tobytes(),
+    )
+
+
+def measure(folder: Path, scans: int, clock: Clock, progress: Callable[[str], None]) -> list[Times]:
+    """Fill both databases with so many scans and time them. folder: empty, on the disk that is asked about."""
+    made: list[tuple[str, type[Database], Path]] = []
+    for name, kind in (("encrypted", Database), ("plain SQLite", PlainDatabase)):
+        place = folder / name.partition(" ")[0]
+        place.mkdir()
+        made.append((name, kind, place / FILE_NAME))
+    for name, kind, path in made:
+        with closing(kind(path, _KEY)) as database:
+            for done in _filled(Observations(database), scans):
+                progress(f"{name}: {done:,} of {scans:,} scans")
+    found = []
+    for name, kind, path in made:
+        progress(f"{name}: timing")
+        found.append(_timed(name, kind, path, scans, clock))
+    return found
+
+
+def _filled(store: Observations, scans: int) -> Iterator[int]:
+    for first in range(0, scans, _AT_ONCE):
+        after = min(first + _AT_ONCE, scans)
+        store.save_all(example(number) for number in range(first, after))
+        yield after
+
+
+def _timed(name: str, kind: type[Database], path: Path, scans: int, clock: Clock) -> Times:
+    def ms(work: Callable[[], object]) -> float:
+        begun_s = clock.now_s()
+        work()
+        return 1e3 * (clock.now_s() - begun_s)
+
+    opens = []
+    for _ in range(OPENS):
+
+        def opened() -> None:
+            with closing(kind(path, _KEY)) as database:
+                Observations(database).lines(None)
+
+        opens.append(ms(opened))
+    with closing(kind(path, _KEY)) as database:
+        store = Observations(database)
+        new = [example(scans + k) for k in range(SAVES)]
+        saves = [ms(partial(store.save, one)) for one in new]
+        middle = replace(example(scans // 2).line, id="")
+        page = [ms(lambda: store.lines(None)) for _ in range(PAGES)]
+        deep = [ms(lambda: store.lines(None, before=middle)) for _ in range(PAGES)]
+        store.purge(deleted_before=_START)
+    size_mb = sum(part.stat().st_size for part in path.parent.iterdir()) / 1e6
+    return Times(
+        name,
+        float(np.median(saves)),
+        float(np.percentile(saves, 95)),
+        float(np.percentile(page, 95)),
+        float(np.percentile(deep, 95)),
+        float(np.median(opens)),
+        size_mb,
+    )
+
+
+def to_json(scans: int, found: list[Times]) -> dict[str, object]:
+    """Plain values."""
+    return {
+        "schema": SCHEMA,
+        "scans": scans,
+        "databases": [
+            {
+                field: getattr(one, field) if field == "name" else round(getattr(one, field), 3)
+                for field in Times.__slots__
+            }
+            for one in found
+        ],
+    }
+
+
+def markdown(scans: int, found: list[Times]) -> str:
+    """A table, with the encrypted one's times over the plain one's."""
+    ours, plain = found
+    rows = [
+        [
+            words,
+            f"{getattr(ours, field):.2f}",
+            f"{getattr(plain, field):.2f}",
+            f"{getattr(ours, field) / getattr(plain, field):.2f}",
+        ]
+        for words, field in (
+            ("one save, median, ms", "save_p50_ms"),
+            ("one save, 95th percentile, ms", "save_p95_ms"),
+            ("newest page of the history, 95th percentile, ms", "page_ms"),
+            ("page from the middle, 95th percentile, ms", "deep_page_ms"),
+            ("open and show the newest page, median, ms", "open_ms"),
+            ("on the disk, MB", "size_mb"),
+        )
+    ]
+    return table([f"{scans:,} scans", ours.name, plain.name, "ratio"], rows)
