@@ -174,8 +174,11 @@ class Database:
                 raise
 
     def forget_deleted_pages(self) -> None:
-        """Empty the write-ahead log, so that what was overwritten is nowhere on the disk."""
+        """Empty the write-ahead log and remove the copies made before migrations: what was overwritten is nowhere else."""
         self.ask("PRAGMA wal_checkpoint(TRUNCATE)")
+        for copy in self.path.parent.glob(f"{self.path.name}.before-*"):
+            with contextlib.suppress(OSError):
+                copy.unlink()
 
     def damage(self) -> tuple[str, ...]:
         """What is wrong with the file, every page looked at; empty when it is whole."""

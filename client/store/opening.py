@@ -10,16 +10,28 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from client.errors import BadInput
-from client.store.database import FILE_NAME, Database, DiskFull, StoreDamaged, StoreUnreadable, WrongKey
+from client.store.database import (
+    BUSY_MS,
+    FILE_NAME,
+    Database,
+    DiskFull,
+    StoreBusy,
+    StoreDamaged,
+    StoreReadOnly,
+    StoreUnreadable,
+    WrongKey,
+)
 from client.store.recovery import DATABASE_KEY_BYTES, RecoveryKey, key_id, key_id_of
 from client.store.vault import Vault
 
 RECOVERY_NAME = "recovery.json"
+_LOCK_NAME = "opening.lock"
 VAULT_ENTRY = "database-key"
 _BESIDE = ("", "-wal", "-shm")
 _CONFIRMED = "recovery_key_confirmed"
@@ -46,20 +58,22 @@ def open_store(folder: Path, vault: Vault) -> Opened:
     call goes on from there.
     """
     path, recovery_path = folder / FILE_NAME, folder / RECOVERY_NAME
-    key = vault.read(VAULT_ENTRY)
-    if key is None:
-        if path.exists() and path.stat().st_size > 0:
-            raise KeyLost
-        _private(folder)
-        key = secrets.token_bytes(DATABASE_KEY_BYTES)
-        vault.write(VAULT_ENTRY, key)
-    _private(folder)
-    database = _opened(path, recovery_path, key)
-    try:
-        return Opened(database, _unconfirmed(database, recovery_path, key))
-    except BaseException:
-        database.close()
-        raise
+    key = vault.read(VAULT_ENTRY)  # a key store in trouble is told before a folder is made
+    if key is None and _holds_something(path):
+        raise KeyLost
+    with _alone(folder):  # two programs that start together must not make two keys
+        key = vault.read(VAULT_ENTRY)
+        if key is None:
+            if _holds_something(path):
+                raise KeyLost
+            key = secrets.token_bytes(DATABASE_KEY_BYTES)
+            vault.write(VAULT_ENTRY, key)
+        database = _opened(path, recovery_path, key)
+        try:
+            return Opened(database, _unconfirmed(database, recovery_path, key))
+        except BaseException:
+            database.close()
+            raise
 
 
 def confirm_recovery_key(database: Database) -> None:
@@ -91,7 +105,11 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
             title=f"There is no store in this folder ({FILE_NAME} and {RECOVERY_NAME})",
             remedy="Copy both files from the backup or the old computer into it and try again.",
         )
-    key = recovery_key.unwrap(recovery_path.read_bytes())
+    try:
+        file = recovery_path.read_bytes()
+    except OSError as error:
+        raise StoreUnreadable(type(error).__name__) from None
+    key = recovery_key.unwrap(file)
     database = _opened(path, recovery_path, key)
     try:
         vault.write(VAULT_ENTRY, key)  # last: until then nothing is changed
@@ -136,6 +154,36 @@ def _unconfirmed(database: Database, recovery_path: Path, key: bytes) -> Recover
     made = RecoveryKey.new()
     _write(recovery_path, made.wrap(key))
     return made
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other program makes, opens or migrates the store of this folder meanwhile. Raises StoreBusy after BUSY_MS."""
+    from filelock import FileLock, Timeout
+
+    _private(folder)
+    lock = FileLock(folder / _LOCK_NAME, mode=0o600)
+    try:
+        lock.acquire(timeout=BUSY_MS / 1000.0)
+    except Timeout:
+        raise StoreBusy from None
+    except OSError as error:
+        raise (
+            StoreReadOnly()
+            if error.errno in {errno.EACCES, errno.EROFS}
+            else StoreUnreadable(type(error).__name__)
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _private(folder: Path) -> None:

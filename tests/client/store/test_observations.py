@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.errors import BadInput
-from client.store.database import FILE_NAME, Database
+from client.store.database import FILE_NAME, Database, copy_before
 from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
 from tests.client.store.conftest import KEY, NOW
 
@@ -134,11 +134,13 @@ def test_what_is_purged_is_nowhere_on_the_disk(tmp_path: Path) -> None:
     gone, kept, later = observation(), observation(), observation()
     for one in (gone, kept, later, observation(ada.id)):
         store.save(one)
+    copy_before(database.path, 2).write_bytes(b"of an older version, with all of it")
     store.delete(gone.line.id, now=NOW)
     store.delete_person(ada.id, now=NOW)
     store.delete(later.line.id, now=NOW + timedelta(hours=1))
     assert store.purge(deleted_before=NOW + timedelta(minutes=1)) == 2
     assert (tmp_path / f"{FILE_NAME}-wal").stat().st_size == 0
+    assert not copy_before(database.path, 2).exists()
     assert not store.restore(gone.line.id)
     assert store.restore(later.line.id)
     assert {line.id for line in store.lines(None)} == {kept.line.id, later.line.id}

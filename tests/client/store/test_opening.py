@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from client.errors import BadInput
-from client.store.database import FILE_NAME, StoreDamaged, WrongKey
+from client.store import opening
+from client.store.database import FILE_NAME, StoreBusy, StoreDamaged, WrongKey
 from client.store.opening import (
     RECOVERY_NAME,
     VAULT_ENTRY,
@@ -166,3 +170,42 @@ def test_a_key_without_a_database_is_a_start_that_was_interrupted(tmp_path: Path
 def test_only_the_owner_may_read_the_recovery_file(tmp_path: Path, vault: MemoryVault) -> None:
     made(tmp_path, vault)
     assert (tmp_path / RECOVERY_NAME).stat().st_mode & 0o077 == 0
+
+
+class SlowVault(MemoryVault):
+    """Takes a while to look, so that two who start together both look before either writes."""
+
+    def read(self, name: str) -> bytes | None:
+        found = super().read(name)
+        time.sleep(0.1)
+        return found
+
+
+def test_two_that_start_together_make_one_key_and_one_store(tmp_path: Path) -> None:
+    vault, kept = SlowVault(), []
+
+    def start(number: int) -> None:
+        opened = open_store(tmp_path, vault)
+        with opened.database.changes() as change:
+            change.do("INSERT INTO setting VALUES (?, 'x')", (f"by {number}",))
+        kept.append(vault.kept[VAULT_ENTRY])
+        opened.database.close()
+
+    threads = [threading.Thread(target=start, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kept) == 4 and len(set(kept)) == 1
+    opened = open_store(tmp_path, vault)
+    assert opened.database.ask("SELECT count(*) FROM setting WHERE name LIKE 'by %'") == [(4,)]
+    opened.database.close()
+
+
+def test_a_start_that_hangs_elsewhere_is_not_waited_for_for_ever(
+    tmp_path: Path, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_MS", 50)
+    with FileLock(tmp_path / "opening.lock"), pytest.raises(StoreBusy):
+        open_store(tmp_path, vault)
+    assert not vault.kept
