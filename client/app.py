@@ -265,7 +265,7 @@ def _store() -> Kept:
 
     vault = SystemVault()
     opened = open_store(config.store_folder(), vault)
-    return _kept(opened.database, vault, needs_recovery_key=opened.recovery_key is not None)
+    return _kept(opened.database, vault, needs_recovery_key=opened.needs_recovery_key)
 
 
 def _restore_store(typed: str) -> Kept:
@@ -283,7 +283,7 @@ def _kept(database: Database, vault: SystemVault, *, needs_recovery_key: bool = 
     return Kept(
         observations=Observations(database),
         needs_recovery_key=needs_recovery_key,
-        new_recovery_key=lambda: new_recovery_key(config.store_folder(), vault, database).to_text(),
-        confirm_recovery_key=lambda: confirm_recovery_key(database),
+        new_recovery_key=lambda: new_recovery_key(config.store_folder(), vault).to_text(),
+        confirm_recovery_key=lambda: confirm_recovery_key(config.store_folder(), database),
         close=database.close,
     )

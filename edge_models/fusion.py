@@ -433,6 +433,10 @@ def _likeness(
     sure = (foretold * quiet)[skin]
     blood = signatures[:, skin]
     greyer = _cosines(rest, -np.ones((1, len(skin)))) - _cosines(rest, blood)
+    if colour_known < 1.0:  # where blue says little, red and green alone must be nearer to blood than to grey
+        known = skin % 3 != 2
+        grey = -np.ones((1, int(known.sum())))
+        greyer = max(greyer, _cosines(rest[known], grey) - _cosines(rest[known], blood[:, known]))
     likeness = _cosines(rest * sure, blood * sure)
     # A mask or a hand hides one half: nothing beats there, so it is not asked whether it beats as skin does.
     halves = [np.isin(skin, LAYOUTS[name]) for name in _HALVES[0]]

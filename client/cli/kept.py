@@ -108,6 +108,10 @@ def add(app: typer.Typer, parts: Parts) -> None:
         from client.store.scans import to_record
 
         check_target(file)
+        if scan_id is not None and person is not None:
+            raise BadInput(
+                title="--id and --person are two ways to choose a scan", remedy="Give one of them."
+            )
         with parts.store() as kept:
             wanted = scan_id or _newest_scan(kept, person)
             found = kept.observations.get(wanted)
@@ -128,7 +132,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             ),
         ] = False,
     ) -> None:
-        """Print a new recovery key of the store, or use one. An older key opens nothing any more."""
+        """Print a new recovery key of the store, or use one. An older key opens only older copies of the store's folder."""
         if restore:
             typed = typer.prompt("Recovery key", hide_input=True, err=True)
             with parts.restore_store(typed) as kept:
@@ -143,6 +147,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             )
             sys.stdout.flush()
             kept.confirm_recovery_key()
+            print("It is in force now, instead of any older one.", file=sys.stderr)
 
 
 _COLUMNS = (

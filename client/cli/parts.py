@@ -72,8 +72,8 @@ class Demo:
 class Kept:
     """An open store. Leaving the block closes it.
 
-    needs_recovery_key: nobody has said to have one on paper. new_recovery_key: makes one to be shown, as printed; older ones open
-    nothing any more.
+    needs_recovery_key: nobody has said to have one on paper. new_recovery_key: makes one to be shown, as printed; in force from
+    confirm_recovery_key on.
     """
 
     observations: Observations

@@ -135,18 +135,22 @@ def add(app: typer.Typer, parts: Parts) -> None:
             )
         )
         outcome = _run(parts, source, goal, display)
-        record, fault = _saved(parts, _record(parts, outcome), person, wanted=not no_save)
+        record, fault = _saved(
+            parts, _record(parts, outcome), person, wanted=not no_save
+        )  # never raises: see there
         if as_json:
             card.show(record, errors)
             print(record.to_json_text())
         else:
             card.show(record, Console(highlight=False))
-        if fault is not None:
+        if isinstance(fault, HealthHelperError):
             print(f"Not saved. {fault.title}. {fault.remedy}", file=sys.stderr)
         sys.stdout.flush()  # a result that cannot be written is known before a report says where to find it
         if report is not None:
             write_report(record, report)
             print(f"Report written: {report.name}", file=sys.stderr)
+        if fault is not None and not isinstance(fault, HealthHelperError):
+            raise fault  # a bug of ours, or Ctrl-C: after the result was shown
         if outcome.session.ended_by is EndedBy.PERSON:
             print(STOPPED_EARLY, file=sys.stderr)
             raise typer.Exit(Interrupted.exit_status)
@@ -274,8 +278,8 @@ def _counted_signals() -> Iterator[_Signals]:
 
 def _saved(
     parts: Parts, record: ScanRecord, person: str | None, *, wanted: bool
-) -> tuple[ScanRecord, HealthHelperError | None]:
-    """The record with what became of it, and the fault that kept it from being saved."""
+) -> tuple[ScanRecord, BaseException | None]:
+    """The record with what became of it, and what kept it from being saved. Nothing that happens here may take the result away."""
     reason = next(
         (
             code
@@ -299,6 +303,8 @@ def _saved(
             kept.observations.save(to_observation(kept_record, person=whose))
     except (StoreFault, VaultFault) as fault:
         return replace(record, saved_reason=fault.code), fault
+    except BaseException as other:  # noqa: BLE001 (shown first, raised afterwards)
+        return replace(record, saved_reason="store_failed"), other
     return kept_record, None
 
 

@@ -180,6 +180,8 @@ _NOT_SAVED: Mapping[str, str] = {
     "store_newer": "a newer version has written the store",
     "store_read_only": "the store may not be written to",
     "store_busy": "another program is using the store",
+    "store_missing": "the database of the store is missing",
+    "store_unavailable": "a library of the store is not installed",
     "store_failed": "the store could not be read or written",
     "disk_full": "the disk is full",
 }

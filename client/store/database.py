@@ -41,7 +41,7 @@ class StoreDamaged(StoreFault):
     def __init__(self) -> None:
         super().__init__(
             title="The store on this device is damaged, so nothing can be kept or shown from it",
-            remedy="Put back a backup of its folder, or set the damaged file aside and start a new store. It is not deleted.",
+            remedy="Put back a backup of its whole folder. The damaged file is left as it is.",
         )
 
 
@@ -53,7 +53,7 @@ class WrongKey(StoreFault):
     def __init__(self) -> None:
         super().__init__(
             title="The store on this device was locked with another key than the one in this system's key store",
-            remedy="Open it with its recovery key, or set it aside and start a new store. It is not deleted.",
+            remedy="Open it with its recovery key: health-helper recovery-key --restore. Nothing was changed.",
         )
 
 
@@ -117,6 +117,26 @@ class StoreUnreadable(StoreFault):
             remedy="Check the disk and the rights of its folder and try again.",
             retry=True,
         )
+
+
+class StoreUnavailable(StoreFault):
+    """A library of ours is not installed."""
+
+    code = "store_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            title="The library of the encrypted store (sqlcipher3) cannot be loaded",
+            remedy="Run 'make setup' again (without make: 'python packaging/setup.py setup').",
+        )
+
+
+def check_library() -> None:
+    """Raise StoreUnavailable where the encrypted database can't be opened at all; before anything is made."""
+    try:
+        from sqlcipher3 import dbapi2  # noqa: F401
+    except ImportError:
+        raise StoreUnavailable from None
 
 
 class Database:
@@ -261,6 +281,9 @@ class Database:
         """The file as it is before a migration, whole or not there. Nothing changes it meanwhile: the log was emptied and
         we hold the only right to write.
         """
+        log = self.path.with_name(self.path.name + "-wal")
+        if log.exists() and log.stat().st_size > 0:
+            raise StoreBusy  # somebody still reads, so it could not be emptied: the file alone would be incomplete
         copy = copy_before(self.path, number)
         part = copy.with_name(copy.name + ".part")
         try:

@@ -1,18 +1,18 @@
-"""From a folder and a key store to an open store: made, opened, restored, set aside.
+"""From a folder and a key store to an open store: made, opened, restored.
 
-Two files lie in the folder: the database, and `recovery.json`, its key encrypted with the recovery key. Neither is ever
-overwritten by a new store: what can't be opened is told, and moved aside only when the person asks.
+Beside the database lie `key-id` (a name of its key that says nothing of it) and, once a recovery key was confirmed, `recovery.json`, the
+database's key encrypted with it. Nothing here is ever overwritten by a new store: what can't be opened is told and left as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from client.errors import BadInput
@@ -23,18 +23,19 @@ from client.store.database import (
     DiskFull,
     StoreBusy,
     StoreDamaged,
+    StoreFault,
     StoreReadOnly,
     StoreUnreadable,
     WrongKey,
+    check_library,
 )
-from client.store.recovery import DATABASE_KEY_BYTES, RecoveryKey, key_id, key_id_of
-from client.store.vault import Vault
+from client.store.recovery import DATABASE_KEY_BYTES, RecoveryKey, key_id
+from client.store.vault import Vault, VaultFailed
 
-RECOVERY_NAME = "recovery.json"
-_LOCK_NAME = "opening.lock"
+RECOVERY_NAME, KEY_ID_NAME = "recovery.json", "key-id"
 VAULT_ENTRY = "database-key"
-_BESIDE = ("", "-wal", "-shm")
-_CONFIRMED = "recovery_key_confirmed"
+_LOCK_NAME = "opening.lock"
+_CONFIRMED = "recovery_file_sha256"
 
 
 class KeyLost(WrongKey):
@@ -43,55 +44,77 @@ class KeyLost(WrongKey):
     code = "store_key_lost"
 
 
+class StoreMissing(StoreFault):
+    """There was a store in this folder, and its database is gone or empty."""
+
+    code = "store_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            title="The store on this device is missing its database",
+            remedy=f"Put back a backup of its whole folder. To start a new store instead, remove the file {KEY_ID_NAME} from it.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open database. recovery_key: to be shown once, where the person has not confirmed one yet."""
+    """An open database. needs_recovery_key: nobody has confirmed to have one on paper that opens this store."""
 
     database: Database
-    recovery_key: RecoveryKey | None
+    needs_recovery_key: bool
 
 
 def open_store(folder: Path, vault: Vault) -> Opened:
-    """Open the store in `folder`, or make one where there is none.
+    """Open the store in `folder`, or make one where there never was one.
 
-    Raises VaultMissing, VaultLocked, VaultFailed, KeyLost, WrongKey and the kinds of StoreFault. Whenever it is interrupted, the next
-    call goes on from there.
+    Raises VaultFault and StoreFault, each in its kinds. Whenever it is interrupted, the next call goes on from there.
     """
-    path, recovery_path = folder / FILE_NAME, folder / RECOVERY_NAME
-    key = vault.read(VAULT_ENTRY)  # a key store in trouble is told before a folder is made
-    if key is None and _holds_something(path):
+    check_library()
+    path = folder / FILE_NAME
+    key = _key(vault)  # a key store in trouble is told before a folder is made
+    if key is None and _was_made(path):
         raise KeyLost
     with _alone(folder):  # two programs that start together must not make two keys
-        key = vault.read(VAULT_ENTRY)
+        key = _key(vault)
         if key is None:
-            if _holds_something(path):
+            if _was_made(path):
                 raise KeyLost
             key = secrets.token_bytes(DATABASE_KEY_BYTES)
             vault.write(VAULT_ENTRY, key)
-        database = _opened(path, recovery_path, key)
+        if _was_made(path) and not _size(path):
+            raise StoreMissing
+        database = _opened(path, key)
         try:
-            return Opened(database, _unconfirmed(database, recovery_path, key))
+            return Opened(database, _needs_recovery_key(folder, database))
         except BaseException:
             database.close()
             raise
 
 
-def confirm_recovery_key(database: Database) -> None:
-    """The person has it on paper; it is not shown again."""
-    with database.changes() as change:
-        change.do("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_CONFIRMED, "yes"))
-
-
-def new_recovery_key(folder: Path, vault: Vault, database: Database) -> RecoveryKey:
-    """Another recovery key instead of the old one, which opens nothing any more."""
-    key = vault.read(VAULT_ENTRY)
+def new_recovery_key(folder: Path, vault: Vault) -> RecoveryKey:
+    """One to be shown. It is in force, instead of an older one, from confirm_recovery_key on."""
+    key = _key(vault)
     if key is None:
         raise KeyLost
-    with database.changes() as change:
-        change.do("DELETE FROM setting WHERE name = ?", (_CONFIRMED,))
-    made = _unconfirmed(database, folder / RECOVERY_NAME, key)
-    assert made is not None
+    made = RecoveryKey.new()
+    with _alone(folder):
+        _write(_unconfirmed(folder), made.wrap(key))
     return made
+
+
+def confirm_recovery_key(folder: Path, database: Database) -> None:
+    """The newest one was shown and is on paper. An older one opens only older copies of recovery.json."""
+    with _alone(folder):
+        try:
+            file = _unconfirmed(folder).read_bytes()
+            _unconfirmed(folder).replace(folder / RECOVERY_NAME)
+        except OSError as error:
+            raise StoreUnreadable(type(error).__name__) from None
+        with database.changes() as change:
+            change.do(
+                "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)",
+                (_CONFIRMED, hashlib.sha256(file).hexdigest()),
+            )
 
 
 def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
@@ -99,68 +122,80 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
 
     Raises WrongRecoveryKey, and BadInput where the folder holds no store.
     """
+    check_library()
     path, recovery_path = folder / FILE_NAME, folder / RECOVERY_NAME
-    if not path.is_file() or not recovery_path.is_file():
+    if not _size(path) or not _size(recovery_path):
         raise BadInput(
-            title=f"There is no store in this folder ({FILE_NAME} and {RECOVERY_NAME})",
-            remedy="Copy both files from the backup or the old computer into it and try again.",
+            title=f"There is no store with a recovery key in this folder ({FILE_NAME} and {RECOVERY_NAME})",
+            remedy="Copy the whole folder from the backup or the old computer and try again.",
         )
     try:
         file = recovery_path.read_bytes()
     except OSError as error:
         raise StoreUnreadable(type(error).__name__) from None
     key = recovery_key.unwrap(file)
-    database = _opened(path, recovery_path, key)
+    with _alone(folder):
+        database = _opened(path, key)
+        try:
+            vault.write(VAULT_ENTRY, key)  # last: until then nothing is changed
+        except BaseException:
+            database.close()
+            raise
+    return database
+
+
+def _key(vault: Vault) -> bytes | None:
+    key = vault.read(VAULT_ENTRY)
+    if key is not None and len(key) != DATABASE_KEY_BYTES:
+        raise VaultFailed("an entry that is not ours")
+    return key
+
+
+def _was_made(path: Path) -> bool:
+    """Whether this folder ever held a store: a first start has none of its files."""
+    beside = (path, path.with_name(path.name + "-wal"), path.with_name(KEY_ID_NAME))
+    return any(_size(one) for one in beside)
+
+
+def _size(path: Path) -> int:
     try:
-        vault.write(VAULT_ENTRY, key)  # last: until then nothing is changed
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StoreUnreadable(type(error).__name__) from None
+
+
+def _opened(path: Path, key: bytes) -> Database:
+    """A file that does not open is damaged, unless what lies beside it says that its key is another one."""
+    name = path.with_name(KEY_ID_NAME)
+    try:
+        database = Database(path, key)
+    except StoreDamaged:
+        with contextlib.suppress(OSError):
+            if name.read_bytes().strip() not in {b"", key_id(key).encode("ascii")}:
+                raise WrongKey from None
+        raise
+    try:
+        if not _size(name):
+            _write(name, key_id(key).encode("ascii"))
     except BaseException:
         database.close()
         raise
     return database
 
 
-def set_aside(folder: Path, vault: Vault, *, now: datetime) -> Path:
-    """Move a store that can't be opened into a folder of its own, so that a new one may be made. Returns that folder.
-
-    The key in the key store is forgotten: with its recovery key the old store can still be opened.
-    """
-    target = folder / f"set-aside-{now:%Y%m%dT%H%M%SZ}"
+def _needs_recovery_key(folder: Path, database: Database) -> bool:
     try:
-        target.mkdir(mode=0o700)
-        for name in [*(FILE_NAME + suffix for suffix in _BESIDE), RECOVERY_NAME]:
-            with contextlib.suppress(FileNotFoundError):
-                (folder / name).rename(target / name)
-    except OSError as error:
-        raise StoreUnreadable(type(error).__name__) from None
-    vault.forget(VAULT_ENTRY)
-    return target
-
-
-def _opened(path: Path, recovery_path: Path, key: bytes) -> Database:
-    """A file that does not open is damaged, unless what lies beside it says that its key is another one."""
-    try:
-        return Database(path, key)
-    except StoreDamaged:
-        with contextlib.suppress(OSError, BadInput):
-            if key_id_of(recovery_path.read_bytes()) != key_id(key):
-                raise WrongKey from None
-        raise
-
-
-def _unconfirmed(database: Database, recovery_path: Path, key: bytes) -> RecoveryKey | None:
-    """A new recovery key, its file written, as long as nobody has said to have one on paper; else None."""
-    if recovery_path.exists() and database.ask("SELECT 1 FROM setting WHERE name = ?", (_CONFIRMED,)):
-        return None
-    made = RecoveryKey.new()
-    _write(recovery_path, made.wrap(key))
-    return made
-
-
-def _holds_something(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
+        file = (folder / RECOVERY_NAME).read_bytes()
     except OSError:
-        return False
+        return True
+    wanted = (hashlib.sha256(file).hexdigest(),)
+    return database.ask("SELECT value FROM setting WHERE name = ?", (_CONFIRMED,)) != [wanted]
+
+
+def _unconfirmed(folder: Path) -> Path:
+    return folder / (RECOVERY_NAME + ".new")
 
 
 @contextlib.contextmanager
@@ -168,29 +203,18 @@ def _alone(folder: Path) -> Iterator[None]:
     """No other program makes, opens or migrates the store of this folder meanwhile. Raises StoreBusy after BUSY_MS."""
     from filelock import FileLock, Timeout
 
-    _private(folder)
-    lock = FileLock(folder / _LOCK_NAME, mode=0o600)
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK_NAME, mode=0o600)
         lock.acquire(timeout=BUSY_MS / 1000.0)
     except Timeout:
         raise StoreBusy from None
-    except OSError as error:
-        raise (
-            StoreReadOnly()
-            if error.errno in {errno.EACCES, errno.EROFS}
-            else StoreUnreadable(type(error).__name__)
-        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise _fault(error) from None
     try:
         yield
     finally:
         lock.release()
-
-
-def _private(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnreadable(type(error).__name__) from None
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -203,5 +227,16 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise (DiskFull() if error.errno == errno.ENOSPC else StoreUnreadable(type(error).__name__)) from None
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise _fault(error) from None
+
+
+def _fault(error: Exception) -> StoreFault:
+    match getattr(error, "errno", None):
+        case errno.ENOSPC | errno.EDQUOT:
+            return DiskFull()
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return StoreReadOnly()
+        case _:
+            return StoreUnreadable(type(error).__name__)

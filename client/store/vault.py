@@ -120,7 +120,7 @@ class _Translated:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError
+        from keyring.errors import InitError, KeyringLocked, NoKeyringError
 
         if error is None or isinstance(error, EnvironmentFault):
             return
@@ -128,12 +128,7 @@ class _Translated:
             raise VaultMissing from None
         if isinstance(error, (KeyringLocked, InitError)):
             raise VaultLocked from None
-        if isinstance(error, (KeyringError, OSError)):
-            raise VaultFailed(type(error).__name__) from None
-        if type(error).__module__.partition(".")[0] in {
-            "secretstorage",
-            "jeepney",
-        }:  # not all are translated by keyring
+        if isinstance(error, Exception):  # what stands behind the library raises errors of many kinds
             raise VaultFailed(type(error).__name__) from None
 
 

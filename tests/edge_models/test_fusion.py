@@ -100,6 +100,19 @@ def test_blue_upside_down_is_blood_where_hardly_any_blue_is_left_and_nothing_els
     assert heart_rate.confidence(light)[1] and light.likeness < dark.likeness - 0.1
 
 
+@pytest.mark.parametrize(
+    "colour", [(1.0, 1.0, -4.0), (1.0, 1.0, -1.0), (0.2, 0.1, -1.0), (0.3, 0.3, -1.0), (1.0, 1.0, 0.3)]
+)
+def test_a_warm_light_on_the_face_alone_is_no_blood_however_little_blue_is_left(
+    colour: tuple[float, float, float], rng: np.random.Generator
+) -> None:
+    shape = np.concatenate([np.tile(colour, 6), np.zeros(7)])
+    values = NOISE * rng.standard_normal((600, TRACES)) + 0.004 * _wave(84.0, 600)[:, None] * shape
+    for left in (0.2, 0.3, 0.4):
+        sure, reasons = heart_rate.confidence(_track(_fused(values, left)))
+        assert sure < heart_rate.SHOW_FROM_CONFIDENCE or reasons
+
+
 def test_a_half_that_is_covered_is_not_asked_for_its_colour(rng: np.random.Generator) -> None:
     shape = SIGNATURE.copy()
     shape[[*range(6, 12), *range(15, 18)]] = 0.0  # nothing below a mask: cheeks and chin

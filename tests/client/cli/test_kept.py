@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from client.app import run
 from client.cli.doctor import State, check_store
 from client.cli.parts import Kept
 from client.store.database import DiskFull
@@ -34,9 +35,9 @@ def store(bench: Bench, tmp_path: Path) -> Callable[[], Kept]:
         found = open_store(folder, vault)
         return Kept(
             observations=Observations(found.database),
-            needs_recovery_key=found.recovery_key is not None,
-            new_recovery_key=lambda: new_recovery_key(folder, vault, found.database).to_text(),
-            confirm_recovery_key=lambda: confirm_recovery_key(found.database),
+            needs_recovery_key=found.needs_recovery_key,
+            new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
+            confirm_recovery_key=lambda: confirm_recovery_key(folder, found.database),
             close=found.database.close,
         )
 
@@ -99,6 +100,42 @@ def test_a_full_disk_does_not_take_the_result_away(
     said = scan(command, bench)
     assert said.status == 0 and json.loads(said.out)["saved_reason"] == "disk_full"
     assert "Free some space" in said.err
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("ours"), RuntimeError("ours")])
+def test_the_result_is_shown_before_anything_that_happens_while_saving(
+    bench: Bench, capsys: pytest.CaptureFixture[str], bug: Exception
+) -> None:
+    def broken() -> Kept:
+        raise bug
+
+    bench.store = broken
+    with pytest.raises(type(bug)):
+        run(bench.parts(), ["scan", "--video", "a.mp4", "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["vitals"]["heart_rate"]["value"] is not None
+    assert (printed["saved"], printed["saved_reason"]) == (False, "store_failed")
+
+
+def test_a_person_deleted_during_the_scan_does_not_take_the_result_away(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    command("people", "--add", "Ada")
+    opened = 0
+
+    def deleted_meanwhile() -> Kept:
+        nonlocal opened
+        opened += 1
+        kept = store()
+        if opened == 2:
+            kept.observations.delete_person(
+                kept.observations.people()[0].id, now=datetime(2026, 1, 1, tzinfo=UTC)
+            )
+        return kept
+
+    bench.store = deleted_meanwhile
+    said = scan(command, bench, "--person", "Ada")
+    assert json.loads(said.out)["saved"] is False and "nobody of this name" in said.err
 
 
 def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) -> None:

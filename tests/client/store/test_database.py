@@ -123,7 +123,7 @@ def test_a_file_that_is_none_is_told_and_left_as_it_is(tmp_path: Path, damage: s
 
     with pytest.raises(StoreDamaged) as caught:
         use()
-    assert "set" in caught.value.remedy and caught.value.exit_status == 4
+    assert "backup" in caught.value.remedy and caught.value.exit_status == 4
     assert path.read_bytes() == before
 
 
@@ -244,6 +244,24 @@ def test_steps_are_applied_once_with_a_copy_before(tmp_path: Path, monkeypatch: 
     copy = Database(copy_before(path, 2), KEY)  # the old program opens the copy
     assert names(copy) == ["a"]
     copy.close()
+
+
+def test_no_copy_is_made_of_half_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / FILE_NAME
+    old = Database(path, KEY)
+    reading = Database(path, KEY)
+    reading._connection.execute("BEGIN")
+    names(reading)
+    put(old, "a")  # stays in the log as long as somebody reads what was before
+    with_steps(monkeypatch, "CREATE TABLE more (x TEXT) STRICT;\n")
+    with pytest.raises(StoreBusy):
+        Database(path, KEY)
+    assert not copy_before(path, 2).exists()
+    reading.close()
+    new = Database(path, KEY)
+    assert names(new) == ["a"]
+    for opened in (old, new):
+        opened.close()
 
 
 def test_a_step_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

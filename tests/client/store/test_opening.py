@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,31 +13,32 @@ from filelock import FileLock
 
 from client.errors import BadInput
 from client.store import opening
-from client.store.database import FILE_NAME, StoreBusy, StoreDamaged, WrongKey
+from client.store.database import FILE_NAME, StoreBusy, StoreDamaged, StoreUnavailable, WrongKey
 from client.store.opening import (
     RECOVERY_NAME,
     VAULT_ENTRY,
     KeyLost,
+    StoreMissing,
     confirm_recovery_key,
     new_recovery_key,
     open_store,
     restore,
-    set_aside,
 )
 from client.store.recovery import RecoveryKey, WrongRecoveryKey
 from client.store.vault import VaultFailed, VaultLocked, VaultMissing
-from tests.client.store.conftest import NOW, MemoryVault
+from tests.client.store.conftest import MemoryVault
 
 
 def made(folder: Path, vault: MemoryVault) -> RecoveryKey:
     """A store with one entry, its recovery key confirmed."""
     opened = open_store(folder, vault)
-    assert opened.recovery_key is not None
+    assert opened.needs_recovery_key
     with opened.database.changes() as change:
         change.do("INSERT INTO setting VALUES ('a', 'x')")
-    confirm_recovery_key(opened.database)
+    key = new_recovery_key(folder, vault)
+    confirm_recovery_key(folder, opened.database)
     opened.database.close()
-    return opened.recovery_key
+    return key
 
 
 def has_entry(folder: Path, vault: MemoryVault) -> bool:
@@ -53,20 +55,75 @@ def test_made_once_opened_ever_after(tmp_path: Path, vault: MemoryVault) -> None
     assert len(vault.kept[VAULT_ENTRY]) == 32
 
 
-def test_a_recovery_key_is_offered_until_it_is_confirmed(tmp_path: Path, vault: MemoryVault) -> None:
-    first = open_store(tmp_path, vault)
-    first.database.close()
-    second = open_store(tmp_path, vault)  # killed before anybody read the first one
-    assert first.recovery_key is not None and second.recovery_key is not None
-    assert second.recovery_key != first.recovery_key
-    confirm_recovery_key(second.database)
-    second.database.close()
-    third = open_store(tmp_path, vault)
-    assert third.recovery_key is None
-    third.database.close()
+def needs_key(folder: Path, vault: MemoryVault) -> bool:
+    opened = open_store(folder, vault)
+    opened.database.close()
+    return opened.needs_recovery_key
+
+
+def test_a_recovery_key_is_in_force_only_once_confirmed_and_stays_so(
+    tmp_path: Path, vault: MemoryVault
+) -> None:
+    first = made(tmp_path, vault)
+    assert not needs_key(tmp_path, vault)
+    second = new_recovery_key(tmp_path, vault)  # printed, and then the power went
+    for _ in range(2):
+        assert not needs_key(tmp_path, vault)
+        restore(tmp_path, MemoryVault(), first).close()
     with pytest.raises(WrongRecoveryKey):
-        restore(tmp_path, vault, first.recovery_key)
-    restore(tmp_path, vault, second.recovery_key).close()
+        restore(tmp_path, MemoryVault(), second)
+    opened = open_store(tmp_path, vault)
+    confirm_recovery_key(tmp_path, opened.database)
+    opened.database.close()
+    restore(tmp_path, MemoryVault(), second).close()
+    with pytest.raises(WrongRecoveryKey):
+        restore(tmp_path, MemoryVault(), first)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", None])
+def test_a_recovery_file_that_is_not_the_confirmed_one_is_noticed(
+    tmp_path: Path, vault: MemoryVault, content: bytes | None
+) -> None:
+    made(tmp_path, vault)
+    if content is None:
+        (tmp_path / RECOVERY_NAME).unlink()
+    else:
+        (tmp_path / RECOVERY_NAME).write_bytes(content)
+    assert needs_key(tmp_path, vault)
+    assert has_entry(tmp_path, vault)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "a log"])
+@pytest.mark.parametrize("key", ["kept", "lost"])
+def test_a_database_that_is_gone_is_never_replaced_by_an_empty_one(
+    tmp_path: Path, vault: MemoryVault, left: str, key: str
+) -> None:
+    made(tmp_path, vault)
+    (tmp_path / FILE_NAME).unlink()
+    if left == "an empty file":
+        (tmp_path / FILE_NAME).touch()
+    elif left == "a log":
+        (tmp_path / f"{FILE_NAME}-wal").write_bytes(b"what was saved last")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(StoreMissing if key == "kept" else KeyLost):
+        open_store(tmp_path, vault if key == "kept" else MemoryVault())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_entry_of_another_length_is_none_of_ours(tmp_path: Path, vault: MemoryVault) -> None:
+    vault.kept[VAULT_ENTRY] = b"short"
+    with pytest.raises(VaultFailed):
+        open_store(tmp_path, vault)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_library_nothing_is_made(
+    tmp_path: Path, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sqlcipher3", None)
+    with pytest.raises(StoreUnavailable):
+        open_store(tmp_path, vault)
+    assert not vault.kept and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fault", [VaultMissing(), VaultLocked(), VaultFailed("Oops")])
@@ -130,35 +187,6 @@ def test_a_damaged_store_is_damage(tmp_path: Path, vault: MemoryVault) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"nonsense" * 1000)
     with pytest.raises(StoreDamaged):
         open_store(tmp_path, vault)
-
-
-def test_a_missing_recovery_file_is_made_anew_with_another_key(tmp_path: Path, vault: MemoryVault) -> None:
-    old = made(tmp_path, vault)
-    (tmp_path / RECOVERY_NAME).unlink()
-    opened = open_store(tmp_path, vault)
-    opened.database.close()
-    assert opened.recovery_key is not None and opened.recovery_key != old
-    assert has_entry(tmp_path, vault)
-
-
-def test_a_new_recovery_key_instead_of_the_old(tmp_path: Path, vault: MemoryVault) -> None:
-    old = made(tmp_path, vault)
-    opened = open_store(tmp_path, vault)
-    new = new_recovery_key(tmp_path, vault, opened.database)
-    opened.database.close()
-    with pytest.raises(WrongRecoveryKey):
-        restore(tmp_path, MemoryVault(), old)
-    restore(tmp_path, MemoryVault(), new).close()
-
-
-def test_set_aside_and_start_again(tmp_path: Path, vault: MemoryVault) -> None:
-    recovery_key = made(tmp_path, vault)
-    aside = set_aside(tmp_path, vault, now=NOW)
-    made(tmp_path, vault)
-    assert has_entry(tmp_path, vault)
-    restore(aside, MemoryVault(), recovery_key).close()  # the old one is whole
-    with pytest.raises(OSError, match="File exists"):
-        aside.mkdir()
 
 
 def test_a_key_without_a_database_is_a_start_that_was_interrupted(tmp_path: Path, vault: MemoryVault) -> None:
