@@ -165,8 +165,8 @@ class PulseTrack:
     seen: FloatArray
     likeness: float
     greyer: float
-    colour_known: float = 1.0
-    lamp_power: float = 1.0
+    colour_known: float
+    lamp_power: float
 
     @property
     def largest_jump_per_min(self) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from client.cli.parts import Kept, Parts
 from client.errors import BadInput
 from client.reports.files import check_target, write_report, write_table
 from client.reports.wording import interval_text
-from client.store.observations import Kind, Line, Person
+from client.store.observations import COLUMNS, Kind, Line, Person
 
 SHOWN_LINES = 20
 
@@ -150,34 +151,16 @@ def add(app: typer.Typer, parts: Parts) -> None:
             print("It is in force now, instead of any older one.", file=sys.stderr)
 
 
-_COLUMNS = (
-    "id",
-    "kind",
-    "taken_at",
-    "utc_offset_min",
-    "heart_rate",
-    "heart_rate_low",
-    "heart_rate_high",
-    "respiratory_rate",
-    "rmssd",
-    "sdnn",
-    "simulated",
-)
+_COLUMNS = tuple(name for name in COLUMNS if name != "person")  # all lines are of one person
 
 
 def _row(line: Line) -> dict[str, object]:
-    numbers = line.numbers
     return {
         "id": line.id,
         "kind": str(line.kind),
         "taken_at": line.taken_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "utc_offset_min": line.utc_offset_min,
-        "heart_rate": numbers.heart_rate,
-        "heart_rate_low": numbers.heart_rate_low,
-        "heart_rate_high": numbers.heart_rate_high,
-        "respiratory_rate": numbers.respiratory_rate,
-        "rmssd": numbers.rmssd,
-        "sdnn": numbers.sdnn,
+        **asdict(line.numbers),
         "simulated": line.simulated,
     }
 

@@ -229,7 +229,7 @@ class Observations:
         return gone
 
 
-_COLUMNS = (
+COLUMNS = (
     "id",
     "person",
     "kind",
@@ -243,7 +243,8 @@ _COLUMNS = (
     "sdnn",
     "simulated",
 )
-_LINE = ", ".join(_COLUMNS)
+"""What a list asks for: the fields of Line, its numbers among them."""
+_LINE = ", ".join(COLUMNS)
 
 
 def _insert(change: Change, observation: Observation) -> int:

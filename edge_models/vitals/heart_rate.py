@@ -91,7 +91,7 @@ def features(track: PulseTrack) -> FloatArray:
             np.log1p(max(0.0, track.margin)),
             _agreement(track),
             min(0.0, track.likeness - _USUAL_LIKENESS),
-            np.log1p(max(0.0, unexplained - usual)),
+            np.log1p(np.maximum(0.0, unexplained - usual)),  # what is no number stays none
             min(float(np.median(track.evidence)), ENOUGH_EVIDENCE),
             # Sways, drifting light and a hand that trembles live at the slow end: a slow pulse has to be a clear one.
             np.clip((_SLOW_PER_MIN - rate) / _SLOW_SPAN_PER_MIN, 0.0, 1.0),

@@ -14,6 +14,7 @@ import typer
 
 from client.app import run
 from client.cli.doctor import State, check_store
+from client.cli.kept import _COLUMNS
 from client.cli.parts import Kept
 from client.store.database import DiskFull
 from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
@@ -144,6 +145,7 @@ def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) ->
     said = command("export", str(tmp_path / "all.json"))
     assert said.status == 0 and "not encrypted" in said.err
     whole = json.loads((tmp_path / "all.json").read_text())
+    assert list(whole[0]) == [*_COLUMNS, "body"]
     assert len(whole) == 3 and whole[0]["body"]["scan"]["schema"] == "health-helper/scan/1"
     assert command("export", str(tmp_path / "all.csv")).status == 0
     with (tmp_path / "all.csv").open(newline="") as file:

@@ -114,6 +114,15 @@ def test_what_speaks_for_a_pulse_never_lowers_the_confidence(
     assert min(heart_rate.confidence(other)[0] for other in better) >= sure - 1e-12
 
 
+def test_features_are_what_their_names_say() -> None:
+    plain = heart_rate.features(made(evidence=20.0, margin=20.0, power=30.0))
+    assert plain == pytest.approx([1.0, math.log(21.0), 1.0, 0.0, 0.0, 16.0, 0.0, 0.0])
+    worse = made(evidence=5.0, likeness=0.9, unexplained=4.7, power=30.0, rate=50.0, motion=3.5)
+    assert heart_rate.features(worse) == pytest.approx(
+        [1.0, math.log(21.0), 1.0, -0.06, math.log(3.0), 5.0, 0.5, math.log(2.0)]
+    )
+
+
 def test_the_product_gives_the_same_probability_of_simulated_scans() -> None:
     members = [*confidence_fit.readings(1_003, alive=True), *confidence_fit.readings(1_004, alive=False)]
     sure = [confidence_fit.probability(r.features[None], heart_rate.WEIGHTS)[0] for r in members]

@@ -84,7 +84,7 @@ def test_under_a_lamp_a_rate_that_may_be_the_harmonic_of_its_half_is_withheld(go
     assert power * 0.3 > 6.0  # below which half the rate has only noise
 
 
-@pytest.mark.parametrize("ground", ["coherence", "likeness", "greyer", "margin"])
+@pytest.mark.parametrize("ground", ["coherence", "likeness", "greyer", "margin", "colour_known"])
 def test_a_ground_that_is_no_number_forbids(good_track: PulseTrack, ground: str) -> None:
     assert not heart_rate.confidence(good_track)[1]
     nothing: dict[str, Any] = {ground: float("nan")}
