@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ from client.evaluation.metrics import Share
 from client.evaluation.report import table
 from edge_models.fusion import HOP_S, WINDOW_S, PulseFusion, PulseTrack
 from edge_models.scan import LIVE_WINDOWS
-from edge_models.types import FloatArray, Reason
+from edge_models.types import FloatArray
 from edge_models.vitals import heart_rate
-from edge_models.vitals.heart_rate import ENOUGH_EVIDENCE, FEATURES, WEIGHTS, features
+from edge_models.vitals.heart_rate import FEATURES, WEIGHTS, features
 
 SCHEMA = "health-helper/confidence/1"
 FIT_FROM, JUDGE_FROM = 1_000, 20_000
@@ -89,11 +89,9 @@ def probability(of: FloatArray, weights: FloatArray) -> FloatArray:
 
 def forbidden(track: PulseTrack, seen_s: float) -> bool:
     """Whether something else than the probability keeps the rate from being shown. seen_s: seconds behind the track."""
-    # Evidence is no ground to forbid, but where it is small the other grounds are not told: it is set to plenty.
-    plenty = replace(track, evidence=np.full_like(track.evidence, ENOUGH_EVIDENCE))
-    _, reasons = heart_rate.confidence(plenty)
+    sure, _ = heart_rate.confidence(track)
     beats = float(np.mean(track.rate_per_min)) / 60.0 * seen_s
-    return beats < heart_rate.MIN_BEATS_SEEN or any(reason is not Reason.WEAK_PULSE for reason in reasons)
+    return beats < heart_rate.MIN_BEATS_SEEN or any(heart_rate.grounds(track, sure))
 
 
 def readings(number: int, *, alive: bool) -> list[Reading]:

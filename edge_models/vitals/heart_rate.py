@@ -107,18 +107,29 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
 
     The probability is a logistic regression on what the windows say together (WEIGHTS); what forbids is not for it to weigh.
     """
+    sure = float(1.0 / (1.0 + np.exp(-np.clip(float(WEIGHTS @ features(track)), -30.0, 30.0))))
+    spoilt, doubts = grounds(track, sure)
     evidence = float(np.median(track.evidence))
-    agreement = _agreement(track)
+    if doubts or not sure >= SHOW_FROM_CONFIDENCE:
+        if not evidence >= _ANY_EVIDENCE:
+            return sure, (*spoilt, Reason.NO_PULSE)
+        if evidence < _WEAK_EVIDENCE or not (spoilt or doubts):
+            return sure, tuple(dict.fromkeys((*spoilt, Reason.WEAK_PULSE, *doubts)))
+    return sure, (*spoilt, *doubts)
+
+
+def grounds(track: PulseTrack, sure: float) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    """(what spoilt the path, what speaks against a pulse there): any of them forbids to show it, whatever the probability.
+
+    sure: the probability, 0..1; only what one part of the face says against the others is weighed against it.
+    Each is asked so that what is not a number forbids.
+    """
     unexplained = float(np.median(track.unexplained))
     power = float(np.median(track.power_over_noise))
-    background, motion = float(np.median(track.background_power)), float(np.median(track.motion_power))
-    score = float(WEIGHTS @ features(track))
-    sure = float(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))))
     spoilt: list[Reason] = []
-    # Each is asked so that what is not a number forbids.
-    if not background <= _MOST_BACKGROUND:
+    if not float(np.median(track.background_power)) <= _MOST_BACKGROUND:
         spoilt.append(Reason.FLICKER)
-    if not motion <= max(_STRONG_LINE, 0.5 * power):
+    if not float(np.median(track.motion_power)) <= max(_STRONG_LINE, 0.5 * power):
         spoilt.append(Reason.MOTION)
     doubts: list[Reason] = []
     if not (
@@ -128,22 +139,19 @@ def confidence(track: PulseTrack) -> tuple[float, tuple[Reason, ...]]:
     ):
         doubts.append(Reason.NOT_FROM_SKIN)
     astray = min(track.agreement.values(), default=0.0) < _ASTRAY and not sure >= _SURE_ENOUGH_FOR_ONE_ASTRAY
-    if astray or not (track.coherence >= _LEAST_COHERENCE and agreement >= _LEAST_AGREEMENT):
-        doubts.append(Reason.SOURCES_DISAGREE)
     half = float(np.median(track.half_power))
-    if not (half <= max(_HALF_LINE, _HALF_SHARE * power) or track.lamp_power <= _STRONG_LAMP):
-        doubts.append(Reason.SOURCES_DISAGREE)  # a heart of half this rate would show just this
+    if (
+        astray
+        or not (track.coherence >= _LEAST_COHERENCE and _agreement(track) >= _LEAST_AGREEMENT)
+        # A heart of half this rate would show just this.
+        or not (half <= max(_HALF_LINE, _HALF_SHARE * power) or track.lamp_power <= _STRONG_LAMP)
+    ):
+        doubts.append(Reason.SOURCES_DISAGREE)
     if not track.largest_jump_per_min <= _MOST_JUMP_PER_MIN:
         doubts.append(Reason.IMPLAUSIBLE)
     if _longest_run(track.power_over_noise < _LOST_POWER) >= _LOST_WINDOWS:
         doubts.append(Reason.WEAK_PULSE)  # where the path is a guess, so is the mean over all seconds
-    doubts = list(dict.fromkeys(doubts))
-    if doubts or not sure >= SHOW_FROM_CONFIDENCE:
-        if not evidence >= _ANY_EVIDENCE:
-            return sure, (*spoilt, Reason.NO_PULSE)
-        if evidence < _WEAK_EVIDENCE or not (spoilt or doubts):
-            return sure, (*spoilt, Reason.WEAK_PULSE, *doubts)
-    return sure, (*spoilt, *doubts)
+    return tuple(spoilt), tuple(doubts)
 
 
 def _longest_run(marks: NDArray[np.bool_]) -> int:
