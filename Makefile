@@ -9,7 +9,7 @@ help:  ## this list
 setup:  ## everything: system packages, .venv with locked packages, third-party weights
 	$(SETUP) setup
 
-run:  ## a demo scan in the terminal; your own: make run SCAN="--camera 0" or SCAN="--video clip.mp4"
+run:  ## the window; without a display a demo scan in the terminal; your own: make run SCAN="--camera 0"
 	$(SETUP) run -- $(SCAN)
 
 test:  ## the tests; a part of them: make test TESTS="tests/client -k weights"

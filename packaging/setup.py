@@ -19,6 +19,7 @@ Exit status: that of the program it runs; 4 when the machine lacks something tha
 
 from __future__ import annotations
 
+import ctypes.util
 import hashlib
 import importlib.util
 import json
@@ -88,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if command == "run":
             ensure("app")
+            if has_display() and not flags:
+                bring_window_libraries(Download())
             become(run_command(flags), folder=None)
         if command == "bench":
             ensure("bench")
@@ -157,13 +160,21 @@ def become(command: Sequence[str], folder: Path | None, more: Mapping[str, str] 
     os.execve(command[0], list(command), variables)
 
 
+def has_display() -> bool:
+    """Whether a window can be shown here."""
+    windows_or_mac = os.name == "nt" or sys.platform == "darwin"
+    return windows_or_mac or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
 def run_command(flags: Sequence[str]) -> list[str]:
-    """`health-helper scan` with the flags; a scan that names no source is the demo."""
+    """The window where there is a display; else, and with any flags, `health-helper scan`, which is the demo where no source is named."""
+    if not flags and has_display():
+        return [program("health-helper"), "window"]
     sources = ("--camera", "--video", "--url", "--demo", "--help", "-h")
     if any(flag.partition("=")[0] in sources for flag in flags):
         return [program("health-helper"), "scan", *flags]
     say(
-        "A simulated person is measured (the window comes in a later release). Your own face: "
+        "A simulated person is measured in the terminal (there is no display for the window, or flags were given). Your own face: "
         'make run SCAN="--camera 0" or SCAN="--video clip.mp4".'
     )
     return [program("health-helper"), "scan", "--demo", *flags]
@@ -309,20 +320,51 @@ def bring_venv_module(download: Download) -> None:
     importlib.invalidate_caches()
 
 
-TEST_PROGRAMS = {"dbus-run-session": "dbus", "gnome-keyring-daemon": "gnome-keyring"}
-"""What the tests start beside the application, and Debian's package of it: a real key store under a bus of its own."""
+TEST_PROGRAMS = {"dbus-run-session": "dbus", "gnome-keyring-daemon": "gnome-keyring", "Xvfb": "xvfb"}
+"""What the tests start beside the application, and Debian's package of it: a real key store under a bus of its own, a display."""
+WINDOW_LIBRARIES = {
+    "EGL": "libegl1", "GL": "libgl1", "dbus-1": "libdbus-1-3", "fontconfig": "libfontconfig1",
+    "xkbcommon-x11": "libxkbcommon-x11-0", "xcb-cursor": "libxcb-cursor0", "xcb-icccm": "libxcb-icccm4",
+    "xcb-image": "libxcb-image0", "xcb-keysyms": "libxcb-keysyms1", "xcb-randr": "libxcb-randr0",
+    "xcb-render-util": "libxcb-render-util0", "xcb-shape": "libxcb-shape0", "xcb-xkb": "libxcb-xkb1",
+}  # fmt: skip
+"""Libraries of the system that a window of Qt needs under Linux, and Debian's package of each."""
 
 
 def bring_test_programs(download: Download) -> None:
     """Installed where that is possible; otherwise the tests that need them skip and say so."""
     packages = [package for name, package in TEST_PROGRAMS.items() if not shutil.which(name)]
-    if not packages or not shutil.which("apt-get") or (os.geteuid() != 0 and not shutil.which("sudo")):
+    packages += missing_window_packages()
+    if not packages or not may_install():
         return
-    say(f"• with apt-get: {' '.join(packages)} (a key store for the tests)")
+    say(f"• with apt-get: {' '.join(packages)} (a key store and a display for the tests)")
     try:
         apt_install(packages, download, "")
     except Fault:
         say("  That failed; the tests that need them will be skipped.")
+
+
+def bring_window_libraries(download: Download) -> None:
+    """What the window needs of the system, where that is possible; otherwise it says itself what is missing."""
+    packages = missing_window_packages()
+    if packages and may_install():
+        say(f"• with apt-get: {' '.join(packages)} (the window needs them)")
+        try:
+            apt_install(packages, download, "")
+        except Fault:
+            say("  That failed. If the window does not open, install them by hand.")
+
+
+def missing_window_packages() -> list[str]:
+    """Debian's packages of those of WINDOW_LIBRARIES that the system does not have."""
+    if not sys.platform.startswith("linux"):
+        return []
+    return [package for name, package in WINDOW_LIBRARIES.items() if not ctypes.util.find_library(name)]
+
+
+def may_install() -> bool:
+    """Whether there is apt-get, and a way to be root for it."""
+    return bool(shutil.which("apt-get") and (os.geteuid() == 0 or shutil.which("sudo")))
 
 
 def apt_install(packages: Sequence[str], download: Download, by_hand: str) -> None:
