@@ -18,10 +18,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from client.clock import Clock
+from client.pipeline.coaching import hint, live_heart_rate
 from client.pipeline.run import View
 from client.pipeline.session import Session, State
-from client.reports.wording import REASONS, SIMULATED, interval
-from edge_models.types import Estimate, Reason, Trace
+from client.reports.wording import SIMULATED, interval
+from edge_models.types import Trace
 
 WAVE_SPAN_S = 6.0
 PLAIN_EVERY_S = 5.0
@@ -173,51 +174,6 @@ def wave(trace: Trace, columns: int, rows: int, glyphs: Glyphs) -> list[str]:
 def _wave_row(heights: np.ndarray[tuple[int], np.dtype[np.int_]], row: int, levels: str) -> str:
     cells = np.clip(heights - row * len(levels), 0, len(levels))
     return "".join(levels[cell - 1] if cell else (levels[0] if row == 0 else " ") for cell in cells.tolist())
-
-
-def live_heart_rate(view: View) -> Estimate | None:
-    """The live heart rate if it may be shown now: fresh, from a trusted source that sends, and not withheld."""
-    session = view.session
-    if view.facts is not None and view.facts.warnings:
-        return None
-    if session.state in (State.STARTING, State.STALLED, State.FAILED) or session.progress is None:
-        return None
-    estimate = session.progress.heart_rate
-    return estimate if estimate is not None and estimate.value is not None else None
-
-
-def hint(view: View) -> str | None:
-    """The one thing to say now: to a person in front of a camera what to do, of a recording what is wrong."""
-    session = view.session
-    live = bool(view.facts and view.facts.live and not view.facts.simulated)
-    match session.state:
-        case State.STARTING:
-            return "Starting: opening the source and loading the nets."
-        case State.STALLED:
-            return "No picture comes: check cable or network. Waiting up to 10 s."
-        case State.FINISHING | State.DONE:
-            return "Working out the result."
-        case _:
-            reason = _hint_reason(view)
-    if reason is None:
-        return None
-    if reason is Reason.TOO_SHORT:
-        return "Looking for the pulse; the first number takes about ten seconds."
-    words = REASONS[reason]
-    return words.remedy if live else f"{words.seen[0].upper()}{words.seen[1:]}."
-
-
-def _hint_reason(view: View) -> Reason | None:
-    """Why the source is not trusted; what the engine wants to say now; why it shows no heart rate yet."""
-    if view.facts is not None and view.facts.warnings:
-        return view.facts.warnings[0]
-    progress = view.session.progress
-    if progress is None or progress.hint is not None:
-        return progress.hint if progress else None
-    estimate = progress.heart_rate
-    if estimate is None:
-        return Reason.TOO_SHORT
-    return estimate.reasons[0] if estimate.value is None else None
 
 
 def _shown_wave(session: Session) -> Trace:

@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from client import config, log
+from client import log
 from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
 from client.cli.kept import person_named
@@ -29,6 +29,7 @@ from client.cli.parts import Demo, DemoScene, Parts
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
 from client.pipeline.memory import peak_rss_mb
+from client.pipeline.outcome import STOPPED_EARLY, not_kept_because, to_record
 from client.pipeline.run import Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal
 from client.records import ScanRecord
@@ -42,7 +43,6 @@ NOT_SHOWN = 3
 DEFAULT_S = 40.0
 MIN_SECONDS, MAX_SECONDS = 1.0, 3600.0
 MIN_BPM, MAX_BPM = 30.0, 220.0
-STOPPED_EARLY = "Stopped before the end: this is what was measured until then."
 _LOOK_EVERY_S = 0.1
 
 
@@ -136,7 +136,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         )
         outcome = _run(parts, source, goal, display)
         record, fault = _saved(
-            parts, _record(parts, outcome), person, wanted=not no_save
+            parts, to_record(outcome, taken_at=parts.clock.utc()), person, wanted=not no_save
         )  # never raises: see there
         if as_json:
             card.show(record, errors)
@@ -280,18 +280,7 @@ def _saved(
     parts: Parts, record: ScanRecord, person: str | None, *, wanted: bool
 ) -> tuple[ScanRecord, BaseException | None]:
     """The record with what became of it, and what kept it from being saved. Nothing that happens here may take the result away."""
-    reason = next(
-        (
-            code
-            for code, holds in (
-                ("no_save", not wanted),
-                ("simulated", record.simulated),
-                ("nothing_shown", record.heart_rate.value is None),
-            )
-            if holds
-        ),
-        None,
-    )
+    reason = not_kept_because(record) if wanted else "no_save"
     if reason is not None:
         return replace(record, saved_reason=reason), None
     kept_record = replace(record, saved=True, saved_reason=None)
@@ -306,26 +295,3 @@ def _saved(
     except BaseException as other:  # noqa: BLE001 (shown first, raised afterwards)
         return replace(record, saved_reason="store_failed"), other
     return kept_record, None
-
-
-def _record(parts: Parts, outcome: Outcome) -> ScanRecord:
-    notes = list(outcome.facts.notes)
-    if outcome.session.ended_by is EndedBy.PERSON:
-        notes.insert(0, STOPPED_EARLY)
-    elif outcome.session.ended_by is EndedBy.HOPELESS:
-        notes.insert(0, gave_up(outcome.result.quality.limiting_factor))
-    if outcome.dropped_frames:
-        notes.append(
-            f"{outcome.dropped_frames} frames were skipped: this machine was too slow for the source."
-        )
-    return ScanRecord(
-        source=outcome.facts.name,
-        simulated=outcome.facts.simulated,
-        result=outcome.result,
-        notes=tuple(notes),
-        cost=outcome.cost,
-        saved=False,
-        saved_reason=None,
-        taken_at=parts.clock.utc(),
-        version=config.version(),
-    )

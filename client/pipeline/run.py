@@ -62,10 +62,11 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a display may look at, as one consistent value."""
+    """All that a display may look at, as one consistent value. frame: the newest that was measured; its face is in the progress."""
 
     session: Session
     facts: SourceFacts | None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class ScanRun:
         self._session = Session(goal)
         self._view = Latest(View(self._session, None))
         self._shared = _Shared()
+        self._frame: Frame | None = None
         self._errors: list[BaseException] = []
         self._engine_ready = threading.Event()
         self._stop = threading.Event()
@@ -244,7 +246,7 @@ class ScanRun:
 
     def _update(self, event: Event) -> None:
         self._session = update(self._session, event)
-        self._view.set(View(self._session, self._shared.facts))
+        self._view.set(View(self._session, self._shared.facts, self._frame))
 
     # The capture thread
 
@@ -315,6 +317,7 @@ class ScanRun:
                 continue
             if isinstance(item, Frame):
                 progress = engine.push(item)
+                self._frame = item
                 self._shared.push_ms.append((self._clock.now_s() - now_s) * 1000.0)
                 self._update(Measured(progress))
             elif isinstance(item, _End):

@@ -16,11 +16,10 @@ from client.cli.display import (
     LivePanel,
     PlainLines,
     glyphs_for,
-    hint,
-    live_heart_rate,
     panel,
     wave,
 )
+from client.pipeline.coaching import hint, live_heart_rate
 from client.pipeline.run import View
 from client.pipeline.session import Goal, Session, State
 from client.reports.wording import REASONS
