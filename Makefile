@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SETUP = @$(PYTHON) packaging/setup.py
 
-.PHONY: help setup run test bench lint lock
+.PHONY: help setup run test bench lint lock translations
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):  *## /  make \1	/p' Makefile
 
@@ -23,3 +23,6 @@ lint:  ## ruff, mypy, import contracts
 
 lock:  ## requirements/*.txt anew from pyproject.toml; UPGRADE=1 for the newest versions
 	$(SETUP) lock
+
+translations:  ## the sentences to translate, into assets/i18n/*.ts (open them with pyside6-linguist)
+	$(SETUP) translations

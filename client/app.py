@@ -19,10 +19,10 @@ import typer
 
 from client import config, log, weights
 from client.cli import commands
-from client.cli.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry
 from client.clock import Clock, SystemClock
 from client.devices.ports import Compression, FrameSource
 from client.errors import EnvironmentFault, HealthHelperError, Interrupted
+from client.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry, WindowChoice
 from client.pipeline.run import Engine
 from client.store.database import Database
 from client.store.vault import SystemVault
@@ -50,6 +50,7 @@ def real_parts(clock: Clock) -> Parts:
         portrait=_portrait,
         store=_store,
         restore_store=_restore_store,
+        window=_window,
     )
 
 
@@ -258,6 +259,17 @@ def _write_clip(folder: Path, frames: Iterable[Frame], fps: float, compression: 
     from client.devices.clip_writer import write_clip
 
     return write_clip(folder, frames, fps, compression)
+
+
+def _window(parts: Parts, choice: WindowChoice) -> int:
+    try:
+        from client.ui.start import run_window
+    except ImportError as error:
+        raise EnvironmentFault(
+            title=f"The window can't be loaded: {str(error).splitlines()[0]}",
+            remedy="Install the library named here (under Linux its system package), or use 'health-helper scan'.",
+        ) from error
+    return run_window(parts, choice)
 
 
 def _store() -> Kept:

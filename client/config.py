@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 APPLICATION = "health-helper"
@@ -40,3 +41,15 @@ def set_default(name: str, value: str) -> None:
 def persons_environment() -> dict[str, str]:
     """The environment without what `set_default` put there: for programs that are none of ours."""
     return {name: value for name, value in os.environ.items() if name not in _ours}
+
+
+def preferences_file() -> Path:
+    """Where the window keeps what was chosen in its settings. It may not exist yet."""
+    from platformdirs import user_config_path
+
+    return user_config_path(APPLICATION, appauthor=False) / "window.ini"
+
+
+def assets() -> Traversable:
+    """Translations and the like: beside the packages in a checkout and in a frozen application."""
+    return Path(__file__).resolve().parent.parent / "assets"

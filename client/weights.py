@@ -1,20 +1,24 @@
-"""Third-party files (nets, the demo's picture): read from disk, believed only by their hash.
+"""Third-party files (nets, the demo's picture, the report's letters): read from disk, believed only by their hash.
 
 `edge_models/weights/MODELS.toml` lists them; `make setup` puts them into `edge_models/weights/third_party/`.
-The nets themselves (edge_models.nets) take the bytes that `load` returns and never see a path.
+The nets themselves (edge_models.nets) take the bytes that `load` returns and never see a path; what can only read
+a file by its name gets it from `checked_path`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.resources import files
+from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from client.errors import EnvironmentFault
+from client.language import said
 
 REMEDY = "Run 'make setup' (without make: 'python packaging/setup.py setup') and try again."
 
@@ -60,7 +64,7 @@ def listed(place: Traversable | None = None) -> Mapping[str, ListedFile]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
         raise EnvironmentFault(
             title=f"The list of weights (MODELS.toml) cannot be read ({type(error).__name__})",
-            remedy="Restore it from the repository or install Health Helper again.",
+            remedy=said("Restore it from the repository or install Health Helper again."),
         ) from error
 
 
@@ -81,6 +85,14 @@ def load(name: str, place: Traversable | None = None) -> bytes:
         FileState.UNREADABLE: "cannot be read",
     }[state]
     raise EnvironmentFault(title=f"{entry.file_name} ({entry.purpose}) {happened}", remedy=REMEDY)
+
+
+@contextmanager
+def checked_path(name: str, place: Traversable | None = None) -> Iterator[Path]:
+    """The path of a listed file, checked as by `load` and with the same errors; good inside the `with` only."""
+    load(name, place)
+    with as_file((place or folder()).joinpath("third_party", listed(place)[name].file_name)) as path:
+        yield path
 
 
 def states(place: Traversable | None = None) -> tuple[tuple[ListedFile, FileState], ...]:

@@ -6,6 +6,7 @@
     python packaging/setup.py bench [-- FLAGS]  the benchmark with all that it can read and draw; flags go to it
     python packaging/setup.py lint              ruff, mypy, import contracts
     python packaging/setup.py lock              writes requirements/*.txt anew from pyproject.toml
+    python packaging/setup.py translations      collects the sentences to translate into assets/i18n/*.ts
 
 Only the standard library, because it runs before anything is installed. What it does is told on standard
 error, so that `run -- --demo --json` leaves standard output to the scan.
@@ -82,7 +83,7 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Does one command. Returns the exit status (on Linux and macOS `run` and `test` never return)."""
     command, flags = (arguments[0] if arguments else ""), [part for part in arguments[1:] if part != "--"]
-    if command not in {"setup", "run", "test", "bench", "lint", "lock"}:
+    if command not in {"setup", "run", "test", "bench", "lint", "lock", "translations"}:
         say((__doc__ or "").split("\n\n")[1])
         return 2
     use_a_supported_python(arguments)
@@ -102,6 +103,8 @@ def main(arguments: Sequence[str]) -> int:
             return lint()
         if command == "lock":
             return lock()
+        if command == "translations":
+            return subprocess.call(translations(ROOT / "assets" / "i18n"), cwd=ROOT, env=environment())
     except Fault as fault:
         say(f"health-helper set-up: {fault}")
         return 4
@@ -483,6 +486,14 @@ def lock() -> int:
         if status := subprocess.call([*compile_command, *extra, *upgrade()], env=environment()):
             return status
     return 0
+
+
+def translations(folder: Path) -> list[str]:
+    """The program of Qt that brings the .ts files of a folder up to the sentences in the code (see client/language.py)."""
+    code = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "client").rglob("*.py"))
+    options = ["-tr-function-alias", "tr+=said,tr+=marked", "-no-obsolete", "-locations", "none", "-silent"]
+    files = [argument for path in sorted(folder.glob("*.ts")) for argument in ("-ts", str(path))]
+    return [program("pyside6-lupdate"), *options, *code, *files]
 
 
 def upgrade() -> list[str]:

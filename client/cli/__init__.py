@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from client.cli import bench, cameras, doctor, kept, scan
-from client.cli.parts import Parts
+from client.cli import bench, cameras, doctor, kept, scan, window
 from client.config import version
+from client.parts import Parts
 
 
 def commands(parts: Parts) -> typer.Typer:
@@ -34,6 +34,6 @@ def commands(parts: Parts) -> typer.Typer:
     ) -> None:
         pass
 
-    for module in (scan, kept, cameras, doctor, bench):
+    for module in (window, scan, kept, cameras, doctor, bench):
         module.add(app, parts)
     return app

@@ -26,8 +26,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from client.cli.parts import Demo, DemoScene, Parts
 from client.errors import BadInput, EnvironmentFault, Interrupted
+from client.parts import Demo, DemoScene, Parts
 from edge_models.types import Frame
 
 if TYPE_CHECKING:  # what a scan does not need is loaded by the commands that do

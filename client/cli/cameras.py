@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from client.cli.parts import Parts
+from client.parts import Parts
 
 
 def add(app: typer.Typer, parts: Parts) -> None:

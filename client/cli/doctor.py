@@ -26,9 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from client import config
-from client.cli.parts import CameraTruth, Parts
 from client.clock import Clock
 from client.errors import BadInput, EnvironmentFault
+from client.parts import CameraTruth, Parts
 from client.store.database import FILE_NAME
 
 READY = 0

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +14,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from client.cli.parts import Kept, Parts
 from client.errors import BadInput
+from client.parts import Kept, Parts
 from client.reports.files import check_target, write_report, write_table
 from client.reports.wording import interval_text
-from client.store.observations import COLUMNS, Kind, Line, Person
+from client.store.observations import Kind, Line, Person, name_key
 
 SHOWN_LINES = 20
+WIDTH_WITH_IDS = 120
+"""An identifier is to be copied whole: on a narrower terminal the line runs over."""
 
 PersonOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose (see: health-helper people). Default: the guest's.")
@@ -31,9 +31,8 @@ PersonOption = Annotated[
 
 def person_named(kept: Kept, name: str) -> Person:
     """The person of this name on this device. Raises BadInput where there is none."""
-    wanted = " ".join(name.split()).casefold()
     for person in kept.observations.people():
-        if person.name.casefold() == wanted:
+        if name_key(person.name) == name_key(name):
             return person
     raise BadInput(
         title="There is nobody of this name on this device",
@@ -65,17 +64,27 @@ def add(app: typer.Typer, parts: Parts) -> None:
         limit: Annotated[
             int, typer.Option(metavar="N", min=1, help="So many, the newest first.")
         ] = SHOWN_LINES,
+        ids: Annotated[
+            bool, typer.Option("--ids", help="Show each one's ID too (for: health-helper report --id).")
+        ] = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print one JSON array on standard output.")
         ] = False,
     ) -> None:
         """What is kept on this device, the newest first."""
+        from client.store.export import row
+
         with parts.store() as kept:
             lines = kept.observations.lines(_whose(kept, person), limit=limit)
             if as_json:
-                print(json.dumps([_row(line) for line in lines]))
+                print(json.dumps([row(line) for line in lines]))
                 return
-            Console(highlight=False).print(_table(lines) if lines else "Nothing is kept yet.")
+            if lines:
+                console = Console(highlight=False, markup=False)
+                console.width = max(console.width, WIDTH_WITH_IDS if ids else 0)
+                console.print(_table(kept, lines, ids=ids), crop=False)
+            else:
+                print(_nothing(kept, person))
             _remind(kept)
 
     @app.command()
@@ -85,23 +94,23 @@ def add(app: typer.Typer, parts: Parts) -> None:
         ],
         person: PersonOption = None,
     ) -> None:
-        """Write all that is kept of one person into a file. It is not encrypted: keep it safe."""
+        """Write all that is kept of one person into a file. It is not encrypted: keep it safe.
+
+        In a .json each scan has its pulse wave: the second of its first sample, the seconds between two, and its values.
+        """
+        from client.store.export import COLUMNS, rows
+
         with parts.store() as kept:
-            found = kept.observations.between(_whose(kept, person), None, None)
-            rows = [_row(line) for line in found]
-            if file.suffix.lower() == ".json":
-                for row, line in zip(rows, found, strict=True):
-                    whole = kept.observations.get(line.id)
-                    row["body"] = None if whole is None else whole.body
-            write_table(rows, _COLUMNS, file)
-        print(f"Written: {file.name}, {len(rows)} kept. It is not encrypted.", file=sys.stderr)
+            found = rows(kept.observations, _whose(kept, person), whole=file.suffix.lower() == ".json")
+            write_table(found, COLUMNS, file)
+        print(f"Written: {file.name}, {len(found)} kept. It is not encrypted.", file=sys.stderr)
 
     @app.command()
     def report(
         file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pdf or a .json file.")],
         scan_id: Annotated[
             str | None,
-            typer.Option("--id", metavar="ID", help="Which scan (see: history --json). Default: the newest."),
+            typer.Option("--id", metavar="ID", help="Which scan (see: history --ids). Default: the newest."),
         ] = None,
         person: PersonOption = None,
     ) -> None:
@@ -119,7 +128,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             if found is None or found.line.kind != Kind.SCAN:
                 raise BadInput(
                     title="There is no such scan on this device",
-                    remedy="See 'health-helper history --json' for what is kept.",
+                    remedy="See 'health-helper history --ids' for what is kept.",
                 )
             write_report(to_record(found), file)
         print(f"Report written: {file.name}", file=sys.stderr)
@@ -151,36 +160,55 @@ def add(app: typer.Typer, parts: Parts) -> None:
             print("It is in force now, instead of any older one.", file=sys.stderr)
 
 
-_COLUMNS = tuple(name for name in COLUMNS if name != "person")  # all lines are of one person
-
-
-def _row(line: Line) -> dict[str, object]:
-    return {
-        "id": line.id,
-        "kind": str(line.kind),
-        "taken_at": line.taken_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "utc_offset_min": line.utc_offset_min,
-        **asdict(line.numbers),
-        "simulated": line.simulated,
-    }
-
-
-def _table(lines: list[Line]) -> Table:
+def _table(kept: Kept, lines: list[Line], *, ids: bool) -> Table:
     from client.store.scans import taken_at_local
 
     table = Table(box=None, pad_edge=False)
-    for title in ("When", "Heart rate, /min", "Breathing, /min", "RMSSD, ms", "SDNN, ms"):
-        table.add_column(title, justify="left" if title == "When" else "right")
+    numbers = ("Heart rate, /min", "Breathing, /min", "RMSSD, ms", "SDNN, ms")
+    for title in ("When", "What", *numbers, *(["ID"] if ids else [])):
+        table.add_column(
+            title, justify="right" if title in numbers else "left", no_wrap=title in {"When", "ID"}
+        )
     for line in lines:
         n = line.numbers
         table.add_row(
             f"{taken_at_local(line):%Y-%m-%d %H:%M}",
+            _what(kept, line),
             _shown(n.heart_rate, interval_text(n.heart_rate_low, n.heart_rate_high)),
             _shown(n.respiratory_rate),
             _shown(n.rmssd),
             _shown(n.sdnn),
+            *([line.id] if ids else []),
         )
     return table
+
+
+def _what(kept: Kept, line: Line) -> str:
+    """The kind and, of what was typed in, its values."""
+    from client.store.entries import VALUES, values_of
+
+    name = line.kind.replace("_", " ") + (" (simulated)" if line.simulated else "")
+    units = {value.name: value.unit for kind, of in VALUES.items() if kind == line.kind for value in of}
+    whole = kept.observations.get(line.id) if units else None
+    if whole is None:
+        return name
+    try:
+        values = values_of(whole)
+    except BadInput:  # of another version
+        return name
+    shown: dict[str, list[str]] = {}  # 121/79 mmHg, 64 /min
+    for value, number in values.items():
+        shown.setdefault(units[value], []).append(f"{number:g}")
+    return f"{name} " + ", ".join(f"{'/'.join(numbers)} {unit}" for unit, numbers in shown.items())
+
+
+def _nothing(kept: Kept, name: str | None) -> str:
+    if name is not None:
+        return f"Nothing is kept for {person_named(kept, name).name} yet."
+    others = [person for person in kept.observations.people() if kept.observations.count(person.id)]
+    if not others:
+        return "Nothing is kept yet."
+    return "Nothing is kept for the guest. Other people have entries: health-helper history --person NAME (see: health-helper people)."
 
 
 def _shown(value: float | None, beside: str | None = None) -> str:
@@ -194,10 +222,10 @@ def _whose(kept: Kept, name: str | None) -> str | None:
 
 
 def _newest_scan(kept: Kept, person: str | None) -> str:
-    for line in kept.observations.lines(_whose(kept, person)):
-        if line.kind == Kind.SCAN:
-            return line.id
-    raise BadInput(title="No scan is kept yet", remedy="Measure first: health-helper scan.")
+    newest = kept.observations.newest(_whose(kept, person), Kind.SCAN)
+    if newest is None:
+        raise BadInput(title="No scan is kept yet", remedy="Measure first: health-helper scan.")
+    return newest.id
 
 
 def _remind(kept: Kept) -> None:

@@ -25,9 +25,9 @@ from client import log
 from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
 from client.cli.kept import person_named
-from client.cli.parts import Demo, DemoScene, Parts
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
+from client.parts import Demo, DemoScene, Parts
 from client.pipeline.memory import peak_rss_mb
 from client.pipeline.outcome import STOPPED_EARLY, not_kept_because, to_record
 from client.pipeline.run import Outcome, ScanRun

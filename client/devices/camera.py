@@ -23,6 +23,7 @@ from client.devices.opencv import MIN_SIDE_PX, coarse, is_black, prepare_opencv,
 from client.devices.ports import SourceFacts
 from client.devices.relay import NothingCame, Relay
 from client.errors import EnvironmentFault, SourceStalled
+from client.language import said
 from edge_models.types import ByteArray, Frame
 
 _WIDTH_PX, _HEIGHT_PX, _FPS = 640, 480, 30.0
@@ -106,7 +107,8 @@ class Camera:
             raise
         if self._waiting is None:
             raise EnvironmentFault(
-                title=f"{self._camera.name} was closed before its first picture", remedy="Start again."
+                title=said("{name} was closed before its first picture", name=self._camera.name),
+                remedy=said("Start again."),
             )
         self._opened = True
         self._quiet_since_s = self._clock.now_s()
@@ -161,13 +163,17 @@ class Camera:
         assert self._camera is not None
         if frozen:
             return SourceStalled(
-                title=f"{self._camera.name} shows the same picture again and again",
-                remedy="Unfreeze the camera program, or plug the camera in again.",
+                title=said("{name} shows the same picture again and again", name=self._camera.name),
+                remedy=said("Unfreeze the camera program, or plug the camera in again."),
                 retry=True,
             )
         return SourceStalled(
-            title=f"{self._camera.name} has sent no picture for {self._stall_s:g} s",
-            remedy="Check its cable; the camera is opened again as soon as it is back.",
+            title=said(
+                "{name} has sent no picture for {seconds} s",
+                name=self._camera.name,
+                seconds=f"{self._stall_s:g}",
+            ),
+            remedy=said("Check its cable; the camera is opened again as soon as it is back."),
             retry=True,
         )
 
@@ -380,7 +386,7 @@ class _Reader:
             if min(image.shape[:2]) < MIN_SIDE_PX:
                 raise EnvironmentFault(
                     title=f"{self._camera.name} sends pictures of {image.shape[1]}×{image.shape[0]} pixels",
-                    remedy="Set it to 640×480 in its own program, or use another camera.",
+                    remedy=said("Set it to 640×480 in its own program, or use another camera."),
                 )
             self._grabbed += 1
             t_s = self._times.next(now_s, stamp_s)
@@ -412,31 +418,37 @@ class _Reader:
         name = self._camera.name
         if self._black:
             return EnvironmentFault(
-                title=f"{name} shows only black",
-                remedy="Take the cover off the lens, switch its privacy switch off, or make light; "
-                "a program that holds the camera can be the cause too.",
+                title=said("{name} shows only black", name=name),
+                remedy=said(
+                    "Take the cover off the lens, switch its privacy switch off, or make light; "
+                    "a program that holds the camera can be the cause too."
+                ),
                 retry=True,
             )
         if self.hangs(waited_s / 2):
             return EnvironmentFault(
-                title=f"{name} did not answer within {waited_s:g} s",
-                remedy="Plug the camera out and in again, then try again.",
+                title=said("{name} did not answer within {seconds} s", name=name, seconds=f"{waited_s:g}"),
+                remedy=said("Plug the camera out and in again, then try again."),
                 retry=True,
             )
         return EnvironmentFault(
-            title=f"{name} was opened but sent no picture within {waited_s:g} s",
-            remedy="Close other programs that use it, and plug it directly into the computer, not into a hub.",
+            title=said(
+                "{name} was opened but sent no picture within {seconds} s", name=name, seconds=f"{waited_s:g}"
+            ),
+            remedy=said(
+                "Close other programs that use it, and plug it directly into the computer, not into a hub."
+            ),
             retry=True,
         )
 
     def notes(self) -> list[str]:
         """Sentences about the format, the times and the regulation."""
-        said = [self._format, self._times.note(), *self._regulation.notes()]
+        notes = [self._format, self._times.note(), *self._regulation.notes()]
         if self._reopened:
-            said.append(f"The camera failed and was opened again ({self._reopened} ×).")
+            notes.append(f"The camera failed and was opened again ({self._reopened} ×).")
         if self.relay.dropped:
-            said.append(f"{self.relay.dropped} pictures were dropped because this computer was late.")
-        return [one for one in said if one]
+            notes.append(f"{self.relay.dropped} pictures were dropped because this computer was late.")
+        return [one for one in notes if one]
 
 
 def _new_capture(camera: FoundCamera) -> Capture:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import EnvironmentFault
+from client.language import said
 
 _QUERY_CAPABILITIES = 0x80685600
 """VIDIOC_QUERYCAP of linux/videodev2.h: _IOR('V', 0, struct v4l2_capability of 104 bytes)."""
@@ -131,8 +132,8 @@ def find_camera(wanted: str | None, found: Sequence[FoundCamera]) -> FoundCamera
     """
     if not found:
         raise EnvironmentFault(
-            title="No camera is plugged in, or the system does not show it",
-            remedy="Plug one in, or measure a file (--video), a stream (--url) or the demo (--demo).",
+            title=said("No camera is plugged in, or the system does not show it"),
+            remedy=said("Plug one in, or measure a file (--video), a stream (--url) or the demo (--demo)."),
             retry=True,
         )
     if wanted is None:
@@ -142,7 +143,7 @@ def find_camera(wanted: str | None, found: Sequence[FoundCamera]) -> FoundCamera
         if wanted in (camera.id, str(camera.index)) or (node is not None and node == f"video{camera.index}"):
             return camera
     raise EnvironmentFault(
-        title=f"There is no camera {wanted}",
+        title=said("There is no camera {name}", name=wanted),
         remedy=f"Choose one of: {', '.join(camera.id for camera in found)} (health-helper cameras).",
         retry=True,
     )
@@ -153,24 +154,28 @@ def why_unusable(camera: FoundCamera, *, processes: Path = Path("/proc")) -> Env
     if camera.node is not None:
         if not camera.node.exists():
             return EnvironmentFault(
-                title=f"{camera.name} was unplugged", remedy="Plug it in again.", retry=True
+                title=said("{name} was unplugged", name=camera.name),
+                remedy=said("Plug it in again."),
+                retry=True,
             )
         if not os.access(camera.node, os.R_OK | os.W_OK):
             return EnvironmentFault(
-                title=f"You may not use {camera.name}",
-                remedy=f"Allow it: sudo usermod -aG video {_user()}, then log in again.",
+                title=said("You may not use {name}", name=camera.name),
+                remedy=said("Allow it: sudo usermod -aG video {user}, then log in again.", user=_user()),
             )
         holders = programs_using(camera.node, processes=processes)
         if holders:
             return EnvironmentFault(
-                title=f"{camera.name} is used by {' and '.join(holders)}",
-                remedy="Close that program, then try again.",
+                title=said("{name} is used by {program}", name=camera.name, program=" + ".join(holders)),
+                remedy=said("Close that program, then try again."),
                 retry=True,
             )
     return EnvironmentFault(
-        title=f"{camera.name} cannot be opened",
-        remedy="Close other programs that use it (video calls, browsers), allow this terminal to use the "
-        "camera in the system's privacy settings, then plug it in again.",
+        title=said("{name} cannot be opened", name=camera.name),
+        remedy=said(
+            "Close other programs that use it (video calls, browsers), allow this terminal to use the "
+            "camera in the system's privacy settings, then plug it in again."
+        ),
         retry=True,
     )
 

@@ -28,6 +28,7 @@ from client.devices.opencv import MAX_PIXELS, MIN_SIDE_PX, is_black, prepare_ope
 from client.devices.ports import SourceFacts
 from client.devices.relay import NothingCame, Relay
 from client.errors import BadInput, EnvironmentFault, HealthHelperError, SourceStalled
+from client.language import said
 from edge_models.types import ByteArray, Frame, Reason
 
 _MAX_BAD_IN_A_ROW = 60
@@ -129,7 +130,7 @@ class HttpMjpeg:
                 self._quiet_since_s = self._clock.now_s()
                 raise SourceStalled(
                     title=f"{self._name} has sent no picture for {self._stall_s:g} s",
-                    remedy="Check the camera and its network; the connection is tried again by itself.",
+                    remedy=said("Check the camera and its network; the connection is tried again by itself."),
                     retry=True,
                 ) from None
         self._quiet_since_s = self._clock.now_s()
@@ -333,7 +334,9 @@ class _Connection:
         known = {"text/html": "a web page", "image/jpeg": "a single picture", "": "data without a type"}
         fault = BadInput(
             title=f"{self._name} sends {known.get(kind, 'something else')}, not an MJPEG stream",
-            remedy="Look up the address of the camera's MJPEG stream (multipart/x-mixed-replace) in its manual.",
+            remedy=said(
+                "Look up the address of the camera's MJPEG stream (multipart/x-mixed-replace) in its manual."
+            ),
         )
         raise _Dropped from fault
 
@@ -365,7 +368,7 @@ class _Connection:
             return
         raise BadInput(
             title=f"{self._name} sends pictures of {image.shape[1]}×{image.shape[0]} pixels, too small for a face",
-            remedy="Choose a larger picture in the camera's settings, 640×480 for example.",
+            remedy=said("Choose a larger picture in the camera's settings, 640×480 for example."),
         )
 
     def _count_bad(self, count: int) -> None:
@@ -378,7 +381,9 @@ class _Connection:
     def _rubbish(self) -> BadInput:
         return BadInput(
             title=f"{self._name} sends data that are no JPEG pictures ({self._bad} could not be decoded)",
-            remedy="Check the stream in a browser; restart the camera, or choose MJPEG in its settings.",
+            remedy=said(
+                "Check the stream in a browser; restart the camera, or choose MJPEG in its settings."
+            ),
         )
 
     def why_nothing_came(self) -> HealthHelperError:
@@ -388,7 +393,7 @@ class _Connection:
         if self._black:
             return EnvironmentFault(
                 title=f"{self._name} shows only black",
-                remedy="Take the cover off the lens, switch its privacy mode off, or give it light.",
+                remedy=said("Take the cover off the lens, switch its privacy mode off, or give it light."),
                 retry=True,
             )
         if self._answered:
@@ -397,7 +402,7 @@ class _Connection:
             title = f"{self._name} did not answer within {self._first_frame_s:g} s"
         return EnvironmentFault(
             title=title,
-            remedy="Check that the camera is on and not used by others, then try again.",
+            remedy=said("Check that the camera is on and not used by others, then try again."),
             retry=True,
         )
 
@@ -407,7 +412,7 @@ class _Connection:
             return self._rubbish()
         return EnvironmentFault(
             title=f"{self._name} ended its stream before the first picture",
-            remedy="Check that the camera is on and not used by others, then try again.",
+            remedy=said("Check that the camera is on and not used by others, then try again."),
             retry=True,
         )
 
@@ -574,7 +579,7 @@ def _checked(text: str) -> httpx.URL:
         url = httpx.URL(text.strip())
         port = urlsplit(text.strip()).port  # httpx takes a number that is no port for part of the name
     except (httpx.InvalidURL, TypeError, ValueError):
-        raise BadInput(title="The address of the stream is not a URL", remedy=remedy) from None
+        raise BadInput(title=said("The address of the stream is not a URL"), remedy=remedy) from None
     if url.scheme not in ("http", "https"):
         scheme = f"{url.scheme}://" if url.scheme.isalnum() else "no http://"
         raise BadInput(
@@ -582,7 +587,7 @@ def _checked(text: str) -> httpx.URL:
             remedy=remedy,
         )
     if port == 0 or not (_HOST.fullmatch(url.raw_host.decode("ascii")) or _is_ipv6(url.host)):
-        raise BadInput(title="The address of the stream names no computer", remedy=remedy)
+        raise BadInput(title=said("The address of the stream names no computer"), remedy=remedy)
     return url
 
 
@@ -612,31 +617,31 @@ def _status_fault(name: str, response: httpx.Response) -> HealthHelperError:
     if status == httpx.codes.UNAUTHORIZED:
         return BadInput(
             title=f"{name} asks for a user name and a password (401)",
-            remedy="Put the right ones into the address: http://user:password@host/….",
+            remedy=said("Put the right ones into the address: http://user:password@host/…."),
         )
     if status == httpx.codes.FORBIDDEN:
         return BadInput(
             title=f"{name} refuses this user (403)",
-            remedy="Use another user, or allow this one to see the stream in the camera's settings.",
+            remedy=said("Use another user, or allow this one to see the stream in the camera's settings."),
         )
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return BadInput(
             title=f"{name} has no stream at this path ({status})",
-            remedy="Look up the path of the MJPEG stream in the camera's manual.",
+            remedy=said("Look up the path of the MJPEG stream in the camera's manual."),
         )
     if response.is_redirect:
         return BadInput(
             title=f"{name} says that the stream is elsewhere ({status})",
-            remedy="Open the address in a browser and use the one that it ends at.",
+            remedy=said("Open the address in a browser and use the one that it ends at."),
         )
     if response.is_server_error:
         return EnvironmentFault(
             title=f"{name} has a fault of its own ({status})",
-            remedy="Restart the camera, or wait until others stop using it.",
+            remedy=said("Restart the camera, or wait until others stop using it."),
             retry=True,
         )
     return BadInput(
-        title=f"{name} answered with status {status} instead of a stream", remedy="Check the address."
+        title=f"{name} answered with status {status} instead of a stream", remedy=said("Check the address.")
     )
 
 
@@ -654,31 +659,33 @@ def _connection_fault(name: str, error: Exception) -> HealthHelperError:
     if caused_by(ssl.SSLCertVerificationError):
         return EnvironmentFault(
             title=f"The certificate of {name} is not trusted",
-            remedy="Install the camera's certificate (or its authority's) on this computer, or use http://.",
+            remedy=said(
+                "Install the camera's certificate (or its authority's) on this computer, or use http://."
+            ),
         )
     if caused_by(ssl.SSLError):
         return EnvironmentFault(
             title=f"{name} does not speak TLS as expected",
-            remedy="Check the port, or use http:// in the address.",
+            remedy=said("Check the port, or use http:// in the address."),
         )
     if caused_by(socket.gaierror):
         return EnvironmentFault(
             title=f"No computer named {name} is known",
-            remedy="Check the spelling and the network.",
+            remedy=said("Check the spelling and the network."),
             retry=True,
         )
     if caused_by(ConnectionRefusedError):
         return EnvironmentFault(
             title=f"{name} refuses the connection",
-            remedy="Check that the camera's stream is switched on and that the port is right.",
+            remedy=said("Check that the camera's stream is switched on and that the port is right."),
             retry=True,
         )
     if isinstance(error, httpx.ProtocolError):
         return EnvironmentFault(
             title=f"{name} broke off or does not speak HTTP",
-            remedy="Check the port, and open the address in a browser.",
+            remedy=said("Check the port, and open the address in a browser."),
             retry=True,
         )
     return EnvironmentFault(
-        title=f"{name} cannot be reached", remedy="Check the network and the address.", retry=True
+        title=f"{name} cannot be reached", remedy=said("Check the network and the address."), retry=True
     )

@@ -9,6 +9,7 @@ from client.clock import Clock, SystemClock
 from client.devices.opencv import sealed
 from client.devices.ports import SourceFacts
 from client.errors import BadInput
+from client.language import said
 from edge_models.types import Frame
 
 
@@ -50,7 +51,7 @@ class Simulated:
         first = next(iterator, None)
         if first is None:
             raise BadInput(
-                title=f"{self._name} has no frames", remedy="Ask the simulation for more than 0 s."
+                title=f"{self._name} has no frames", remedy=said("Ask the simulation for more than 0 s.")
             )
         self._iterator = iterator
         self._waiting = first

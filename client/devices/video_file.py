@@ -16,6 +16,7 @@ from client.devices import mp4
 from client.devices.opencv import MAX_PIXELS, MIN_SIDE_PX, prepare_opencv, sealed
 from client.devices.ports import SourceFacts
 from client.errors import BadInput
+from client.language import said
 from edge_models.types import Frame, Reason
 
 if TYPE_CHECKING:
@@ -101,14 +102,14 @@ class VideoFile:
             if self._kind.bytes_missing:
                 raise BadInput(
                     title=f"{name} breaks off before anything in it can be decoded",
-                    remedy="Copy or record the file again; it was not written to its end.",
+                    remedy=said("Copy or record the file again; it was not written to its end."),
                 )
             raise BadInput(title=f"{name} is not a video that can be decoded", remedy=_ASK_FOR_ANOTHER)
         if _pixels(capture) > MAX_PIXELS:
             width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
             raise BadInput(
                 title=f"{name} has pictures of {width:.0f}×{height:.0f} pixels, more than can be handled",
-                remedy="Scale the video down to 4K or less; a face needs only a few hundred pixels.",
+                remedy=said("Scale the video down to 4K or less; a face needs only a few hundred pixels."),
             )
         # Asked for explicitly: a phone held upright writes its pictures lying and says so in the metadata.
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
@@ -120,13 +121,13 @@ class VideoFile:
         if self._waiting is None:
             raise BadInput(
                 title=f"{name} holds no frame that can be decoded",
-                remedy="Copy or record the file again, or convert it to H.264 in an MP4.",
+                remedy=said("Copy or record the file again, or convert it to H.264 in an MP4."),
             )
         self._size_px = self._waiting.image.shape[1], self._waiting.image.shape[0]
         if min(self._size_px) < MIN_SIDE_PX:
             raise BadInput(
                 title=f"{name} has pictures of {self._size_px[0]}×{self._size_px[1]} pixels, too small for a face",
-                remedy="Give a larger video; a face needs some hundred pixels.",
+                remedy=said("Give a larger video; a face needs some hundred pixels."),
             )
 
     def read(self) -> Frame | None:
@@ -155,7 +156,9 @@ class VideoFile:
         if t_s is None:
             raise BadInput(
                 title=f"{_shown_name(self._path)} says nothing about when its frames were taken",
-                remedy="Record again with a program that stores times, or convert the file to MP4 or Matroska.",
+                remedy=said(
+                    "Record again with a program that stores times, or convert the file to MP4 or Matroska."
+                ),
             )
         return Frame(sealed(image), t_s)  # type: ignore[arg-type]
 
@@ -196,11 +199,11 @@ class VideoFile:
         # A header may honestly name either: the average, or the rate aimed at that dim light then slowed.
         if min(abs(mean / header - 1), abs(usual / header - 1)) <= _DISAGREE:
             return []
-        said = (
+        words = (
             f"The header says {header:.2f} frames per second, the times of the frames say {mean:.2f}; "
             "the times are used."
         )
-        return [said]
+        return [words]
 
     def _count_contradictions(self) -> list[str]:
         # Matroska has no count of frames: FFmpeg computes one from the header's rate, which proves nothing.
@@ -208,11 +211,11 @@ class VideoFile:
         if listed is None or self._kind.name == "matroska" or abs(shown / listed - 1) <= _DISAGREE:
             return []
         fewer = "fewer" if shown < listed else "more"
-        said = (
+        words = (
             f"The header lists {listed} frames, {shown} can be shown ({100 * abs(shown / listed - 1):.1f} % {fewer}): "
             "the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted."
         )
-        return [said]
+        return [words]
 
     def close(self) -> None:
         """Release the decoder and the file."""
@@ -382,7 +385,7 @@ def _name_for_decoder(path: Path) -> str:
     except UnicodeDecodeError:
         raise BadInput(
             title=f"{_shown_name(path)} has a name, or lies in a folder, whose letters are not UTF-8",
-            remedy="Rename it, for example to scan.mp4.",
+            remedy=said("Rename it, for example to scan.mp4."),
         ) from None
 
 
@@ -392,24 +395,27 @@ def _look_at(path: Path) -> _Container:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise BadInput(title=f"{name} is a folder", remedy="Name the video file inside it.")
+            raise BadInput(title=f"{name} is a folder", remedy=said("Name the video file inside it."))
         if not stat.S_ISREG(status.st_mode):
             raise BadInput(title=f"{name} is not an ordinary file", remedy=_ASK_FOR_ANOTHER)
         if status.st_size == 0:
-            raise BadInput(title=f"{name} is empty", remedy="Copy or record the file again.")
+            raise BadInput(title=f"{name} is empty", remedy=said("Copy or record the file again."))
         with path.open("rb") as file:
             head = file.read(_FIRST_BYTES)
             container = _container(file, head, status.st_size)
     except FileNotFoundError:
-        raise BadInput(title=f"{name} does not exist", remedy="Check the path of the video file.") from None
+        raise BadInput(
+            title=f"{name} does not exist", remedy=said("Check the path of the video file.")
+        ) from None
     except PermissionError:
         raise BadInput(
-            title=f"{name} may not be read", remedy="Give your user the right to read the file, or copy it."
+            title=f"{name} may not be read",
+            remedy=said("Give your user the right to read the file, or copy it."),
         ) from None
     except OSError as error:
         raise BadInput(
             title=f"{name} cannot be read ({error.strerror})",
-            remedy="Check the disk, or copy the file elsewhere.",
+            remedy=said("Check the disk, or copy the file elsewhere."),
         ) from None
     for magic, what in _NOT_VIDEO.items():
         if head.startswith(magic):

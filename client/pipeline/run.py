@@ -21,6 +21,7 @@ from client import log
 from client.clock import Clock
 from client.devices.ports import FrameSource, SourceFacts
 from client.errors import EnvironmentFault, Interrupted, SourceStalled
+from client.language import said
 from client.pipeline.session import (
     EndedBy,
     Event,
@@ -180,7 +181,7 @@ class ScanRun:
         self._end_threads()
         if self._given_up:
             raise Interrupted(
-                title="Stopped before the end", remedy="Nothing was kept; start the scan again."
+                title=said("Stopped before the end"), remedy=said("Nothing was kept; start the scan again.")
             )
         if self._errors:
             raise self._errors[0]
@@ -191,9 +192,11 @@ class ScanRun:
         if self._session.ended_by is EndedBy.STALL:
             if result.frames == 0:
                 raise EnvironmentFault(
-                    title="The source opened but sent no picture",
-                    remedy="Check the cable or the network, close other programs that use the camera, "
-                    "then try again.",
+                    title=said("The source opened but sent no picture"),
+                    remedy=said(
+                        "Check the cable or the network, close other programs that use the camera, "
+                        "then try again."
+                    ),
                     retry=True,
                 )
             result = _with_stall(result)

@@ -10,19 +10,38 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
 from pathlib import Path
+from typing import Protocol, TypedDict, Unpack
 
 from client.errors import BadInput, EnvironmentFault
+from client.language import said
 from client.records import ScanRecord
 
 
-def _pdf(record: ScanRecord) -> bytes:
+class How(TypedDict, total=False):
+    """What a report for people says beside the scan itself; see client.reports.pdf.render. Data (.json) has none of it."""
+
+    language: str
+    name: str | None
+    utc_offset_min: int | None
+    history: Sequence[tuple[datetime, float]] | None
+
+
+class _Maker(Protocol):
+    """Makes the bytes of a report."""
+
+    def __call__(self, record: ScanRecord, /, **how: Unpack[How]) -> bytes: ...
+
+
+def _pdf(record: ScanRecord, /, **how: Unpack[How]) -> bytes:
     from client.reports.pdf import render  # fpdf2 takes most of a second to import
 
-    return render(record)
+    return render(record, **how)
 
 
-def _json(record: ScanRecord) -> bytes:
+def _json(record: ScanRecord, /, **_how: Unpack[How]) -> bytes:
     return record.to_json_text().encode("ascii") + b"\n"
 
 
@@ -46,7 +65,7 @@ TABLES: Mapping[str, Callable[[Sequence[Mapping[str, object]], Sequence[str]], b
 """The same for lists of what is kept."""
 
 
-KINDS: Mapping[str, Callable[[ScanRecord], bytes]] = {".pdf": _pdf, ".json": _json}
+KINDS: Mapping[str, _Maker] = {".pdf": _pdf, ".json": _json}
 """Ending (lower case) → what makes the bytes. Adding a kind of report is a line here."""
 
 
@@ -58,11 +77,19 @@ def check_target(path: Path, kinds: Collection[str] = KINDS) -> None:
     """
     if path.suffix.lower() not in kinds:
         raise BadInput(
-            title=f"A report cannot be written as {path.suffix or 'a file without an ending'}",
-            remedy=f"Give a file name that ends in {' or '.join(kinds)}.",
+            title=said("A report cannot be written as {ending}", ending=path.suffix)
+            if path.suffix
+            else said("A report cannot be written as a file without an ending"),
+            remedy=said(
+                "Give a file name that ends in {endings}.",
+                endings=reduce(lambda one, other: said("{one} or {other}", one=one, other=other), kinds),
+            ),
         )
     if path.is_dir():
-        raise BadInput(title=f"{path.name} is a folder", remedy="Give the name of a file for the report.")
+        raise BadInput(
+            title=said("{name} is a folder", name=path.name),
+            remedy=said("Give the name of a file for the report."),
+        )
     folder = path.absolute().parent
     if not folder.is_dir():
         raise _fault(path, FileNotFoundError(errno.ENOENT, ""))
@@ -70,18 +97,19 @@ def check_target(path: Path, kinds: Collection[str] = KINDS) -> None:
         raise _fault(path, PermissionError(errno.EACCES, ""))
 
 
-def write_report(record: ScanRecord, path: Path) -> None:
+def write_report(record: ScanRecord, path: Path, **how: Unpack[How]) -> None:
     """Write the report; an older file of that name is replaced only by a whole new one.
 
-    Raises BadInput for an unknown ending, EnvironmentFault when the disk or the folder does not take it.
+    Raises BadInput for an unknown ending, EnvironmentFault when the disk or the folder does not take it, or when
+    the letters of the PDF are missing.
     The file can be read by its owner only.
     """
     check_target(path)
-    content = KINDS[path.suffix.lower()](record)
+    content = KINDS[path.suffix.lower()](record, **how)
     try:
         _replace(path, content)
     except OSError as error:
-        raise _fault(path, error, " The result itself is shown above.") from error
+        raise _fault(path, error) from error
 
 
 def write_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
@@ -94,10 +122,10 @@ def write_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], pa
         raise _fault(path, error) from error
 
 
-def _fault(path: Path, error: OSError, more: str = "") -> EnvironmentFault:
+def _fault(path: Path, error: OSError) -> EnvironmentFault:
     return EnvironmentFault(
-        title=f"The report {path.name} could not be written: {_what(error)}",
-        remedy=f"{_remedy(error)}{more}",
+        title=said("The report {name} could not be written: {why}", name=path.name, why=_what(error)),
+        remedy=_remedy(error),
         retry=True,
     )
 
@@ -119,11 +147,11 @@ def _replace(path: Path, content: bytes) -> None:
 def _what(error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return "the disk is full"
+            return said("the disk is full")
         case errno.EROFS | errno.EACCES | errno.EPERM:
-            return "the folder may not be written to"
+            return said("the folder may not be written to")
         case errno.ENOENT | errno.ENOTDIR:
-            return "its folder does not exist"
+            return said("its folder does not exist")
         case _:
             return error.strerror or type(error).__name__
 
@@ -131,8 +159,8 @@ def _what(error: OSError) -> str:
 def _remedy(error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return "Free some space, or choose another disk with --report."
+            return said("Free some space, or choose another disk.")
         case errno.ENOENT | errno.ENOTDIR:
-            return "Make the folder, or choose another one with --report."
+            return said("Make the folder, or choose another one.")
         case _:
-            return "Choose a folder of your own with --report."
+            return said("Choose a folder of your own.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +27,9 @@ from client.store.database import (
     StoreUnreadable,
     WrongKey,
     check_library,
+    flush,
+    flush_folder,
+    private,
 )
 from client.store.recovery import DATABASE_KEY_BYTES, RecoveryKey, key_id
 from client.store.vault import Vault, VaultFailed
@@ -72,7 +74,7 @@ def open_store(folder: Path, vault: Vault) -> Opened:
     check_library()
     path = folder / FILE_NAME
     key = _key(vault)  # a key store in trouble is told before a folder is made
-    if key is None and _was_made(path):
+    if _was_made(path) and key is None:
         raise KeyLost
     with _alone(folder):  # two programs that start together must not make two keys
         key = _key(vault)
@@ -103,18 +105,17 @@ def new_recovery_key(folder: Path, vault: Vault) -> RecoveryKey:
 
 
 def confirm_recovery_key(folder: Path, database: Database) -> None:
-    """The newest one was shown and is on paper. An older one opens only older copies of recovery.json."""
+    """The newest one was shown and is on paper. An older one opens only older copies of recovery.json.
+
+    The database decides which is in force: where this ends before the file is in its place, the next opening puts it there.
+    """
     with _alone(folder):
-        try:
-            file = _unconfirmed(folder).read_bytes()
-            _unconfirmed(folder).replace(folder / RECOVERY_NAME)
-        except OSError as error:
-            raise StoreUnreadable(type(error).__name__) from None
+        name = _sha256(_unconfirmed(folder))
+        if name is None:
+            raise StoreUnreadable(_unconfirmed(folder).name)
         with database.changes() as change:
-            change.do(
-                "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)",
-                (_CONFIRMED, hashlib.sha256(file).hexdigest()),
-            )
+            change.do("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_CONFIRMED, name))
+        _put_in_force(folder)
 
 
 def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
@@ -186,12 +187,31 @@ def _opened(path: Path, key: bytes) -> Database:
 
 
 def _needs_recovery_key(folder: Path, database: Database) -> bool:
-    try:
-        file = (folder / RECOVERY_NAME).read_bytes()
-    except OSError:
+    confirmed = [
+        value for (value,) in database.ask("SELECT value FROM setting WHERE name = ?", (_CONFIRMED,))
+    ]
+    if not confirmed:
         return True
-    wanted = (hashlib.sha256(file).hexdigest(),)
-    return database.ask("SELECT value FROM setting WHERE name = ?", (_CONFIRMED,)) != [wanted]
+    if [_sha256(_unconfirmed(folder))] == confirmed:
+        with contextlib.suppress(StoreFault):  # what is kept can be read all the same
+            _put_in_force(folder)
+    return [_sha256(folder / RECOVERY_NAME)] != confirmed
+
+
+def _put_in_force(folder: Path) -> None:
+    try:
+        _unconfirmed(folder).replace(folder / RECOVERY_NAME)
+        flush_folder(folder)
+    except OSError as error:
+        raise _fault(error) from None
+
+
+def _sha256(path: Path) -> str | None:
+    """Of what is in a file; None where it can't be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _unconfirmed(folder: Path) -> Path:
@@ -204,7 +224,9 @@ def _alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flush_folder(folder.parent)
         lock = FileLock(folder / _LOCK_NAME, mode=0o600)
         lock.acquire(timeout=BUSY_MS / 1000.0)
     except Timeout:
@@ -221,11 +243,11 @@ def _write(path: Path, content: bytes) -> None:
     """Whole or not at all, readable by its owner only."""
     part = path.with_name(path.name + ".part")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with private(part) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            flush(file)
         part.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()

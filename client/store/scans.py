@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -11,12 +13,13 @@ import numpy as np
 
 from client.errors import BadInput
 from client.records import SCHEMA, Cost, ScanRecord, sanitised
-from client.store.observations import Kind, Line, Numbers, Observation, new_id
+from client.store.observations import Kind, Line, Numbers, Observation, new_id, utc_offset_min
 from edge_models.types import Estimate, Quality, Reason, ScanResult, Trace, TrendPoint
 
 BODY_SCHEMA = "health-helper/kept-scan/1"
 _WAVE_HEAD = struct.Struct("<dd")
 """Seconds of the first sample and between two; float32 samples follow, little-endian."""
+_NO_WAVE = Trace(np.zeros(0), np.zeros(0))
 
 
 def to_observation(record: ScanRecord, *, person: str | None) -> Observation:
@@ -25,14 +28,13 @@ def to_observation(record: ScanRecord, *, person: str | None) -> Observation:
         name: record.result.vitals[name] for name in ("heart_rate", "respiratory_rate", "rmssd", "sdnn")
     }
     rate = record.heart_rate
-    offset = record.taken_at.astimezone().utcoffset()
     return Observation(
         Line(
             id=new_id(),
             person=person,
             kind=Kind.SCAN,
             taken_at=record.taken_at,
-            utc_offset_min=0 if offset is None else round(offset.total_seconds() / 60),
+            utc_offset_min=utc_offset_min(record.taken_at),
             numbers=Numbers(
                 heart_rate=rate.value,
                 heart_rate_low=rate.low,
@@ -54,38 +56,50 @@ def to_observation(record: ScanRecord, *, person: str | None) -> Observation:
 
 
 def to_record(observation: Observation) -> ScanRecord:
-    """The scan again, for a report. Numbers are rounded as in the public JSON; a reason that this version does not know is left
-    out here and stays in the store. Raises BadInput for what is no scan of a version that can be read.
+    """The scan again, for a report. Numbers are rounded as in the public JSON; what only a newer version knows (a reason, a further
+    key) is left out here and stays in the store. Raises BadInput for what is no scan of a version that can be read.
     """
     body = observation.body
     scan = body.get("scan")
     if body.get("schema") != BODY_SCHEMA or not isinstance(scan, dict) or scan.get("schema") != SCHEMA:
-        raise BadInput(
-            title="This was kept by another version of Health Helper and cannot be shown by this one",
-            remedy="Install the newest version; nothing is lost.",
+        raise _of_another_version()
+    try:
+        return ScanRecord(
+            source=scan["source"],
+            simulated=scan["simulated"],
+            result=ScanResult(
+                duration_s=scan["duration_s"],
+                accepted_s=scan["accepted_s"],
+                frames=scan["frames"],
+                measured_fps=scan["measured_fps"],
+                vitals={name: _estimate(said) for name, said in scan["vitals"].items()},
+                beats_s=tuple(scan["beats_s"]),
+                trend=tuple(TrendPoint(**_known(TrendPoint, point)) for point in scan["trend"]),
+                quality=_quality(scan["quality"]),
+                bvp=wave_of(observation),
+            ),
+            notes=tuple(body["notes"]),
+            cost=Cost(**_known(Cost, scan["cost"])),
+            saved=True,
+            saved_reason=None,
+            taken_at=observation.line.taken_at,
+            version=body["version"],
         )
-    cost = scan["cost"]
-    return ScanRecord(
-        source=scan["source"],
-        simulated=scan["simulated"],
-        result=ScanResult(
-            duration_s=scan["duration_s"],
-            accepted_s=scan["accepted_s"],
-            frames=scan["frames"],
-            measured_fps=scan["measured_fps"],
-            vitals={name: _estimate(said) for name, said in scan["vitals"].items()},
-            beats_s=tuple(scan["beats_s"]),
-            trend=tuple(TrendPoint(**point) for point in scan["trend"]),
-            quality=_quality(scan["quality"]),
-            bvp=_trace(observation.wave),
-        ),
-        notes=tuple(body["notes"]),
-        cost=Cost(**cost),
-        saved=True,
-        saved_reason=None,
-        taken_at=observation.line.taken_at,
-        version=body["version"],
-    )
+    except KeyError:  # a key that this version must have and that one had not
+        raise _of_another_version() from None
+
+
+def wave_of(observation: Observation) -> Trace:
+    """The pulse wave of a scan; empty where none was kept, or what was kept is none."""
+    wave = observation.wave or b""
+    samples, rest = divmod(len(wave) - _WAVE_HEAD.size, 4)
+    if samples < 2 or rest:
+        return _NO_WAVE
+    first_s, step_s = _WAVE_HEAD.unpack_from(wave)
+    values = np.frombuffer(wave, "<f4", offset=_WAVE_HEAD.size).astype(np.float64)
+    if not (math.isfinite(first_s) and 0.0 < step_s < math.inf and np.all(np.isfinite(values))):
+        return _NO_WAVE
+    return Trace(cast("Any", first_s + step_s * np.arange(samples)), cast("Any", values))
 
 
 def taken_at_local(line: Line) -> datetime:
@@ -129,9 +143,13 @@ def _wave_bytes(wave: Trace) -> bytes | None:
     return _WAVE_HEAD.pack(wave.t_s[0], wave.t_s[1] - wave.t_s[0]) + wave.values.astype("<f4").tobytes()
 
 
-def _trace(wave: bytes | None) -> Trace:
-    if wave is None:
-        return Trace(np.zeros(0), np.zeros(0))
-    first_s, step_s = _WAVE_HEAD.unpack_from(wave)
-    values = np.frombuffer(wave, "<f4", offset=_WAVE_HEAD.size).astype(np.float64)
-    return Trace(cast("Any", first_s + step_s * np.arange(len(values))), cast("Any", values))
+def _known(kind: type[Cost | TrendPoint], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what was said, the fields that this version has. Raises KeyError where one is missing."""
+    return {field.name: said[field.name] for field in fields(kind)}
+
+
+def _of_another_version() -> BadInput:
+    return BadInput(
+        title="This was kept by another version of Health Helper and cannot be shown by this one",
+        remedy="Install the newest version; nothing is lost.",
+    )

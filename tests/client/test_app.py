@@ -86,7 +86,7 @@ def test_a_terminal_that_knows_only_ascii_is_survived(tmp_path: Path) -> None:
 
 
 def test_the_scenes_of_the_demo_are_scenes_of_the_simulator() -> None:
-    from client.cli.parts import DemoScene
+    from client.parts import DemoScene
 
     assert {scene.value for scene in DemoScene} <= {kind.value for kind in SceneKind}
 

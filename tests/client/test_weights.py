@@ -37,6 +37,17 @@ def test_a_good_file_is_loaded(place: Path) -> None:
     assert [(entry.name, state) for entry, state in weights.states(place)] == [("net", FileState.GOOD)]
 
 
+def test_what_reads_by_name_gets_the_checked_file(place: Path) -> None:
+    with weights.checked_path("net", place) as path:
+        assert path.read_bytes() == CONTENT
+
+
+def test_what_reads_by_name_gets_no_altered_file(place: Path) -> None:
+    (place / "third_party" / "net.onnx").write_bytes(CONTENT[:-1])
+    with pytest.raises(EnvironmentFault, match="is not the listed one"), weights.checked_path("net", place):
+        pytest.fail("it was handed out")
+
+
 def test_a_missing_file_says_what_to_run(place: Path) -> None:
     (place / "third_party" / "net.onnx").unlink()
     with pytest.raises(EnvironmentFault, match=r"net\.onnx \(a test\) is missing.*make setup") as caught:
@@ -96,6 +107,7 @@ def test_a_lost_list_is_a_fault_of_the_installation(place: Path) -> None:
 def test_every_file_of_the_real_list_is_good_on_this_machine() -> None:
     found = {entry.name: state for entry, state in weights.states()}
     assert {"face_rfb_320", "face_rfb_320_licence", "astronaut"} <= found.keys()
+    assert {"report_font", "report_font_bold", "report_font_licence"} <= found.keys()
     assert set(found.values()) == {FileState.GOOD}
 
 

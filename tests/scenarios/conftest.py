@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from client.app import real_parts, run
-from client.cli.parts import Parts
+from client.parts import Parts
 from client.clock import SystemClock
 from edge_models.simulate.scene import Scene, render
 from edge_models.types import ByteArray, Frame

@@ -10,16 +10,20 @@ import numpy as np
 import pytest
 
 from client.app import run
-from client.cli.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry
 from client.clock import Clock
 from client.devices.clip_writer import write_clip
 from client.devices.ports import FrameSource
+from client.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry, WindowChoice
 from client.store.vault import VaultMissing
 from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
 
 
 def _no_store() -> Kept:
     raise VaultMissing
+
+
+def _no_window(_parts: Parts, _choice: WindowChoice) -> int:
+    raise AssertionError("no test of the terminal opens a window")
 
 
 @dataclass
@@ -77,6 +81,7 @@ class Bench:
             portrait=lambda: np.zeros((512, 512, 3), np.uint8),
             store=self.store,
             restore_store=restore,
+            window=_no_window,
         )
 
 

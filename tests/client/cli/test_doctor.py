@@ -15,8 +15,8 @@ from keyring.errors import InitError, KeyringError, NoKeyringError, PasswordDele
 
 from client.cli import doctor
 from client.cli.doctor import State, check_clock, check_disk, check_keyring
-from client.cli.parts import CameraEntry, CameraTruth, WeightsEntry
 from client.errors import EnvironmentFault
+from client.parts import CameraEntry, CameraTruth, WeightsEntry
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import FACTS, HandClock, stalled
 

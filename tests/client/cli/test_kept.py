@@ -6,20 +6,22 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
 from client.app import run
 from client.cli.doctor import State, check_store
-from client.cli.kept import _COLUMNS
-from client.cli.parts import Kept
+from client.parts import Kept
 from client.store.database import DiskFull
+from client.store.entries import to_observation as entry
+from client.store.export import COLUMNS
 from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
 from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
-from edge_models.types import Reason
+from edge_models.types import Reason, Trace
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import CountingEngine, ScriptedSource, estimate, frames, scan_result
 from tests.client.store.conftest import MemoryVault
@@ -145,7 +147,7 @@ def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) ->
     said = command("export", str(tmp_path / "all.json"))
     assert said.status == 0 and "not encrypted" in said.err
     whole = json.loads((tmp_path / "all.json").read_text())
-    assert list(whole[0]) == [*_COLUMNS, "body"]
+    assert list(whole[0]) == [*COLUMNS, "body", "wave"] and "person" not in whole[0]
     assert len(whole) == 3 and whole[0]["body"]["scan"]["schema"] == "health-helper/scan/1"
     assert command("export", str(tmp_path / "all.csv")).status == 0
     with (tmp_path / "all.csv").open(newline="") as file:
@@ -153,6 +155,72 @@ def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) ->
     assert [float(row["heart_rate"]) for row in rows] == [line["heart_rate"] for line in whole]
     assert command("export", str(tmp_path / "all.txt")).status == 2
     assert command("export", str(tmp_path / "nowhere" / "all.csv")).status == 4
+
+
+def test_an_export_has_the_pulse_waves(
+    command: Command, bench: Bench, tmp_path: Path, store: Callable[[], Kept]
+) -> None:
+    values = np.sin(np.arange(90) / 5.0).astype("<f4")
+    bench.source = ScriptedSource(frames(90))
+    wave = Trace(2.0 + np.arange(90) / 30.0, values.astype(np.float64))
+    bench.engine = CountingEngine(answer=replace(scan_result(), bvp=wave))
+    command("scan", "--video", "a.mp4")
+    with store() as kept:
+        kept.observations.save(entry(Kind.WEIGHT, {"kg": 70.0}, datetime(2026, 1, 1, tzinfo=UTC), None))
+    command("export", str(tmp_path / "all.json"))
+    found = {row["kind"]: row["wave"] for row in json.loads((tmp_path / "all.json").read_text())}
+    assert found["weight"] is None
+    assert found["scan"]["first_s"] == 2.0 and found["scan"]["step_s"] == pytest.approx(1 / 30, abs=1e-9)
+    assert np.allclose(found["scan"]["values"], values, atol=1e-7)
+
+
+def test_a_history_of_everything(command: Command, bench: Bench, store: Callable[[], Kept]) -> None:
+    scan(command, bench)
+    cuff = entry(
+        Kind.BLOOD_PRESSURE,
+        {"systolic": 121.0, "diastolic": 79.5, "pulse": 64.0},
+        datetime(2026, 1, 1, tzinfo=UTC),
+        None,
+    )
+    with store() as kept:
+        kept.observations.save(cuff)
+        kept.observations.save(replace(cuff, line=replace(cuff.line, id="newer", kind="glucose")))
+        kept.observations.save(Observation(replace(cuff.line, id="odd"), {"schema": "of/a/newer"}))
+    shown = " ".join(command("history").out.split())
+    assert all(word in shown for word in ("What", "scan", "pressure", "121/79.5", "64 /min", "glucose"))
+    assert cuff.line.id not in shown
+    listed = [line["id"] for line in json.loads(command("history", "--json").out)]
+    shown = command("history", "--ids").out
+    assert len(listed) == 4 and all(name in shown for name in listed)  # each on one line, to be copied
+
+
+def test_a_history_of_nothing_says_whose(command: Command, bench: Bench) -> None:
+    assert command("history").out.strip() == "Nothing is kept yet."
+    command("people", "--add", "Ada")
+    assert command("history").out.strip() == "Nothing is kept yet."
+    assert command("history", "--person", "ada").out.strip() == "Nothing is kept for Ada yet."
+    scan(command, bench, "--person", "Ada")
+    said = command("history")
+    assert said.status == 0 and "Nothing is kept for the guest." in said.out and "--person" in said.out
+    assert json.loads(command("history", "--json").out) == []
+    assert "scan" in command("history", "--person", "Ada").out
+
+
+def test_the_newest_scan_is_found_behind_whatever_was_entered_later(
+    command: Command, bench: Bench, tmp_path: Path, store: Callable[[], Kept]
+) -> None:
+    scan(command, bench)
+    with store() as kept:
+        newest = kept.observations.lines(None)[0].taken_at
+        kept.observations.save_all(
+            entry(Kind.WEIGHT, {"kg": 70.0}, newest + timedelta(minutes=k), None) for k in range(1, 60)
+        )
+    assert command("report", str(tmp_path / "a.json")).status == 0
+
+
+def test_a_person_is_found_however_the_name_is_typed(command: Command) -> None:
+    command("people", "--add", "Zo\u00eb پری\u200cسا")
+    assert "Nothing is kept for Zo\u00eb" in command("history", "--person", "ZOE\u0308 پریسا").out
 
 
 def test_a_report_of_what_is_no_scan(command: Command, tmp_path: Path, store: Callable[[], Kept]) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from client.cli.parts import CameraEntry, Demo, DemoScene, Kept
 from client.clock import SystemClock
 from client.errors import BadInput, EnvironmentFault
+from client.parts import CameraEntry, Demo, DemoScene, Kept
 from client.pipeline.run import ScanRun
 from edge_models.types import Quality, Reason
 from tests.client.cli.conftest import Bench, Said

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from client.errors import BadInput, EnvironmentFault
 from client.reports.files import check_target, write_report
+from client.reports.pdf import render
 from tests.client.cli.test_card import RECORD
+from tests.client.reports.languages import in_language as in_language  # noqa: PLC0414 (a fixture)
 from tests.client.reports.small_disk import small_disk as small_disk  # noqa: PLC0414 (a fixture)
 
+HISTORY = tuple((datetime(2026, 11, day, 9, 0, tzinfo=UTC), 60.0 + day) for day in (3, 8, 15))
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows knows other rights and no tmpfs")
 
 
@@ -36,6 +40,30 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     assert (tmp_path / "result.json").stat().st_mode & 0o077 == 0
 
 
+def test_a_pdf_is_made_as_it_was_asked_for(tmp_path: Path) -> None:
+    plain, whole = tmp_path / "plain.pdf", tmp_path / "whole.pdf"
+    write_report(RECORD, plain)
+    write_report(RECORD, whole, language="es", name="Ada", utc_offset_min=60, history=HISTORY)
+    assert plain.read_bytes() == render(RECORD)
+    assert whole.read_bytes() == render(RECORD, language="es", name="Ada", utc_offset_min=60, history=HISTORY)
+    assert plain.read_bytes() != whole.read_bytes()
+
+
+def test_data_stay_the_same_for_everybody(tmp_path: Path) -> None:
+    write_report(RECORD, tmp_path / "result.json", language="ar", name="Ada", utc_offset_min=60)
+    assert json.loads((tmp_path / "result.json").read_text(encoding="ascii")) == RECORD.to_json()
+
+
+@pytest.mark.usefixtures("in_language")
+def test_what_is_wrong_is_said_in_the_persons_language(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"«A report cannot be written as \.docx»") as caught:
+        check_target(tmp_path / "result.docx")
+    assert caught.value.remedy == "«Give a file name that ends in «.pdf or .json».»"
+    with pytest.raises(EnvironmentFault, match="«its folder does not exist»") as missing:
+        check_target(tmp_path / "missing" / "result.pdf")
+    assert missing.value.remedy == "«Make the folder, or choose another one.»"
+
+
 @pytest.mark.parametrize("name", ["result.docx", "result", "result.pdf.gz", ".pdf"])
 def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match=r"\.pdf or \.json"):
@@ -51,7 +79,7 @@ def test_a_folder_is_no_report(tmp_path: Path) -> None:
 def test_a_missing_folder_is_said_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="folder does not exist") as caught:
         write_report(RECORD, tmp_path / "missing" / "result.json")
-    assert "Make the folder" in caught.value.remedy
+    assert caught.value.remedy == "Make the folder, or choose another one."
 
 
 @posix_only
@@ -72,6 +100,7 @@ def test_a_really_full_disk_leaves_the_old_report_and_nothing_half_written(small
     with pytest.raises(EnvironmentFault, match="the disk is full") as caught:
         write_report(RECORD, target)
     assert caught.value.exit_status == 4
+    assert caught.value.remedy == "Free some space, or choose another disk."
     assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "result.json"]
     assert target.read_text(encoding="ascii") == "old"
     filler.unlink()

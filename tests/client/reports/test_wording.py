@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from client.reports.wording import (
     NEEDS_S,
     REASONS,
+    UNITS,
     VITALS,
     gave_up,
     interval,
@@ -19,9 +22,11 @@ from client.reports.wording import (
 )
 from client.store.database import StoreFault
 from client.store.vault import VaultFault
+from edge_models import vitals
 from edge_models.types import Estimate, Reason
 from edge_models.vitals import VITALS as MEASURED
 from tests.client.pipeline.fakes import estimate
+from tests.client.reports.languages import in_language as in_language  # noqa: PLC0414 (a fixture)
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -84,3 +89,39 @@ def test_a_scan_that_is_given_up_says_why_and_what_to_do(reason: Reason | None) 
     words = REASONS[reason or Reason.TOO_SHORT]
     assert gave_up(reason).startswith("Ended early") and gave_up(reason).endswith("again.")
     assert f": {words.seen}. {words.remedy} " in gave_up(reason)
+
+
+def test_every_unit_that_is_measured_can_be_translated() -> None:
+    engine = {
+        vars(importlib.import_module(f"edge_models.vitals.{module.name}")).get("UNIT")
+        for module in pkgutil.iter_modules(vitals.__path__)
+    }
+    assert engine - {None} == set(UNITS)
+
+
+@pytest.mark.usefixtures("in_language")
+def test_every_word_goes_through_the_persons_language() -> None:
+    assert vital_name("heart_rate") == "«Heart rate»"
+    assert number(estimate(71.6)) == "«72 «/min»»"
+    assert interval(estimate(71.6)) == "«70 to 74»"
+    assert why_not("heart_rate", estimate(None, Reason.TOO_DARK)) == "«not shown: «it was too dark»»"
+    short = Estimate(None, None, None, "ms", 0.0, (Reason.TOO_SHORT,), 40.0, "x")
+    assert why_not("rmssd", short).startswith("«not shown: it needs 60 s of good signal, there were 40")
+    assert gave_up(Reason.TOO_DARK).startswith(
+        "«Ended early, because going on would not have helped: «it was"
+    )
+    assert f"«{REASONS[Reason.TOO_DARK].remedy}» Then start again.»" in gave_up(Reason.TOO_DARK)
+    assert saved_words(None) == "«Saved on this device.»"
+    assert saved_words("disk_full") == "«Not saved: «the disk is full».»"
+
+
+@pytest.mark.usefixtures("in_language")
+def test_what_a_newer_version_has_is_named_as_it_is() -> None:
+    assert vital_name("oxygen_saturation") == "Oxygen saturation"
+    assert saved_words("of_a_newer_version") == "«Not saved: of_a_newer_version.»"
+    assert number(estimate(97.0, unit="%")) == "«97 %»"
+
+
+@pytest.mark.usefixtures("in_language")
+def test_the_tables_stay_english() -> None:
+    assert REASONS[Reason.TOO_DARK].seen == "it was too dark"

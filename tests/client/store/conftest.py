@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +40,34 @@ class MemoryVault:
     def forget(self, name: str) -> None:
         self._check()
         self.kept.pop(name, None)
+
+
+@contextmanager
+def rights(mode: int, *paths: Path) -> Iterator[None]:
+    """These paths with these rights, and this process without root's: they count for it too. What is inside `tmp_path` of pytest can
+    then not be reached at all by a process that was root; `open_folder` can.
+    """
+    before = {path: path.stat().st_mode for path in paths}
+    for path in paths:
+        path.chmod(mode | (0o111 if path.is_dir() and mode else 0))
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(65534)  # "nobody"
+    try:
+        yield
+    finally:
+        if was_root:
+            os.seteuid(0)
+        for path, old in before.items():
+            path.chmod(old)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """An empty folder that every account may look into."""
+    with tempfile.TemporaryDirectory(prefix="health-helper-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

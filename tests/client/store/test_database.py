@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -28,9 +26,12 @@ from client.store.database import (
     migrations,
     statements,
 )
+from tests.client.store.conftest import KEY, rights
 
-KEY = bytes(range(32))
-ROOT = Path(__file__).resolve().parents[3]
+posix = pytest.mark.skipif(os.name != "posix", reason="rights, folders and fsync as POSIX has them")
+
+NEXT = len(migrations()) + 1
+"""The number of a step that follows ours."""
 
 
 def put(database: Database, name: str, value: str = "x") -> None:
@@ -101,7 +102,6 @@ def test_a_file_that_is_none_is_told_and_left_as_it_is(tmp_path: Path, damage: s
     with made.changes() as change:
         for k in range(300):
             change.do("INSERT INTO setting VALUES (?, ?)", (f"{k:04d}", "x" * 200))
-    made.forget_deleted_pages()
     made.close()
     whole = path.read_bytes()
     key = KEY
@@ -133,7 +133,6 @@ def test_damage_is_found_by_looking_at_every_page(tmp_path: Path) -> None:
     with made.changes() as change:
         for k in range(300):
             change.do("INSERT INTO setting VALUES (?, ?)", (f"{k:04d}", "x" * 200))
-    made.forget_deleted_pages()
     made.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:-3000] + bytes(16) + whole[-2984:])
@@ -149,14 +148,110 @@ def test_a_newer_file_is_told_and_not_touched(database: Database) -> None:
     assert database.ask("PRAGMA user_version") == [(999,)]
 
 
-def test_a_file_that_may_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_damage_was_met_writing_says_damage_too(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
+    made = Database(path, KEY)
+    with made.changes() as change:
+        for k in range(300):
+            change.do("INSERT INTO setting VALUES (?, ?)", (f"{k:04d}", "x" * 200))
+    made.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3000] + bytes(16) + whole[-2984:])
+    with contextlib.closing(Database(path, KEY)) as opened:
+        with pytest.raises(StoreDamaged):
+            names(opened)
+        for _ in range(2):
+            with pytest.raises(StoreDamaged):
+                put(opened, "a")
+
+
+@posix
+@pytest.mark.parametrize("what", ["file", "folder", "both"])
+def test_what_may_not_be_written_to(open_folder: Path, what: str) -> None:
+    path = open_folder / FILE_NAME
     Database(path, KEY).close()
-    opened = Database(path, KEY)
-    opened.ask("PRAGMA query_only = ON")  # root may write whatever the file's rights say
-    with pytest.raises(StoreReadOnly):
-        put(opened, "a")
-    opened.close()
+    path.chmod(0o666)  # so that only what is taken away stands in the way
+
+    def use() -> None:
+        with contextlib.closing(Database(path, KEY)) as opened:
+            put(opened, "a")
+
+    open_folder.chmod(0o777)
+    taken = {"file": [path], "folder": [open_folder], "both": [path, open_folder]}[what]
+    with rights(0o444, *taken), pytest.raises(StoreReadOnly):
+        use()
+    with contextlib.closing(Database(path, KEY)) as opened:
+        assert names(opened) == []
+
+
+@posix
+def test_where_a_plain_fsync_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    asked: list[int] = []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)  # as macOS has it
+    monkeypatch.setattr(fcntl, "fcntl", lambda _, what: asked.append(what))
+    with (tmp_path / "a").open("wb") as file:
+        module.flush(file)
+    assert asked == [51]
+
+
+# Forgetting
+
+
+def forget(database: Database) -> bool:
+    with database.changes() as change:
+        change.forget_later()
+    return database.forget_what_is_due()
+
+
+def test_nothing_is_forgotten_unasked(database: Database) -> None:
+    copy_before(database.path, 2).touch()
+    put(database, "a")
+    assert database.forget_what_is_due()
+    assert copy_before(database.path, 2).exists()
+
+
+@pytest.mark.parametrize("again", ["the next time", "the next opening"])
+def test_what_a_reader_kept_from_being_forgotten_is_forgotten_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    monkeypatch.setattr(module, "BUSY_MS", 50)
+    path = tmp_path / FILE_NAME
+    writing, reading = Database(path, KEY), Database(path, KEY)
+    put(writing, "a")
+    copy_before(path, 2).touch()
+    reading._connection.execute("BEGIN")
+    names(reading)
+    put(writing, "b", "x" * 100_000)
+    log = path.with_name(FILE_NAME + "-wal")
+    assert not forget(writing)
+    Database(path, KEY).close()  # does not wait, and does not mind
+    assert log.stat().st_size > 100_000
+    reading.close()
+    if again == "the next time":
+        assert writing.forget_what_is_due()
+    else:
+        Database(path, KEY).close()
+    assert log.stat().st_size < 10_000
+    assert not copy_before(path, 2).exists()
+    assert "to_forget" not in names(writing)
+    writing.close()
+
+
+def test_a_copy_that_cannot_be_removed_stays_to_be_forgotten(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_before(database.path, 2).touch()
+
+    def in_use(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as windows:
+        windows.setattr(Path, "unlink", in_use)
+        assert not forget(database)
+    assert database.forget_what_is_due()
+    assert not copy_before(database.path, 2).exists()
 
 
 def test_a_full_disk_keeps_what_was_and_says_so(database: Database) -> None:
@@ -225,7 +320,7 @@ def test_a_key_of_another_length_is_our_bug(tmp_path: Path) -> None:
 
 
 def with_steps(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
-    steps = [*migrations(), *more]
+    steps = [*migrations(), *more]  # this module's name for it is not replaced
     monkeypatch.setattr(module, "migrations", lambda: steps)
 
 
@@ -241,27 +336,47 @@ def test_steps_are_applied_once_with_a_copy_before(tmp_path: Path, monkeypatch: 
         assert names(new) == ["a"]
         new.close()
     monkeypatch.undo()
-    copy = Database(copy_before(path, 2), KEY)  # the old program opens the copy
+    copy = Database(copy_before(path, NEXT), KEY)  # the old program opens the copy
     assert names(copy) == ["a"]
     copy.close()
+    assert copy_before(path, NEXT).stat().st_mode & 0o077 == 0
 
 
-def test_no_copy_is_made_of_half_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_is_whole_though_others_read_and_part_is_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / FILE_NAME
-    old = Database(path, KEY)
-    reading = Database(path, KEY)
+    old, reading = Database(path, KEY), Database(path, KEY)
     reading._connection.execute("BEGIN")
     names(reading)
     put(old, "a")  # stays in the log as long as somebody reads what was before
     with_steps(monkeypatch, "CREATE TABLE more (x TEXT) STRICT;\n")
-    with pytest.raises(StoreBusy):
-        Database(path, KEY)
-    assert not copy_before(path, 2).exists()
-    reading.close()
     new = Database(path, KEY)
-    assert names(new) == ["a"]
-    for opened in (old, new):
+    assert names(new) == ["a"] and names(reading) == []
+    for opened in (old, reading, new):
         opened.close()
+    monkeypatch.undo()
+    copy = Database(copy_before(path, NEXT), KEY)
+    assert names(copy) == ["a"] and copy.damage() == ()
+    copy.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's list of locks")
+def test_nothing_ends_the_locks_of_an_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """POSIX ends all of a process's locks on a file when it closes any handle of it; then another program may think it is alone."""
+    path = tmp_path / FILE_NAME
+    Database(path, KEY).close()
+
+    def locks() -> int:
+        return Path("/proc/locks").read_text(encoding="ascii").count(f":{path.stat().st_ino} ")
+
+    with_steps(monkeypatch, "CREATE TABLE more (x TEXT) STRICT;\n")
+    opened = Database(path, KEY)  # makes a copy
+    assert copy_before(path, NEXT).exists() and locks() >= 1
+    Database(path, KEY).close()
+    assert locks() >= 1
+    opened.close()
+    assert locks() == 0
 
 
 def test_a_step_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,24 +394,53 @@ def test_a_step_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     again.close()
 
 
-def test_a_disk_too_full_for_the_copy_stops_before_the_step(
+def test_a_copy_that_cannot_be_made_stops_before_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / FILE_NAME
     Database(path, KEY).close()
     with_steps(monkeypatch, "CREATE TABLE more (x TEXT) STRICT;\n")
-
-    def no_room(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("client.store.database.shutil.copyfileobj", no_room)
-    with pytest.raises(StoreFault):
+    in_the_way = copy_before(path, NEXT).with_suffix(f".before-{NEXT:04d}.part")
+    in_the_way.mkdir()
+    with pytest.raises(StoreUnreadable):
         Database(path, KEY)
+    in_the_way.rmdir()
     monkeypatch.undo()
     again = Database(path, KEY)
     assert again.ask("PRAGMA user_version") == [(len(migrations()),)]
     again.close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [FILE_NAME]
+    assert [p.name for p in tmp_path.iterdir()] == [FILE_NAME]
+
+
+REBUILT = """
+CREATE TABLE new_person (id TEXT PRIMARY KEY, name TEXT NOT NULL, made_at TEXT NOT NULL, deleted_at TEXT) STRICT;
+INSERT INTO new_person SELECT * FROM person;
+DROP TABLE person;
+ALTER TABLE new_person RENAME TO person;
+"""
+
+
+def test_a_table_that_others_refer_to_may_be_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / FILE_NAME
+    with contextlib.closing(Database(path, KEY)) as old, old.changes() as change:
+        change.do("INSERT INTO person VALUES ('ada', 'Ada', '2026', NULL)")
+        change.do(
+            "INSERT INTO observation (id, person, kind, taken_at, utc_offset_min, body) VALUES ('1', 'ada', 'scan', '2026', 0, '{}')"
+        )
+    with_steps(monkeypatch, REBUILT)
+    with contextlib.closing(Database(path, KEY)) as new:
+        assert new.ask("SELECT person.name FROM observation JOIN person ON person.id = person") == [("Ada",)]
+        assert new.ask("PRAGMA foreign_keys") == [(1,)]
+        with pytest.raises(Exception, match="FOREIGN KEY"), new.changes() as change:
+            change.do("DELETE FROM person")
+    with_steps(monkeypatch, REBUILT, "DELETE FROM person;\n")
+    with pytest.raises(RuntimeError, match=f"migration {NEXT + 1}"):
+        Database(path, KEY)
+    with_steps(monkeypatch, REBUILT)
+    with contextlib.closing(Database(path, KEY)) as new:
+        assert new.ask("SELECT name FROM person") == [("Ada",)]
 
 
 def test_statements_are_taken_apart() -> None:
@@ -304,46 +448,3 @@ def test_statements_are_taken_apart() -> None:
     assert len(list(statements(sql))) == 3
     with pytest.raises(RuntimeError):
         list(statements("CREATE TABLE a (x"))
-
-
-# Kill -9
-
-WRITER = """
-import sys
-from pathlib import Path
-from client.store.database import Database
-database = Database(Path(sys.argv[1]), bytes(range(32)))
-for k in range(int(sys.argv[2]), 100000):
-    with database.changes() as change:
-        change.do("INSERT INTO setting VALUES (?, 'first half')", (f"{k:06d}",))
-        change.do("UPDATE setting SET value = 'whole' WHERE name = ?", (f"{k:06d}",))
-    print(k, flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
-@pytest.mark.slow
-def test_kill_9_at_any_moment_of_saving_loses_nothing_that_was_said_to_be_kept(tmp_path: Path) -> None:
-    path, kept = tmp_path / FILE_NAME, -1
-    for turn in range(12):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(kept + 1)],
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.003 * turn)
-        process.send_signal(signal.SIGKILL)
-        said = [line for line in process.stdout.read().splitlines() if line.strip()]
-        process.wait()
-        process.stdout.close()
-        database = Database(path, KEY)
-        rows = database.ask("SELECT name, value FROM setting ORDER BY name")
-        assert {value for _, value in rows} == {"whole"}
-        assert [int(name) for name, _ in rows] == list(range(len(rows)))
-        assert len(rows) - 1 >= int(said[-1] if said else kept + 1)
-        assert database.damage() == ()
-        kept = len(rows) - 1
-        database.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -13,7 +15,17 @@ from filelock import FileLock
 
 from client.errors import BadInput
 from client.store import opening
-from client.store.database import FILE_NAME, StoreBusy, StoreDamaged, StoreUnavailable, WrongKey
+from client.store.database import (
+    FILE_NAME,
+    DiskFull,
+    StoreBusy,
+    StoreDamaged,
+    StoreFault,
+    StoreUnavailable,
+    StoreUnreadable,
+    WrongKey,
+    migrations,
+)
 from client.store.opening import (
     RECOVERY_NAME,
     VAULT_ENTRY,
@@ -26,7 +38,7 @@ from client.store.opening import (
 )
 from client.store.recovery import RecoveryKey, WrongRecoveryKey
 from client.store.vault import VaultFailed, VaultLocked, VaultMissing
-from tests.client.store.conftest import MemoryVault
+from tests.client.store.conftest import MemoryVault, rights
 
 
 def made(folder: Path, vault: MemoryVault) -> RecoveryKey:
@@ -198,6 +210,99 @@ def test_a_key_without_a_database_is_a_start_that_was_interrupted(tmp_path: Path
 def test_only_the_owner_may_read_the_recovery_file(tmp_path: Path, vault: MemoryVault) -> None:
     made(tmp_path, vault)
     assert (tmp_path / RECOVERY_NAME).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+def test_a_folder_that_may_not_be_looked_into(open_folder: Path, vault: MemoryVault) -> None:
+    folder = open_folder / "store"
+    made(folder, vault)
+    for known in (vault, MemoryVault()):
+        with rights(0o000, folder), pytest.raises(StoreUnreadable):
+            open_store(folder, known)
+    with rights(0o000, folder), pytest.raises(StoreUnreadable):
+        restore(folder, vault, RecoveryKey.new())
+    assert has_entry(folder, vault)
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path, vault: MemoryVault) -> None:
+    (tmp_path / "store").touch()
+    with pytest.raises(StoreUnreadable):
+        open_store(tmp_path / "store", vault)
+
+
+def test_a_recovery_key_that_the_database_does_not_take_leaves_the_older_one(
+    tmp_path: Path, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = made(tmp_path, vault)
+    opened = open_store(tmp_path, vault)
+    new_recovery_key(tmp_path, vault)
+    with monkeypatch.context() as full:
+        full.setattr(opened.database, "changes", _full)
+        with pytest.raises(DiskFull):
+            confirm_recovery_key(tmp_path, opened.database)
+    opened.database.close()
+    assert not needs_key(tmp_path, vault)
+    restore(tmp_path, MemoryVault(), first).close()
+
+
+def test_a_recovery_key_whose_file_did_not_get_into_its_place_gets_there(
+    tmp_path: Path, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, vault)
+    opened = open_store(tmp_path, vault)
+    second = new_recovery_key(tmp_path, vault)
+    with monkeypatch.context() as held:
+        held.setattr(Path, "replace", _full)
+        with pytest.raises(StoreFault):
+            confirm_recovery_key(tmp_path, opened.database)
+    opened.database.close()
+    assert not needs_key(tmp_path, vault)
+    restore(tmp_path, MemoryVault(), second).close()
+
+
+def test_nothing_to_confirm(tmp_path: Path, vault: MemoryVault) -> None:
+    opened = open_store(tmp_path, vault)
+    with pytest.raises(StoreUnreadable):
+        confirm_recovery_key(tmp_path, opened.database)
+    opened.database.close()
+    assert needs_key(tmp_path, vault)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX")
+def test_what_is_written_beside_the_database_is_on_the_disk_before_anything_depends_on_it(
+    tmp_path: Path, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    flush, replace = os.fsync, Path.replace
+
+    def fsync(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        flush(handle)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", renamed)
+    opened = open_store(tmp_path / "store", vault)
+    assert done == ["folder", "file", "rename", "folder"]  # its own, and the name of the key
+    done.clear()
+    new_recovery_key(tmp_path / "store", vault)
+    assert done == ["file", "rename", "folder"]
+    done.clear()
+    confirm_recovery_key(tmp_path / "store", opened.database)
+    assert done == ["rename", "folder"]
+    opened.database.close()
+    done.clear()
+    steps = [*migrations(), "CREATE TABLE more (x TEXT) STRICT;\n"]
+    monkeypatch.setattr("client.store.database.migrations", lambda: steps)
+    open_store(tmp_path / "store", vault).database.close()
+    assert done == ["rename", "folder"]  # the copy, which SQLite flushes itself
+
+
+def _full(*_: object) -> None:
+    raise DiskFull
 
 
 class SlowVault(MemoryVault):

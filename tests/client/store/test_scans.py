@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from client.errors import BadInput
 from client.records import Cost, ScanRecord
 from client.store.observations import Observations
 from client.store.scans import taken_at_local, to_observation, to_record
-from edge_models.types import Reason, Trace
+from edge_models.types import Reason, Trace, TrendPoint
 from tests.client.pipeline.fakes import estimate, scan_result
 
 WAVE = Trace(1.5 + np.arange(600) / 30.0, np.sin(np.arange(600) / 5.0) * 1e-3)
@@ -72,6 +74,41 @@ def test_reasons_of_a_newer_version_are_left_out_of_what_is_shown_and_stay_kept(
     assert shown.vitals["sdnn"].reasons == (Reason.IMPLAUSIBLE,)
     assert shown.quality.limiting_factor is None
     assert newer.body["scan"]["vitals"]["sdnn"]["reasons"] == ["of_a_newer_version"]
+
+
+def test_keys_of_a_newer_version_are_left_out_of_what_is_shown() -> None:
+    kept = to_observation(
+        record(result=replace(scan_result(), trend=(TrendPoint(1.0, 70.0, 69.0, 71.0),))), person=None
+    )
+    body = json.loads(json.dumps(kept.body))
+    body["scan"]["cost"]["energy_j"] = 3.0
+    body["scan"]["trend"][0]["confidence"] = 0.9
+    body["scan"]["vitals"]["sdnn"]["more"] = 1
+    assert to_record(replace(kept, body=body)).to_json() == to_record(kept).to_json()
+    del body["scan"]["cost"]["wall_s"]
+    with pytest.raises(BadInput, match="another version"):
+        to_record(replace(kept, body=body))
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [
+        b"",
+        b"short",
+        struct.pack("<dd", 0.0, 0.1),
+        struct.pack("<ddf", 0.0, 0.1, 1.0),
+        struct.pack("<ddff", 0.0, 0.1, 1.0, 2.0) + b"x",
+        struct.pack("<ddff", 0.0, 0.0, 1.0, 2.0),
+        struct.pack("<ddff", math.nan, 0.1, 1.0, 2.0),
+        struct.pack("<ddff", 0.0, math.inf, 1.0, 2.0),
+        struct.pack("<ddff", 0.0, 0.1, math.nan, 2.0),
+    ],
+)
+def test_a_broken_wave_is_none(wave: bytes) -> None:
+    kept = replace(to_observation(record(), person=None), wave=wave)
+    back = to_record(kept)
+    assert len(back.result.bvp.t_s) == len(back.result.bvp.values) == 0
+    assert back.to_json() == record().to_json()
 
 
 @pytest.mark.parametrize(

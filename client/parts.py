@@ -1,4 +1,4 @@
-"""What the commands need of the rest of the application. `client.app` fills it with the real things."""
+"""What the commands and the window need of the rest of the application. `client.app` fills it with the real things."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Self
 from client.clock import Clock
 from client.devices.ports import Compression, FrameSource, SourceFacts
 from client.pipeline.run import Engine
+from client.pipeline.session import Goal
 from client.store.observations import Observations
 from edge_models.types import ByteArray, Frame
 
@@ -90,6 +91,22 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowChoice:
+    """How a window is started.
+
+    source: makes the one source that was named, or None: the camera of the settings. goal: of its scans; None: that of the settings.
+    begin: start a scan at once. end_after_result: say the result on standard output as JSON and end, with the exit
+    status of `scan`: so that an installation can be tried. full_screen: as on a kiosk.
+    """
+
+    source: Callable[[], FrameSource] | None = None
+    goal: Goal | None = None
+    begin: bool = False
+    end_after_result: bool = False
+    full_screen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The real things, or a test's. Calling any of the sources opens nothing yet.
 
@@ -98,6 +115,8 @@ class Parts:
     engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
     write_clip: (folder, simulated frames, frames per second, compression; None: as a phone) → the video file; raises
         EnvironmentFault. portrait: the picture of the simulated person; raises EnvironmentFault.
+    store: opens the encrypted store; restore_store: with its recovery key; both raise VaultFault or StoreFault.
+    window: shows the window until it is closed; the exit status.
     """
 
     clock: Clock
@@ -114,3 +133,4 @@ class Parts:
     portrait: Callable[[], ByteArray]
     store: Callable[[], Kept]
     restore_store: Callable[[str], Kept]
+    window: Callable[[Parts, WindowChoice], int]

@@ -1,0 +1,183 @@
+"""Short questions: a new name, is it you, a reading to type in, the recovery key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from PySide6.QtCore import QDateTime, Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDateTimeEdit,
+    QDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from client.language import said
+from client.store.observations import LONGEST_NAME, Kind
+from client.ui.views import entry
+from client.ui.widgets.layout import button, label
+
+
+class _Dialog(QDialog):
+    def __init__(self, parent: QWidget, title: str) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setAccessibleName(title)
+        self.setMinimumWidth(min(560, max(320, parent.width() - 40)))
+        self.column = QVBoxLayout(self)
+        self.column.setSpacing(12)
+        self.wrong = label("", "warning")
+        self.wrong.hide()
+
+    def tell(self, words: str) -> None:
+        """What keeps it from being accepted."""
+        self.wrong.setText(words)
+        self.wrong.setVisible(bool(words))
+
+    def _buttons(self, words: str, do: Callable[[], object]) -> None:
+        self.column.addWidget(self.wrong)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(button(said("Cancel"), self.reject))
+        self.ok = button(words, do, primary=True)
+        self.ok.setDefault(True)
+        row.addWidget(self.ok)
+        self.column.addLayout(row)
+
+
+class NameDialog(_Dialog):
+    """A name for somebody new."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, said("Add a person"))
+        self.column.addWidget(label(said("Name of the person whose results are to be kept:")))
+        self.name = QLineEdit()
+        self.name.setMaxLength(LONGEST_NAME)
+        self.name.setAccessibleName(said("Name"))
+        self.column.addWidget(self.name)
+        self._buttons(said("Add"), self._accept)
+
+    def _accept(self) -> None:
+        if self.name.text().strip():
+            self.accept()
+        else:
+            self.tell(said("Type a name."))
+
+
+class ConfirmDialog(_Dialog):
+    """One question with two answers; the careful one has the focus."""
+
+    def __init__(self, parent: QWidget, title: str, question: str, yes: str) -> None:
+        super().__init__(parent, title)
+        self.column.addWidget(label(question))
+        self._buttons(yes, self.accept)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A reading as it was typed in. taken_at: with its time zone."""
+
+    kind: Kind
+    values: Mapping[str, float]
+    taken_at: datetime
+
+
+class EntryDialog(_Dialog):
+    """A reading from another device."""
+
+    def __init__(self, parent: QWidget, whose: str, now: datetime) -> None:
+        super().__init__(parent, said("Add a reading"))
+        self._now = now
+        self.typed: Typed | None = None
+        self.column.addWidget(
+            label(said("For {name}. It is marked as typed in.", name=whose or said("Guest")))
+        )
+        self.kind = QComboBox()
+        self.kind.setAccessibleName(said("Device"))
+        for kind, form in entry.FORMS.items():
+            self.kind.addItem(said(form.title), kind)
+        self.kind.activated.connect(lambda _at: self._show_form())
+        self.when = QDateTimeEdit(QDateTime.fromSecsSinceEpoch(int(now.timestamp())))
+        self.when.setDisplayFormat("yyyy-MM-dd HH:mm")
+        self.when.setMaximumDateTime(QDateTime.fromSecsSinceEpoch(int(now.timestamp()) + 60))
+        self.when.setAccessibleName(said("When it was read"))
+        self.form = QFormLayout()
+        self.form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        self.form.addRow(said("Device"), self.kind)
+        self.form.addRow(said("When it was read"), self.when)
+        self.column.addLayout(self.form)
+        self.fields: dict[str, QLineEdit] = {}
+        self._show_form()
+        self._buttons(said("Save"), self._accept)
+
+    def _show_form(self) -> None:
+        while self.form.rowCount() > 2:  # device and time stay
+            self.form.removeRow(2)
+        self.fields = {}
+        for field in entry.FORMS[Kind(self.kind.currentData())].fields:
+            edit = QLineEdit()
+            optional = said(" (may be left out)") if field.optional else ""
+            words = f"{said(field.title)}, {field.unit}{optional}"
+            edit.setAccessibleName(words)
+            edit.setInputMethodHints(Qt.InputMethodHint.ImhFormattedNumbersOnly)
+            self.form.addRow(words, edit)
+            self.fields[field.name] = edit
+        self.tell("")
+
+    def _accept(self) -> None:
+        kind = Kind(self.kind.currentData())
+        values, wrong = entry.values_of(kind, {name: edit.text() for name, edit in self.fields.items()})
+        if wrong:
+            self.tell(" ".join(wrong.values()))
+            self.fields[next(iter(wrong))].setFocus()
+            return
+        taken_at = datetime.fromtimestamp(self.when.dateTime().toSecsSinceEpoch(), tz=self._now.tzinfo)
+        self.typed = Typed(kind, values, taken_at)
+        self.accept()
+
+
+class RecoveryDialog(_Dialog):
+    """A recovery key that is shown once, and in force once somebody says that it is written down."""
+
+    def __init__(self, parent: QWidget, key: str, print_it: Callable[[], None]) -> None:
+        super().__init__(parent, said("Recovery key"))
+        self.column.addWidget(
+            label(
+                said(
+                    "Write this down or print it, and keep it away from this computer. It opens what is kept here when this "
+                    "computer's key store is lost, and on another computer. It is shown only now."
+                )
+            )
+        )
+        self.key = label(key, "heading", selectable=True)
+        self.key.setAccessibleName(said("Recovery key"))
+        self.column.addWidget(self.key)
+        self.column.addWidget(button(said("Print…"), print_it))
+        self._buttons(said("I have written it down"), self.accept)
+
+
+class RestoreDialog(_Dialog):
+    """A recovery key to be typed."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, said("Open with the recovery key"))
+        self.column.addWidget(label(said("Type the recovery key from the paper:")))
+        self.key = QLineEdit()
+        self.key.setAccessibleName(said("Recovery key"))
+        self.key.setInputMethodHints(
+            Qt.InputMethodHint.ImhNoPredictiveText | Qt.InputMethodHint.ImhSensitiveData
+        )
+        self.column.addWidget(self.key)
+        self._buttons(said("Open"), self._accept)
+
+    def _accept(self) -> None:
+        if self.key.text().strip():
+            self.accept()
+        else:
+            self.tell(said("Type the key."))

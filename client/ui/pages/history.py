@@ -1,0 +1,216 @@
+"""The history page: what is kept of one person, as a list and as a plot over days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+)
+
+from client.clock import Clock
+from client.errors import BadInput, HealthHelperError
+from client.language import said
+from client.store.entries import values_of
+from client.store.observations import PAGE, Kind, Line, Observation, Observations
+from client.ui.shelf import Shelf
+from client.ui.views import history
+from client.ui.views.history import HistoryRow
+from client.ui.widgets.layout import Page, button, card, label
+from client.ui.widgets.plots import CoursePlot
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """lines: one page of the list; rows: the same in words. trend: all scans of the chosen span, the oldest first."""
+
+    lines: list[Line]
+    rows: list[HistoryRow]
+    trend: list[Line]
+
+
+class HistoryPage(Page):
+    """open_scan, delete(str): of the chosen line. enter: a reading is to be typed in. export: all of it into a file. failed(HealthHelperError)."""
+
+    open_scan = Signal(str)
+    delete = Signal(str)
+    enter = Signal()
+    export = Signal()
+    failed = Signal(object)
+
+    def __init__(self, shelf: Shelf, clock: Clock) -> None:
+        super().__init__(said("History"))
+        self._shelf, self._clock = shelf, clock
+        self._person: str | None = None
+        self._lines: list[Line] = []
+        self._rows: list[HistoryRow] = []
+        self._trend: list[Line] = []
+        self._asked = 0
+        self.heading = label(said("History"), "title")
+        self.column.addWidget(self.heading)
+        self._add_plot()
+        self._add_list()
+        self.more.hide()
+        self._draw()
+        self._show_chosen()
+
+    def _add_plot(self) -> None:
+        frame, inside = card()
+        row = QHBoxLayout()
+        self.what, self.span = QComboBox(), QComboBox()
+        self.what.setAccessibleName(said("What the plot shows"))
+        self.span.setAccessibleName(said("How far back"))
+        for name, title in history.TRENDS.items():
+            self.what.addItem(said(title), name)
+        for title, days in history.SPANS_DAYS.items():
+            self.span.addItem(said(title), days)
+        self.span.setCurrentIndex(1)
+        self.what.activated.connect(lambda _at: self._draw())
+        self.span.activated.connect(lambda _at: self.refresh())
+        row.addWidget(self.what)
+        row.addWidget(self.span)
+        row.addStretch(1)
+        inside.addLayout(row)
+        self.plot = CoursePlot(said("Course over days"), days=True)
+        self.nothing = label("", "muted")
+        inside.addWidget(self.plot)
+        inside.addWidget(self.nothing)
+        self.column.addWidget(frame)
+
+    def _add_list(self) -> None:
+        self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName(said("What is kept, the newest first"))
+        self.table.setHorizontalHeaderLabels([said("When"), said("What"), said("Values")])
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setTabKeyNavigation(False)  # Tab leaves the list; arrows move inside it
+        self.table.setWordWrap(True)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.table.setMinimumHeight(12 * self.table.fontMetrics().height())
+        self.table.itemSelectionChanged.connect(self._show_chosen)
+        self.table.itemActivated.connect(lambda _item: self._open())
+        self.column.addWidget(self.table, 1)
+        row = QHBoxLayout()
+        self.details = button(said("Details"), self._open)
+        self.remove = button(said("Delete"), self._delete)
+        self.more = button(said("Show older ones"), self._show_more)
+        self.add = button(said("Add a reading…"), self.enter.emit)
+        self.write = button(said("Export…"), self.export.emit)
+        for one in (self.details, self.remove, self.more, self.add, self.write):
+            row.addWidget(one)
+        row.addStretch(1)
+        self.column.addLayout(row)
+
+    def show_person(self, person: str | None, name: str) -> None:
+        """Whose history it is. name: "" for a guest."""
+        self._person = person
+        self.heading.setText(said("History of {name}", name=name or said("Guest")))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read it anew."""
+        self._read(None)
+
+    def chosen(self) -> HistoryRow | None:
+        """The line that is chosen in the list."""
+        at = self.table.currentRow()
+        return self._rows[at] if 0 <= at < len(self._rows) and self.table.selectedItems() else None
+
+    def _read(self, before: Line | None) -> None:
+        self._asked += 1
+        asked, person, days = self._asked, self._person, self.span.currentData()
+        start = None if days is None else self._clock.utc() - timedelta(days=days)
+
+        def job(kept: Observations) -> _Found:
+            lines = kept.lines(person, before=before)
+            rows = []
+            for line in lines:
+                whole = None if line.kind == Kind.SCAN else kept.get(line.id)
+                rows.append(history.row(line, None if whole is None else _values(whole)))
+            return _Found(lines, rows, kept.between(person, start, None))
+
+        def got(found: _Found) -> None:
+            if asked == self._asked:  # another person's, who was chosen before, is not shown any more
+                self._show(found, more=before is not None)
+
+        self._shelf.ask(job, got, self._fail)
+
+    def _show(self, found: _Found, *, more: bool) -> None:
+        chosen = self.chosen()
+        first = len(self._rows) if more else 0
+        self._lines = [*self._lines, *found.lines] if more else found.lines
+        self._rows = [*self._rows, *found.rows] if more else found.rows
+        self._trend = found.trend
+        self.table.setRowCount(len(self._rows))
+        for at in range(first, len(self._rows)):
+            row = self._rows[at]
+            for column, text in enumerate((row.when, row.kind, row.what)):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
+                self.table.setItem(at, column, item)
+        self.table.resizeRowsToContents()
+        self._choose(None if chosen is None else chosen.id)
+        self.more.setVisible(len(found.lines) == PAGE)
+        self._draw()
+        self._show_chosen()
+
+    def _choose(self, line_id: str | None) -> None:
+        """The same line as before stays chosen, if it is still there."""
+        at = next((at for at, row in enumerate(self._rows) if row.id == line_id), None)
+        if at is None:
+            self.table.clearSelection()
+        else:
+            self.table.selectRow(at)
+
+    def _draw(self) -> None:
+        series = history.series(self._trend, self.what.currentData())
+        self.plot.show_course(series.at_s, series.values, series.low, series.high)
+        words = history.spoken(series)
+        self.plot.setAccessibleDescription(words)
+        self.plot.setVisible(bool(series.values))
+        self.nothing.setText(words)
+
+    def _show_chosen(self) -> None:
+        row = self.chosen()
+        self.details.setEnabled(row is not None and row.is_scan)
+        self.remove.setEnabled(row is not None)
+        self.write.setEnabled(bool(self._rows))
+
+    def _show_more(self) -> None:
+        if self._lines:
+            self._read(self._lines[-1])
+
+    def _open(self) -> None:
+        row = self.chosen()
+        if row is not None and row.is_scan:
+            self.open_scan.emit(row.id)
+
+    def _delete(self) -> None:
+        row = self.chosen()
+        if row is not None:
+            self.delete.emit(row.id)
+
+    def _fail(self, fault: HealthHelperError) -> None:
+        self._lines, self._rows, self._trend = [], [], []
+        self.table.setRowCount(0)
+        self._draw()
+        self._show_chosen()
+        self.failed.emit(fault)
+
+
+def _values(whole: Observation) -> dict[str, float]:
+    try:
+        return values_of(whole)
+    except BadInput:
+        return {}  # of a newer version: it is listed, with no numbers

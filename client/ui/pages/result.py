@@ -1,0 +1,140 @@
+"""The result page: a scan that has just ended, or one from the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
+
+from client.language import said
+from client.records import ScanRecord
+from client.reports.wording import NOT_A_DEVICE, SIMULATED
+from client.ui.views.result import Row, result_view
+from client.ui.widgets.layout import Page, button, card, label
+from client.ui.widgets.plots import CoursePlot, WavePlot
+
+_WAVE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows. id: of a scan that is kept, or None. whose: the name it is or would be saved under; "" for a guest.
+
+    can_save: whether there is an open store. when: of a kept one, in words.
+    """
+
+    record: ScanRecord
+    id: str | None
+    whose: str
+    can_save: bool
+    when: str = ""
+
+
+class ResultPage(Page):
+    """save, report, discard, back: the person wants that. delete(str): of a kept one."""
+
+    save = Signal()
+    report = Signal()
+    discard = Signal()
+    back = Signal()
+    delete = Signal(str)
+
+    def __init__(self, shown: Shown) -> None:
+        super().__init__(said("Result"))
+        self.shown = shown
+        view = result_view(shown.record)
+        self.heading = label(view.heading, "title", selectable=True)
+        self.column.addWidget(self.heading)
+        if view.simulated:
+            self.column.addWidget(label(said(SIMULATED), "warning"))
+        kept = said("Kept for {name}, {when}.", name=shown.whose or said("Guest"), when=shown.when)
+        self.column.addWidget(label(f"{kept} {view.sub}" if shown.id else view.sub, "muted", selectable=True))
+        grid = QGridLayout()
+        grid.setSpacing(12)
+        for at, row in enumerate(view.rows):
+            grid.addWidget(_vital(row), at // 2, at % 2)
+        self.column.addLayout(grid)
+        self._plots(shown.record)
+        for remark in view.remarks:
+            self.column.addWidget(label(remark, "muted", selectable=True))
+        if view.why_not_saved is not None and shown.id is None:
+            self.column.addWidget(label(view.why_not_saved, "muted"))
+        self._buttons(can_be_saved=view.why_not_saved is None)
+        self.column.addWidget(label(said(NOT_A_DEVICE), "muted"))
+        self.column.addStretch(1)
+
+    def _plots(self, record: ScanRecord) -> None:
+        wave = record.result.bvp
+        if len(wave.t_s) > 1:
+            frame, inside = card(said("Pulse wave (10 s of it)"))
+            plot = WavePlot(said("Pulse wave"))
+            plot.show_part(wave, _begin_s(record), _WAVE_S)
+            inside.addWidget(plot)
+            self.column.addWidget(frame)
+        trend = record.result.trend
+        if any(point.heart_rate is not None for point in trend):
+            frame, inside = card(said("Heart rate in the course of the scan (gaps: withheld)"))
+            course = CoursePlot(said("Heart rate in the course of the scan"))
+            columns = [
+                [np.nan if number is None else number for number in (p.heart_rate, p.low, p.high)]
+                for p in trend
+            ]
+            values, low, high = np.array(columns, np.float64).T
+            course.show_course([p.t_s for p in trend], values.tolist(), low.tolist(), high.tolist())
+            inside.addWidget(course)
+            self.column.addWidget(frame)
+
+    def _buttons(self, *, can_be_saved: bool) -> None:
+        row = QHBoxLayout()
+        self.save_button = None
+        if self.shown.id is None and can_be_saved:
+            name = self.shown.whose
+            words = said("Save for {name}", name=name) if name else said("Save as guest")
+            self.save_button = button(words, self.save.emit, primary=True)
+            self.save_button.setEnabled(self.shown.can_save)
+            row.addWidget(self.save_button)
+        self.report_button = button(said("Report…"), self.report.emit)
+        row.addWidget(self.report_button)
+        if self.shown.id is None:
+            self.done_button = button(said("Discard"), self.discard.emit)
+        else:
+            self.done_button = button(said("Back"), self.back.emit)
+            scan_id = self.shown.id
+            row.addWidget(button(said("Delete"), lambda: self.delete.emit(scan_id)))
+        row.addWidget(self.done_button)
+        row.addStretch(1)
+        self.column.addLayout(row)
+
+    def focus_first(self) -> None:
+        """The keyboard begins at what is most likely wanted."""
+        usable = self.save_button is not None and self.save_button.isEnabled()
+        (self.save_button if usable and self.save_button else self.report_button).setFocus()
+
+
+def _vital(row: Row) -> QFrame:
+    frame, inside = card()
+    frame.setAccessibleName(row.spoken)
+    inside.addWidget(label(row.title, "heading"))
+    value = QHBoxLayout()
+    number = QLabel(row.value)
+    number.setObjectName("value")
+    value.addWidget(number)
+    if row.shown:
+        unit = label(row.unit, "muted")
+        value.addWidget(unit, 1, Qt.AlignmentFlag.AlignBottom)
+    value.addStretch(1)
+    inside.addLayout(value)
+    inside.addWidget(label(row.beside, selectable=True))
+    inside.addWidget(label(row.meaning, "muted"))
+    inside.addStretch(1)
+    return frame
+
+
+def _begin_s(record: ScanRecord) -> float:
+    """Where the part of the wave that is drawn begins: where most beats were found."""
+    end_s = float(record.result.bvp.t_s[-1])
+    beats = record.result.beats_s
+    begins = [max(0.0, min(beat, end_s - _WAVE_S)) for beat in beats] or [max(0.0, end_s - _WAVE_S)]
+    return max(begins, key=lambda at: sum(at <= beat <= at + _WAVE_S for beat in beats))

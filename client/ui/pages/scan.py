@@ -1,0 +1,251 @@
+"""The scan page: before it begins, while it runs, and where it could not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+
+from client.devices.ports import FrameSource
+from client.errors import HealthHelperError, Interrupted
+from client.language import said
+from client.parts import Parts
+from client.pipeline.memory import peak_rss_mb
+from client.pipeline.outcome import to_record
+from client.pipeline.run import ScanRun
+from client.pipeline.session import Goal
+from client.records import ScanRecord
+from client.reports.wording import NOT_A_DEVICE, SIMULATED
+from client.ui.views.scan import scan_view
+from client.ui.widgets.layout import Page, button, card, label
+from client.ui.widgets.notice import announce
+from client.ui.widgets.picture import Picture
+from client.ui.widgets.plots import WavePlot
+from client.ui.widgets.ring import Ring
+
+PICTURE_EVERY_MS, STATE_EVERY_MS = 33, 250
+_SAY_EVERY_S = 4.0
+"""A screen reader that repeats every change of a hint is switched off by whoever needs it."""
+_FINISH_FROM_S = 12.0
+"""From so much good signal on, ending early may still give a number."""
+
+MakeSource = Callable[[], tuple[FrameSource, Goal]]
+
+
+class ScanPage(QStackedWidget):
+    """began: a scan has begun. finished(ScanRecord): it came to its end. gave_up: it was cancelled."""
+
+    began = Signal()
+    finished = Signal(object)
+    gave_up = Signal()
+
+    def __init__(self, parts: Parts, make_source: MakeSource) -> None:
+        super().__init__()
+        self._parts, self._make_source = parts, make_source
+        self._run: ScanRun | None = None
+        self._cancelled = False
+        self._said, self._said_at_s = "", 0.0
+        self._fast, self._slow = QTimer(self), QTimer(self)
+        self._fast.setInterval(PICTURE_EVERY_MS)
+        self._slow.setInterval(STATE_EVERY_MS)
+        self._fast.timeout.connect(self._show_picture)
+        self._slow.timeout.connect(self._show_state)
+        self.setAccessibleName(said("Scan"))
+        self.addWidget(self._before())
+        self.addWidget(self._during())
+
+    @property
+    def running(self) -> bool:
+        """Whether a scan is going on."""
+        return self._run is not None
+
+    def show_whose(self, name: str) -> None:
+        """For whom is measured; "" for a guest."""
+        self.whose.setText(
+            said("For {name}. Choose another person at the top.", name=name)
+            if name
+            else said("For a guest. To keep results under a name, choose one at the top.")
+        )
+
+    def begin(self) -> None:
+        """Start a scan, if none is running."""
+        if self._run is not None:
+            return
+        self._fault.hide()
+        try:
+            source, goal = self._make_source()
+        except HealthHelperError as fault:
+            self._tell(fault)
+            return
+        self._cancelled = False
+        self._run = ScanRun(
+            source, self._parts.engine, goal=goal, clock=self._parts.clock, peak_rss_mb=peak_rss_mb
+        )
+        self._run.__enter__()
+        self._picture.show_frame(None, mirrored=True, guide=None)
+        self._show_state()
+        self.setCurrentIndex(1)
+        self.began.emit()
+        self._cancel.setFocus()
+        self._fast.start()
+        self._slow.start()
+
+    def cancel(self) -> None:
+        """Give the running scan up; nothing is kept of it."""
+        if self._run is not None:
+            self._cancelled = True
+            self._run.stop()
+            self._run.stop()  # a first stop of a live scan would end it with what was measured
+
+    def finish_now(self) -> None:
+        """End it with what was measured."""
+        if self._run is not None:
+            self._run.stop()
+
+    def end(self) -> None:
+        """The window closes: let go of the camera."""
+        self._fast.stop()
+        self._slow.stop()
+        if self._run is not None:
+            self.cancel()
+            self._run.__exit__(None, None, None)
+            self._run = None
+
+    # Before
+
+    def _before(self) -> QWidget:
+        page = Page(said("Scan"))
+        frame, inside = card()
+        inside.addWidget(label(said("Measure your pulse with the camera"), "title"))
+        for line in (
+            said("Sit down and rest for a minute. Put a steady light in front of you, not behind."),
+            said("Bring your face into the outline, about an arm's length away, and take off a mask."),
+            said("Hold still, do not talk, and breathe as usual. It takes about a minute."),
+        ):
+            inside.addWidget(label(f"•  {line}"))
+        inside.addWidget(
+            label(
+                said("Pictures are measured on this device and thrown away at once. Nothing is recorded."),
+                "muted",
+            )
+        )
+        self.whose = label("")
+        inside.addWidget(self.whose)
+        self._fault = label("", "warning")
+        self._fault.hide()
+        inside.addWidget(self._fault)
+        row = QHBoxLayout()
+        self.start = button(said("Start the scan"), self.begin, primary=True)
+        row.addWidget(self.start)
+        row.addStretch(1)
+        inside.addLayout(row)
+        inside.addWidget(label(said(NOT_A_DEVICE), "muted"))
+        page.column.addWidget(frame)
+        page.column.addStretch(1)
+        return page
+
+    # During
+
+    def _during(self) -> QWidget:
+        page = Page(said("Scan"))
+        self._heading = label("", "title")
+        self._hint = label("", "hint")
+        self._hint.setAccessibleName(said("What to do now"))
+        self._simulated = label(said(SIMULATED), "warning")
+        self._picture = Picture()
+        self._ring = Ring()
+        self._rate = label("–", "number")
+        self._rate.setAccessibleName(said("Heart rate now"))
+        self._rate_unit = label(said("beats per minute"), "muted")
+        self._interval = label("", "muted")
+        self._wave = WavePlot(said("Pulse wave"))
+        self._status = label("", "muted")
+        self._cancel = button(said("Cancel"), self.cancel)
+        self._finish = button(said("Finish now"), self.finish_now)
+        beside, inside = card()
+        for widget in (self._rate, self._rate_unit, self._interval):
+            widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        inside.addWidget(self._ring, 0, Qt.AlignmentFlag.AlignHCenter)
+        inside.addWidget(self._rate)
+        inside.addWidget(self._rate_unit)
+        inside.addWidget(self._interval)
+        inside.addStretch(1)
+        inside.addWidget(self._finish)
+        inside.addWidget(self._cancel)
+        beside.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        left = QVBoxLayout()
+        left.addWidget(self._hint)
+        left.addWidget(self._picture, 1)
+        grid = QGridLayout()
+        grid.addLayout(left, 0, 0)
+        grid.addWidget(beside, 0, 1)
+        grid.setColumnStretch(0, 3)
+        grid.setColumnStretch(1, 1)
+        page.column.addWidget(self._heading)
+        page.column.addWidget(self._simulated)
+        page.column.addLayout(grid, 1)
+        page.column.addWidget(self._wave)
+        page.column.addWidget(self._status)
+        return page
+
+    def _show_picture(self) -> None:
+        if self._run is None:
+            return
+        if self._run.wait(0.0):
+            self._ended()
+            return
+        view = self._run.view()
+        shown = scan_view(view)
+        if view.frame is not None:
+            self._picture.show_frame(view.frame.image, mirrored=shown.mirrored, guide=shown.guide)
+        self._ring.show_share(shown.share, shown.seconds, paused=shown.paused)
+
+    def _show_state(self) -> None:
+        if self._run is None:
+            return
+        view = self._run.view()
+        shown = scan_view(view)
+        self._heading.setText(shown.heading)
+        self._hint.setText(shown.hint)
+        self._simulated.setVisible(shown.simulated)
+        self._rate.setText(shown.rate)
+        self._interval.setText(shown.interval)
+        self._status.setText(shown.status)
+        self._wave.show_newest(shown.wave)
+        progress = view.session.progress
+        self._finish.setVisible(
+            bool(view.facts and view.facts.live and progress and progress.accepted_s >= _FINISH_FROM_S)
+        )
+        now_s = self._parts.clock.now_s()
+        if shown.hint != self._said and now_s - self._said_at_s > _SAY_EVERY_S:
+            self._said, self._said_at_s = shown.hint, now_s
+            announce(self._hint, shown.hint)
+
+    def _ended(self) -> None:
+        run, self._run = self._run, None
+        self._fast.stop()
+        self._slow.stop()
+        self.setCurrentIndex(0)
+        if run is None:
+            return
+        self._picture.show_frame(None, mirrored=True, guide=None)
+        try:
+            outcome = run.outcome()
+        except Interrupted:
+            self.start.setFocus()
+            self.gave_up.emit()
+        except HealthHelperError as fault:
+            self._tell(fault)
+            self.gave_up.emit()
+        else:
+            record: ScanRecord = to_record(outcome, taken_at=self._parts.clock.utc())
+            self.finished.emit(record)
+
+    def _tell(self, fault: HealthHelperError) -> None:
+        words = f"{fault.title}. {fault.remedy}"
+        self._fault.setText(words)
+        self._fault.show()
+        self.start.setText(said("Try again"))
+        self.start.setFocus()
+        announce(self._fault, words)

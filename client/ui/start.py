@@ -1,0 +1,148 @@
+"""Starts the window and runs it to its end."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtGui import QFontDatabase
+from PySide6.QtWidgets import QApplication, QMessageBox
+
+from client import config, log, weights
+from client.errors import EnvironmentFault, HealthHelperError
+from client.language import said
+from client.parts import Parts, WindowChoice
+from client.records import ScanRecord
+from client.ui import look, translations
+from client.ui.preferences import CONSENT_VERSION, Preferences, PreferencesFile
+from client.ui.shelf import Shelf
+from client.ui.window import Window
+
+SHOWN, NOT_SHOWN = 0, 3
+FONTS = ("dejavu_sans", "dejavu_sans_bold")
+"""Shipped for the report; where the system lacks letters of a language, Qt takes them from here."""
+
+
+class Application:
+    """The window that is shown now, and what outlives it when language or look change."""
+
+    def __init__(self, app: QApplication, parts: Parts, choice: WindowChoice, file: PreferencesFile) -> None:
+        self._app, self._parts, self._choice, self._file = app, parts, choice, file
+        self.preferences: Preferences = file.load()
+        self.shelf = Shelf(parts.store, parts.restore_store)
+        self.status = SHOWN
+        add_fonts()
+        self.window = self._make()
+        if self.preferences.consent == CONSENT_VERSION:
+            self.shelf.open()
+
+    def _make(self) -> Window:
+        language = translations.use(self._app, self.preferences.language)
+        look.apply(self._app, look.wanted_palette(self.preferences.theme), self.preferences.text_percent)
+        window = Window(self._parts, self._choice, self.preferences, self.shelf, language)
+        window.preferences_changed.connect(self._save_preferences)
+        window.rebuild.connect(self.rebuild)
+        if self._choice.end_after_result:
+            window.result_shown.connect(self._say_and_end)
+            window.scan.gave_up.connect(self._gave_up)
+        self._app.installEventFilter(window)
+        return window
+
+    def show(self) -> None:
+        """Put it on the screen."""
+        if self._choice.full_screen:
+            self.window.showFullScreen()
+        else:
+            self.window.show()
+        if self._choice.begin:
+            QTimer.singleShot(0, self.window.begin)
+
+    def rebuild(self) -> None:
+        """Another language or look: the same window anew."""
+        before = self.window
+        before.let_go()
+        self._app.removeEventFilter(before)
+        self.window = self._make()
+        self.window.keep_of(before)
+        self.window.setGeometry(before.geometry())
+        if self._choice.full_screen:
+            self.window.showFullScreen()
+        else:
+            self.window.show()
+        before.deleteLater()
+        before.hide()
+
+    def end(self) -> None:
+        """After the loop: no thread stays behind."""
+        self._app.removeEventFilter(self.window)
+        self.shelf.end()
+
+    def _save_preferences(self) -> None:
+        if not self._file.save(self.preferences):
+            self.window.notice.tell(
+                said("The settings could not be written; they hold until the window is closed.")
+            )
+
+    def _say_and_end(self, record: ScanRecord) -> None:
+        print(record.to_json_text(), flush=True)  # noqa: T201 (what --end-after-result is for)
+        self.status = NOT_SHOWN if record.heart_rate.value is None else SHOWN
+        self.window.close()
+
+    def _gave_up(self) -> None:
+        self.status = EnvironmentFault.exit_status
+        self.window.close()
+
+
+def add_fonts() -> None:
+    """Let Qt know the shipped letters. Without them the system's have to do."""
+    for name in FONTS:
+        try:
+            QFontDatabase.addApplicationFontFromData(weights.load(name))
+        except (EnvironmentFault, KeyError):
+            log.event("font_missing")
+
+
+def make_app() -> QApplication:
+    """The one application object of this process."""
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        app = QApplication(["health-helper"])
+    app.setApplicationName("health-helper")
+    app.setApplicationDisplayName("Health Helper")
+    app.setQuitOnLastWindowClosed(True)
+    return app
+
+
+def run_window(parts: Parts, choice: WindowChoice) -> int:
+    """Show the window until it is closed; the exit status. Our own bugs are shown redacted; the window stays."""
+    app = make_app()
+    running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
+    before = sys.excepthook
+
+    def bug(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if isinstance(error, HealthHelperError):
+            running.window.notice.tell(f"{error.title}. {error.remedy}")
+            return
+        before(kind, error, where)
+        if choice.end_after_result:
+            running.status = 1
+            app.exit(1)
+            return
+        box = QMessageBox(running.window)
+        box.setIcon(QMessageBox.Icon.Critical)
+        box.setWindowTitle("Health Helper")
+        box.setText(said("Health Helper has met a bug of its own. Nothing that was saved is lost."))
+        box.setDetailedText(log.describe_bug(error))
+        box.open()
+
+    sys.excepthook = bug
+    try:
+        running.show()
+        app.exec()
+        app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+    finally:
+        sys.excepthook = before
+        running.window.let_go() if running.window.isVisible() else None
+        running.end()
+    return running.status
