@@ -26,7 +26,11 @@ def said(text: str, /, **values: object) -> str:
         return translated
     try:
         return translated.format(**values)
-    except (KeyError, IndexError, ValueError):  # a translation with another place for a value: better English than none
+    except (
+        KeyError,
+        IndexError,
+        ValueError,
+    ):  # a translation with another place for a value: better English than none
         return text.format(**values)
 
 

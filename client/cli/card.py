@@ -14,6 +14,7 @@ from client.reports.wording import (
     REASONS,
     SIMULATED,
     interval,
+    lacks,
     number,
     saved_words,
     vital_name,
@@ -94,7 +95,9 @@ def _vitals(record: ScanRecord, framed: bool, glyphs: Glyphs) -> RenderableType:
 def _value_cells(name: str, estimate: Estimate) -> tuple[Text, Text]:
     shown = number(estimate)
     if shown is None:
-        return Text("--", style="dim"), Text(why_not(name, estimate), style="dim")
+        needed_s = lacks(name, estimate)
+        longer = "" if needed_s is None else f" (measure longer: --seconds {needed_s + 10})"
+        return Text("--", style="dim"), Text(why_not(name, estimate) + longer, style="dim")
     limits = "".join(f"; less sure because {REASONS[reason].seen}" for reason in estimate.reasons[:1])
     return Text(shown, style="bold"), Text(f"95 % interval {interval(estimate)}{limits}")
 

@@ -167,7 +167,9 @@ def _table(kept: Kept, lines: list[Line], *, ids: bool) -> Table:
     numbers = ("Heart rate, /min", "Breathing, /min", "RMSSD, ms", "SDNN, ms")
     for title in ("When", "What", *numbers, *(["ID"] if ids else [])):
         table.add_column(
-            title, justify="right" if title in numbers else "left", no_wrap=title in {"When", "ID"}
+            title,
+            justify="right" if title in numbers else "left",
+            no_wrap=title in {"When", "ID"},
         )
     for line in lines:
         n = line.numbers

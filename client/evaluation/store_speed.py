@@ -7,8 +7,9 @@ opening are timed on both. Ratios of one run say what encryption costs; absolute
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -88,11 +89,8 @@ def measure(folder: Path, scans: int, clock: Clock, progress: Callable[[str], No
         with closing(kind(path, _KEY)) as database:
             for done in _filled(Observations(database), scans):
                 progress(f"{name}: {done:,} of {scans:,} scans")
-    found = []
-    for name, kind, path in made:
-        progress(f"{name}: timing")
-        found.append(_timed(name, kind, path, scans, clock))
-    return found
+    progress("timing both in turn")
+    return _timed(made, scans, clock)
 
 
 def _filled(store: Observations, scans: int) -> Iterator[int]:
@@ -102,41 +100,55 @@ def _filled(store: Observations, scans: int) -> Iterator[int]:
         yield after
 
 
-def _timed(name: str, kind: type[Database], path: Path, scans: int, clock: Clock) -> Times:
+def _timed(made: list[tuple[str, type[Database], Path]], scans: int, clock: Clock) -> list[Times]:
+    """Each thing on one and then on the other, over and over: what else the machine does meanwhile meets both."""
+
     def ms(work: Callable[[], object]) -> float:
         begun_s = clock.now_s()
         work()
         return 1e3 * (clock.now_s() - begun_s)
 
-    opens = []
+    def opened(kind: type[Database], path: Path) -> None:
+        with closing(kind(path, _KEY)) as database:
+            Observations(database).lines(None)
+
+    found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name, _, _ in made}
     for _ in range(OPENS):
-
-        def opened() -> None:
-            with closing(kind(path, _KEY)) as database:
-                Observations(database).lines(None)
-
-        opens.append(ms(opened))
-    with closing(kind(path, _KEY)) as database:
-        store = Observations(database)
-        new = [example(scans + k) for k in range(SAVES)]
-        saves = [ms(partial(store.save, one)) for one in new]
+        for name, kind, path in made:
+            found[name]["open"].append(ms(partial(opened, kind, path)))
+    with ExitStack() as both:
+        stores = {
+            name: Observations(both.enter_context(closing(kind(path, _KEY)))) for name, kind, path in made
+        }
         middle = replace(example(scans // 2).line, id="")
-        page = [ms(lambda: store.lines(None)) for _ in range(PAGES)]
-        deep = [ms(lambda: store.lines(None, before=middle)) for _ in range(PAGES)]
-        newest = [ms(lambda: store.newest(None, "scan")) for _ in range(PAGES)]
-        counts = [ms(lambda: store.count(None)) for _ in range(PAGES // 10)]
-    size_mb = sum(part.stat().st_size for part in path.parent.iterdir()) / 1e6
-    return Times(
-        name,
-        float(np.median(saves)),
-        float(np.percentile(saves, 95)),
-        float(np.percentile(page, 95)),
-        float(np.percentile(deep, 95)),
-        float(np.percentile(newest, 95)),
-        float(np.median(counts)),
-        float(np.median(opens)),
-        size_mb,
-    )
+        asked: list[tuple[str, int, Callable[[Observations], object]]] = [
+            ("page", PAGES, lambda store: store.lines(None)),
+            ("deep", PAGES, lambda store: store.lines(None, before=middle)),
+            ("newest", PAGES, lambda store: store.newest(None, "scan")),
+            ("count", OPENS, lambda store: store.count(None)),
+        ]
+        for number in range(scans, scans + SAVES):
+            new = example(number)
+            for name, store in stores.items():
+                found[name]["save"].append(ms(partial(store.save, new)))
+        for what, times, ask in asked:
+            for _ in range(times):
+                for name, store in stores.items():
+                    found[name][what].append(ms(partial(ask, store)))
+    return [
+        Times(
+            name,
+            save_p50_ms=float(np.median(found[name]["save"])),
+            save_p95_ms=float(np.percentile(found[name]["save"], 95)),
+            page_ms=float(np.percentile(found[name]["page"], 95)),
+            deep_page_ms=float(np.percentile(found[name]["deep"], 95)),
+            newest_ms=float(np.percentile(found[name]["newest"], 95)),
+            count_ms=float(np.median(found[name]["count"])),
+            open_ms=float(np.median(found[name]["open"])),
+            size_mb=sum(part.stat().st_size for part in path.parent.iterdir()) / 1e6,
+        )
+        for name, _, path in made
+    ]
 
 
 def to_json(scans: int, found: list[Times]) -> dict[str, object]:

@@ -47,6 +47,8 @@ _SCALES = (1.0, 0.94, 0.88, 0.82, 0.76, 0.7, 0.64)
 _CHART_LEAST, _CHART_MOST = 15.0, 40.0
 _WAVE_S = 10.0
 """Seconds of the pulse wave that are drawn: more cannot be told apart on a page."""
+_SAME_SCAN = timedelta(seconds=1)
+"""Closer than this is this scan itself, as the store has rounded its time."""
 _EARLIER_MOST = 400
 """Earlier scans that are drawn, the newest ones."""
 _TYPED_MOST, _NOTE_MOST, _NOTES_MOST = 120, 240, 5
@@ -389,7 +391,11 @@ def _trend(page: _Page, record: ScanRecord) -> None:
 def _history(page: _Page, story: _Story) -> None:
     """The heart rates of other scans and of this one, a dot each, over days."""
     taken_at, rate = story.record.taken_at, story.record.heart_rate.value
-    others = [(when, value) for when, value in story.history if math.isfinite(value) and when != taken_at]
+    others = [
+        (when, value)
+        for when, value in story.history
+        if math.isfinite(value) and abs(when - taken_at) > _SAME_SCAN
+    ]
     if len(others) < 2:
         return
     dots = sorted(others)[-_EARLIER_MOST:]

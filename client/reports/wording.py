@@ -172,17 +172,23 @@ NEEDS_S: Mapping[str, int] = {"heart_rate": 7, "respiratory_rate": 25, "rmssd": 
 """Seconds of good signal without which a vital sign is never shown; a test holds it against the engine."""
 
 
+def lacks(name: str, estimate: Estimate) -> int | None:
+    """How many seconds of good signal the vital sign needs, where it is withheld because there were fewer; else None."""
+    needs_s = NEEDS_S.get(name)
+    short = estimate.value is None and estimate.reasons[0] is Reason.TOO_SHORT
+    return needs_s if short and needs_s is not None and estimate.window_s < needs_s else None
+
+
 def why_not(name: str, estimate: Estimate) -> str:
     """Why the value is withheld ("not shown: it was too dark"); the first reason is the one that counts."""
-    reason, needs_s = estimate.reasons[0], NEEDS_S.get(name)
-    if reason is Reason.TOO_SHORT and needs_s is not None and estimate.window_s < needs_s:
+    needed_s = lacks(name, estimate)
+    if needed_s is not None:
         return said(
-            "not shown: it needs {needed} s of good signal, there were {found} (measure longer: --seconds {longer})",
-            needed=needs_s,
+            "not shown: it needs {needed} s of good signal, there were {found}",
+            needed=needed_s,
             found=int(estimate.window_s),
-            longer=needs_s + 10,
         )
-    return said("not shown: {why}", why=said(REASONS[reason].seen))
+    return said("not shown: {why}", why=said(REASONS[estimate.reasons[0]].seen))
 
 
 def gave_up(limit: Reason | None) -> str:

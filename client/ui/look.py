@@ -91,10 +91,10 @@ def _sheet(p: Palette, points: float) -> str:
     QPushButton#primary:disabled {{ background: {p.raised}; color: {p.muted}; border: 1px dashed {p.control}; }}
     QPushButton#nav {{ border-color: transparent; background: transparent; }}
     QPushButton#nav:focus {{ border: 2px solid {p.accent}; }}
-    QComboBox {{ min-height: {points * 2.4:.0f}px; }}
-    QLineEdit, QDateTimeEdit {{ background: {p.surface}; color: {p.text}; border: 1px solid {p.control};
+    QComboBox, QDateTimeEdit {{ min-height: {points * 2.4:.0f}px; }}
+    QLineEdit {{ background: {p.surface}; color: {p.text}; border: 1px solid {p.control};
                    border-radius: 6px; padding: 0.35em 0.6em; }}
-    QLineEdit:focus, QDateTimeEdit:focus {{ border: 2px solid {p.accent}; }}
+    QLineEdit:focus {{ border: 2px solid {p.accent}; }}
     QCheckBox {{ spacing: 0.6em; padding: 0.2em; border: 2px solid transparent; border-radius: 6px; }}
     QCheckBox:focus {{ border: 2px solid {p.accent}; }}
     QCheckBox::indicator {{ width: {points * 1.4:.0f}px; height: {points * 1.4:.0f}px; border: 2px solid {p.control};

@@ -20,7 +20,7 @@ from client.ui.shelf import Shelf
 from client.ui.window import Window
 
 SHOWN, NOT_SHOWN = 0, 3
-FONTS = ("dejavu_sans", "dejavu_sans_bold")
+FONTS = ("report_font", "report_font_bold")
 """Shipped for the report; where the system lacks letters of a language, Qt takes them from here."""
 
 
@@ -55,6 +55,7 @@ class Application:
             self.window.showFullScreen()
         else:
             self.window.show()
+        QTimer.singleShot(0, lambda: log.event("window_usable"))  # after it was drawn for the first time
         if self._choice.begin:
             QTimer.singleShot(0, self.window.begin)
 

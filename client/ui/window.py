@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QStandardPaths, QTimer, Signal
@@ -327,7 +327,7 @@ class Window(QMainWindow):
         )
 
     def _enter(self) -> None:
-        dialog = EntryDialog(self, self._name(), datetime.now(UTC).astimezone())
+        dialog = EntryDialog(self, self._name(), self._parts.clock.utc().astimezone())
         if dialog.exec() != QDialog.DialogCode.Accepted or dialog.typed is None:
             return
         typed: Typed = dialog.typed

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from client.app import real_parts, run
-from client.parts import Parts
 from client.clock import SystemClock
+from client.parts import Parts
 from edge_models.simulate.scene import Scene, render
 from edge_models.types import ByteArray, Frame
 

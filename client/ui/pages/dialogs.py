@@ -44,7 +44,8 @@ class _Dialog(QDialog):
         self.column.addWidget(self.wrong)
         row = QHBoxLayout()
         row.addStretch(1)
-        row.addWidget(button(said("Cancel"), self.reject))
+        self.cancel = button(said("Cancel"), self.reject)
+        row.addWidget(self.cancel)
         self.ok = button(words, do, primary=True)
         self.ok.setDefault(True)
         row.addWidget(self.ok)
@@ -77,6 +78,8 @@ class ConfirmDialog(_Dialog):
         super().__init__(parent, title)
         self.column.addWidget(label(question))
         self._buttons(yes, self.accept)
+        self.cancel.setDefault(True)
+        self.cancel.setFocus()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
+from itertools import pairwise
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
+from client import log
 from client.devices.ports import FrameSource
 from client.errors import HealthHelperError, Interrupted
 from client.language import said
@@ -46,6 +49,7 @@ class ScanPage(QStackedWidget):
         self._run: ScanRun | None = None
         self._cancelled = False
         self._said, self._said_at_s = "", 0.0
+        self._shown_at_s = array("d")
         self._fast, self._slow = QTimer(self), QTimer(self)
         self._fast.setInterval(PICTURE_EVERY_MS)
         self._slow.setInterval(STATE_EVERY_MS)
@@ -79,6 +83,7 @@ class ScanPage(QStackedWidget):
             self._tell(fault)
             return
         self._cancelled = False
+        self._shown_at_s = array("d")
         self._run = ScanRun(
             source, self._parts.engine, goal=goal, clock=self._parts.clock, peak_rss_mb=peak_rss_mb
         )
@@ -195,6 +200,7 @@ class ScanPage(QStackedWidget):
         if self._run.wait(0.0):
             self._ended()
             return
+        self._shown_at_s.append(self._parts.clock.now_s())
         view = self._run.view()
         shown = scan_view(view)
         if view.frame is not None:
@@ -230,6 +236,7 @@ class ScanPage(QStackedWidget):
         if run is None:
             return
         self._picture.show_frame(None, mirrored=True, guide=None)
+        self._log_pace()
         try:
             outcome = run.outcome()
         except Interrupted:
@@ -241,6 +248,18 @@ class ScanPage(QStackedWidget):
         else:
             record: ScanRecord = to_record(outcome, taken_at=self._parts.clock.utc())
             self.finished.emit(record)
+
+    def _log_pace(self) -> None:
+        """How regularly the window was drawn, for whoever looks after its speed."""
+        steps_ms = sorted(1000.0 * (b - a) for a, b in pairwise(self._shown_at_s))
+        if steps_ms:
+            log.event(
+                "scan_drawn",
+                times=len(steps_ms),
+                interval_ms_p50=steps_ms[len(steps_ms) // 2],
+                interval_ms_p95=steps_ms[int(0.95 * len(steps_ms))],
+                interval_ms_max=steps_ms[-1],
+            )
 
     def _tell(self, fault: HealthHelperError) -> None:
         words = f"{fault.title}. {fault.remedy}"

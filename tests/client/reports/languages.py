@@ -27,6 +27,7 @@ def in_a_long_language() -> Iterator[None]:
 
 ARABIC = {
     "Heart rate": "معدل النبض",
+    "Variability RMSSD": "RMSSD تغير",
     "Vital signs": "العلامات الحيوية",
     "Result of a scan, {when}": "نتيجة فحص، {when}",
     "Source: {source}": "المصدر: {source}",

@@ -1,0 +1,216 @@
+"""What the window shows, without a window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.pipeline.run import View
+from client.pipeline.session import Goal, Session, State
+from client.reports.wording import REASONS
+from client.store import entries
+from client.store.observations import Kind, Line, Numbers
+from client.ui.views import entry, history
+from client.ui.views.guard import STALE_AFTER_S, Choice, must_ask
+from client.ui.views.result import MEANINGS, result_view
+from client.ui.views.scan import Guide, scan_view
+from edge_models.types import Box, Estimate, Reason
+from edge_models.vitals import VITALS
+from tests.client.pipeline.fakes import FACTS, estimate, progress, scan_result
+from tests.client.store.conftest import NOW
+from tests.client.store.test_scans import record
+
+FACE = Box(10.0, 10.0, 100.0, 120.0)
+CAMERA = replace(FACTS, name="Desk camera", live=True)
+
+
+def view(state: State = State.MEASURING, goal: Goal | None = None, **changes: object) -> View:
+    now = progress(12.0, 10.0, **({"face": FACE} | changes))
+    return View(Session(goal or Goal(accepted_s=40.0, at_most_s=120.0), state, now, 12.0), CAMERA)
+
+
+# A running scan
+
+
+def test_a_good_moment() -> None:
+    shown = scan_view(view())
+    assert (shown.rate, shown.interval) == ("70", "95 % interval 68 to 72")
+    assert shown.share == 0.25 and shown.seconds == "30 s left" and not shown.paused
+    assert shown.guide is Guide.GOOD and not shown.doing and "Hold still" in shown.hint
+    assert shown.mirrored and not shown.simulated
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_hint_is_the_one_thing_to_do_and_the_outline_says_so(reason: Reason) -> None:
+    shown = scan_view(view(hint=reason))
+    assert shown.doing and shown.guide is Guide.ADJUST
+    if reason is not Reason.TOO_SHORT:
+        assert shown.hint == REASONS[reason].remedy
+
+
+def test_a_withheld_rate_is_a_dash_without_an_interval() -> None:
+    shown = scan_view(view(heart_rate=estimate(None, Reason.WEAK_PULSE)))
+    assert (shown.rate, shown.interval) == ("–", "")
+
+
+def test_paused_and_stalled_show_it_and_no_old_wave() -> None:
+    assert scan_view(view(State.PAUSED)).paused
+    stalled = scan_view(view(State.STALLED))
+    assert stalled.paused and stalled.rate == "–" and len(stalled.wave.t_s) == 0
+    assert stalled.guide is Guide.NEUTRAL
+
+
+def test_before_the_first_frame() -> None:
+    shown = scan_view(View(Session(Goal(accepted_s=40.0)), None))
+    assert shown.rate == "–" and shown.share == 0.0 and shown.guide is Guide.NEUTRAL and shown.face is None
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_a_heading(state: State) -> None:
+    assert scan_view(view(state)).heading
+
+
+def test_a_source_without_an_end_counts_up() -> None:
+    shown = scan_view(view(goal=Goal()))
+    assert shown.share is None and shown.seconds == "10 s counted"
+
+
+def test_a_recording_is_not_mirrored_and_a_simulation_is_said() -> None:
+    recorded = replace(view(), facts=FACTS)
+    assert not scan_view(recorded).mirrored
+    assert scan_view(replace(view(), facts=replace(FACTS, simulated=True))).simulated
+
+
+# A result
+
+
+def test_a_result_has_every_vital_sign_with_its_interval_or_its_reason() -> None:
+    shown = result_view(record())
+    assert {row.name for row in shown.rows} == {spec.name for spec in VITALS}
+    for row in shown.rows:
+        assert row.meaning and row.beside
+        assert row.shown == (row.value != "–")
+        assert row.shown is row.beside.startswith("95 % interval")
+    assert shown.heading == "Your heart rate is 70 per minute" and shown.why_not_saved is None
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_no_rate_names_what_was_in_the_way_and_what_to_do(reason: Reason) -> None:
+    shown = result_view(replace(record(), result=scan_result(estimate(None, reason))))
+    assert shown.heading == "No heart rate is shown"
+    assert REASONS[reason].seen in shown.sub and REASONS[reason].remedy in shown.sub
+    assert shown.why_not_saved is not None
+
+
+def test_a_number_that_is_not_finite_is_not_shown() -> None:
+    vitals = dict(scan_result().vitals)
+    vitals["respiratory_rate"] = Estimate(float("inf"), 0.0, float("inf"), "/min", 0.9, (), 30.0, "x")
+    shown = result_view(replace(record(), result=replace(scan_result(), vitals=vitals)))
+    assert next(row for row in shown.rows if row.name == "respiratory_rate").value == "–"
+
+
+def test_every_vital_sign_has_a_meaning() -> None:
+    assert set(MEANINGS) == {spec.name for spec in VITALS}
+
+
+# Whose
+
+
+@pytest.mark.parametrize(
+    ("person", "chosen_at_s", "last_saved", "now_s", "asks"),
+    [
+        (None, 200.0, "b", 210.0, False),  # a guest
+        ("a", 50.0, None, 210.0, False),  # chosen before the scan
+        ("a", 50.0, "a", 210.0, False),
+        ("a", 150.0, None, 210.0, True),  # chosen after it had begun
+        ("a", 50.0, "b", 210.0, True),  # another one was saved last
+        ("a", 50.0, None, 51.0 + STALE_AFTER_S, True),  # chosen long ago
+    ],
+)
+def test_when_it_is_asked_who_that_is(
+    person: str | None, chosen_at_s: float, last_saved: str | None, now_s: float, asks: bool
+) -> None:
+    choice = Choice(person, chosen_at_s)
+    assert must_ask(choice, started_s=100.0, last_saved=last_saved, now_s=now_s) is asks
+
+
+# What is typed in
+
+
+def test_the_forms_have_what_the_store_keeps() -> None:
+    assert set(entry.FORMS) == set(entries.VALUES) == set(Kind) - {Kind.SCAN}
+    for kind, form in entry.FORMS.items():
+        kept = [(value.name, value.unit, value.optional) for value in entries.VALUES[kind]]
+        assert [(field.name, field.unit, field.optional) for field in form.fields] == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("37.2", 37.2), ("37,2", 37.2), ("٣٧٫٢", 37.2), ("  37 ", 37.0), ("3.7e1", 37.0)]
+)
+def test_numbers_as_people_type_them(text: str, number: float) -> None:
+    assert entry.values_of(Kind.TEMPERATURE, {"celsius": text}) == ({"celsius": number}, {})
+
+
+@pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-1", "1000", "37.2.1", "0x20", "99999999999"])
+def test_what_can_not_be_is_told(text: str) -> None:
+    numbers, wrong = entry.values_of(Kind.TEMPERATURE, {"celsius": text})
+    assert not numbers and "celsius" in wrong
+
+
+@given(st.dictionaries(st.sampled_from(["systolic", "diastolic", "pulse", "else"]), st.text(max_size=8)))
+def test_whatever_is_typed_is_taken_whole_or_told(typed: dict[str, str]) -> None:
+    numbers, wrong = entry.values_of(Kind.BLOOD_PRESSURE, typed)
+    if not wrong:
+        assert numbers["diastolic"] < numbers["systolic"] and set(numbers) <= {
+            "systolic",
+            "diastolic",
+            "pulse",
+        }
+        entries.to_observation(Kind.BLOOD_PRESSURE, numbers, NOW, None)
+
+
+def test_readings_in_words() -> None:
+    assert entry.words("blood_pressure", {"systolic": 128.0, "diastolic": 82.0, "pulse": 70.0}) == (
+        "128/82 mmHg, pulse 70 /min"
+    )
+    assert entry.words("oximeter", {"spo2": 97.0}) == "97 %"
+    assert entry.words("temperature", {"celsius": 37.2}) == "37.2 °C"
+    assert entry.words("of a newer version", {"x": 1.0}) == "of a newer version"
+    assert entry.words("blood_pressure", {}) == ""
+
+
+# History
+
+
+def line(days: float, rate: float | None, kind: str = Kind.SCAN, offset_min: int = 0) -> Line:
+    numbers = (
+        Numbers()
+        if rate is None
+        else Numbers(heart_rate=rate, heart_rate_low=rate - 1, heart_rate_high=rate + 2)
+    )
+    return Line(f"{days}", None, kind, NOW - timedelta(days=days), offset_min, numbers, False)
+
+
+def test_a_line_in_words_on_the_clock_of_its_place() -> None:
+    row = history.row(line(0.0, 72.0, offset_min=330))
+    assert row.when == "2026-03-01 17:30"
+    assert row.what == "heart rate 72 /min (71 to 74)" and row.is_scan
+
+
+def test_a_kind_of_a_newer_version_is_listed_by_its_own_name() -> None:
+    row = history.row(line(0.0, None, kind="ecg"))
+    assert row.kind == "ecg" and not row.is_scan
+
+
+def test_the_course_has_scans_with_a_value_only() -> None:
+    found = history.series(
+        [line(2.0, 60.0), line(1.5, None), line(1.2, 99.0, kind=Kind.OXIMETER), line(1.0, 70.0)], "heart_rate"
+    )
+    assert found.values == (60.0, 70.0) and found.low == (59.0, 69.0) and found.high == (62.0, 72.0)
+    assert found.at_s[0] < found.at_s[1]
+    assert history.spoken(found) == "Heart rate, /min: 2 scans, from 60 to 70, the newest 70"
+    assert "nothing" in history.spoken(history.series([], "sdnn"))
