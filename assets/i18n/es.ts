@@ -4,14 +4,6 @@
 <context>
     <name></name>
     <message>
-        <source>The header says {header:.2f} frames per second, the times of the frames say {mean:.2f}; the times are used.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The header lists {listed} frames, {shown} can be shown ({100 * abs(shown / listed - 1):.1f} % {fewer}): the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
         <source>Starting: opening the source and loading the nets.</source>
         <translation type="unfinished"></translation>
     </message>
@@ -464,7 +456,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>not shown: it needs {needed} s of good signal, there were {found} (measure longer: --seconds {longer})</source>
+        <source>not shown: it needs {needed} s of good signal, there were {found}</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -1088,6 +1080,10 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>{title}: one scan, {value}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{title}: {count} scans, from {least} to {most}, the newest {newest}</source>
         <translation type="unfinished"></translation>
     </message>
@@ -1297,6 +1293,426 @@
     </message>
     <message>
         <source>Unlock</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} was closed before its first picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Start again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} shows the same picture again and again</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Unfreeze the camera program, or plug the camera in again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has sent no picture for {seconds} s</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check its cable; the camera is opened again as soon as it is back.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Set it to 640×480 in its own program, or use another camera.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} shows only black</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Take the cover off the lens, switch its privacy switch off, or make light; a program that holds the camera can be the cause too.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} did not answer within {seconds} s</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Plug the camera out and in again, then try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} was opened but sent no picture within {seconds} s</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close other programs that use it, and plug it directly into the computer, not into a hub.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No camera is plugged in, or the system does not show it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Plug one in, or measure a file (--video), a stream (--url) or the demo (--demo).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is no camera {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} was unplugged</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Plug it in again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>You may not use {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Allow it: sudo usermod -aG video {user}, then log in again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is used by {program}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close that program, then try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} cannot be opened</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close other programs that use it (video calls, browsers), allow this terminal to use the camera in the system&apos;s privacy settings, then plug it in again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the camera and its network; the connection is tried again by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look up the address of the camera&apos;s MJPEG stream (multipart/x-mixed-replace) in its manual.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose a larger picture in the camera&apos;s settings, 640×480 for example.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the stream in a browser; restart the camera, or choose MJPEG in its settings.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Take the cover off the lens, switch its privacy mode off, or give it light.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check that the camera is on and not used by others, then try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The address of the stream is not a URL</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The address of the stream names no computer</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Put the right ones into the address: http://user:password@host/….</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Use another user, or allow this one to see the stream in the camera&apos;s settings.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look up the path of the MJPEG stream in the camera&apos;s manual.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open the address in a browser and use the one that it ends at.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Restart the camera, or wait until others stop using it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install the camera&apos;s certificate (or its authority&apos;s) on this computer, or use http://.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the port, or use http:// in the address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the spelling and the network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check that the camera&apos;s stream is switched on and that the port is right.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the port, and open the address in a browser.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the network and the address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the simulation for more than 0 s.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy or record the file again; it was not written to its end.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Scale the video down to 4K or less; a face needs only a few hundred pixels.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy or record the file again, or convert it to H.264 in an MP4.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give a larger video; a face needs some hundred pixels.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Record again with a program that stores times, or convert the file to MP4 or Matroska.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Rename it, for example to scan.mp4.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Name the video file inside it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy or record the file again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the path of the video file.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give your user the right to read the file, or copy it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the disk, or copy the file elsewhere.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stopped before the end</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was kept; start the scan again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The source opened but sent no picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the cable or the network, close other programs that use the camera, then try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store on this device is damaged, so nothing can be kept or shown from it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Put back a backup of its whole folder. The damaged file is left as it is.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store on this device was locked with another key than the one in this system&apos;s key store</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it with its recovery key: health-helper recovery-key --restore. Nothing was changed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store on this device was written by a newer version of Health Helper</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install that version again, or a later one. Nothing was changed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store on this device may not be written to</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give yourself the right to write in its folder, or free it from another program, and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The disk is full, so this was not kept</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Free some space and save again; what was kept before is safe.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Another program is using the store on this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close the other window of Health Helper and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store on this device could not be read or written ({kind})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the disk and the rights of its folder and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The library of the encrypted store (sqlcipher3) cannot be loaded</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Run &apos;make setup&apos; again (without make: &apos;python packaging/setup.py setup&apos;).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This was kept by another version of Health Helper and cannot be shown by this one</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install the newest version; nothing is lost.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This name can&apos;t be used</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A name needs a letter at least</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give one of 1 to {most} letters.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is already somebody of this name</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add an initial or a nickname, so that nothing is saved under the wrong person.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This person is not on this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose another one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store on this device is missing its database</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Put back a backup of its whole folder. To start a new store instead, remove the file {name} from it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is no store with a recovery key in this folder ({names})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy the whole folder from the backup or the old computer and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type it as it is printed, with or without the hyphens.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This recovery key has a typing mistake</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Compare it with the printed one, letter by letter.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This recovery key does not belong to this store</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look for the one that was printed last when this store was in use.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The recovery file was written by another version of Health Helper</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install the newest version and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The recovery file beside the store is damaged</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Take it from a backup: without it the recovery key opens nothing.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This system has no key store, so nothing can be kept</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Start one (GNOME Keyring, KWallet) and try again. You can measure meanwhile and save a copy of the report.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The key store of this system is locked, so nothing can be kept</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Unlock it (log in to the desktop) and try again. You can measure meanwhile and save a copy of the report.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The key store of this system fails ({kind})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Run &apos;health-helper doctor&apos;. You can measure meanwhile and save a copy of the report.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Restore it from the repository or install Health Helper again.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from client.errors import EnvironmentFault
+from client.language import said
 
 FILE_NAME = "health-helper.db"
 BUSY_MS = 5000
@@ -43,8 +44,8 @@ class StoreDamaged(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The store on this device is damaged, so nothing can be kept or shown from it",
-            remedy="Put back a backup of its whole folder. The damaged file is left as it is.",
+            title=said("The store on this device is damaged, so nothing can be kept or shown from it"),
+            remedy=said("Put back a backup of its whole folder. The damaged file is left as it is."),
         )
 
 
@@ -55,8 +56,12 @@ class WrongKey(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The store on this device was locked with another key than the one in this system's key store",
-            remedy="Open it with its recovery key: health-helper recovery-key --restore. Nothing was changed.",
+            title=said(
+                "The store on this device was locked with another key than the one in this system's key store"
+            ),
+            remedy=said(
+                "Open it with its recovery key: health-helper recovery-key --restore. Nothing was changed."
+            ),
         )
 
 
@@ -67,8 +72,8 @@ class StoreNewer(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The store on this device was written by a newer version of Health Helper",
-            remedy="Install that version again, or a later one. Nothing was changed.",
+            title=said("The store on this device was written by a newer version of Health Helper"),
+            remedy=said("Install that version again, or a later one. Nothing was changed."),
         )
 
 
@@ -79,8 +84,10 @@ class StoreReadOnly(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The store on this device may not be written to",
-            remedy="Give yourself the right to write in its folder, or free it from another program, and try again.",
+            title=said("The store on this device may not be written to"),
+            remedy=said(
+                "Give yourself the right to write in its folder, or free it from another program, and try again."
+            ),
             retry=True,
         )
 
@@ -92,8 +99,8 @@ class DiskFull(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The disk is full, so this was not kept",
-            remedy="Free some space and save again; what was kept before is safe.",
+            title=said("The disk is full, so this was not kept"),
+            remedy=said("Free some space and save again; what was kept before is safe."),
             retry=True,
         )
 
@@ -105,8 +112,8 @@ class StoreBusy(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="Another program is using the store on this device",
-            remedy="Close the other window of Health Helper and try again.",
+            title=said("Another program is using the store on this device"),
+            remedy=said("Close the other window of Health Helper and try again."),
             retry=True,
         )
 
@@ -116,8 +123,8 @@ class StoreUnreadable(StoreFault):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            title=f"The store on this device could not be read or written ({name})",
-            remedy="Check the disk and the rights of its folder and try again.",
+            title=said("The store on this device could not be read or written ({kind})", kind=name),
+            remedy=said("Check the disk and the rights of its folder and try again."),
             retry=True,
         )
 
@@ -129,8 +136,8 @@ class StoreUnavailable(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The library of the encrypted store (sqlcipher3) cannot be loaded",
-            remedy="Run 'make setup' again (without make: 'python packaging/setup.py setup').",
+            title=said("The library of the encrypted store (sqlcipher3) cannot be loaded"),
+            remedy=said("Run 'make setup' again (without make: 'python packaging/setup.py setup')."),
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from client.errors import BadInput
+from client.language import said
 from client.store.observations import Kind, Line, Numbers, Observation, new_id, utc_offset_min
 
 BODY_SCHEMA = "health-helper/entry/1"
@@ -77,8 +78,8 @@ def values_of(observation: Observation) -> dict[str, float]:
     known = VALUES.get(Kind(observation.line.kind), ()) if observation.line.kind in set(Kind) else ()
     if body.get("schema") != BODY_SCHEMA or not isinstance(values, dict) or not known:
         raise BadInput(
-            title="This was kept by another version of Health Helper and cannot be shown by this one",
-            remedy="Install the newest version; nothing is lost.",
+            title=said("This was kept by another version of Health Helper and cannot be shown by this one"),
+            remedy=said("Install the newest version; nothing is lost."),
         )
     return {
         value.name: float(values[value.name])

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from client.errors import BadInput
+from client.language import said
 from client.store.database import Change, Database, Row
 
 PAGE = 50
@@ -337,8 +338,8 @@ def _name(name: str) -> str:
     tidy = " ".join(joined.split())
     if not 1 <= len(tidy) <= LONGEST_NAME or not tidy.translate(_JOINERS).isprintable():
         raise BadInput(
-            title="A name needs a letter at least" if not tidy else "This name can't be used",
-            remedy=f"Give one of 1 to {LONGEST_NAME} letters.",
+            title=said("This name can't be used") if tidy else said("A name needs a letter at least"),
+            remedy=said("Give one of 1 to {most} letters.", most=LONGEST_NAME),
         )
     return tidy
 
@@ -347,13 +348,13 @@ def _check_free(change: Change, name: str, *, but: str) -> None:
     rows = change.ask("SELECT name FROM person WHERE deleted_at IS NULL AND id <> ?", (but,))
     if any(name_key(other) == name_key(name) for (other,) in rows):
         raise BadInput(
-            title="There is already somebody of this name",
-            remedy="Add an initial or a nickname, so that nothing is saved under the wrong person.",
+            title=said("There is already somebody of this name"),
+            remedy=said("Add an initial or a nickname, so that nothing is saved under the wrong person."),
         )
 
 
 def _nobody() -> BadInput:
-    return BadInput(title="This person is not on this device", remedy="Choose another one.")
+    return BadInput(title=said("This person is not on this device"), remedy=said("Choose another one."))
 
 
 def _milliseconds(moment: datetime) -> datetime:

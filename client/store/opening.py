@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import BadInput
+from client.language import said
 from client.store.database import (
     BUSY_MS,
     FILE_NAME,
@@ -53,8 +54,11 @@ class StoreMissing(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The store on this device is missing its database",
-            remedy=f"Put back a backup of its whole folder. To start a new store instead, remove the file {KEY_ID_NAME} from it.",
+            title=said("The store on this device is missing its database"),
+            remedy=said(
+                "Put back a backup of its whole folder. To start a new store instead, remove the file {name} from it.",
+                name=KEY_ID_NAME,
+            ),
         )
 
 
@@ -127,8 +131,11 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
     path, recovery_path = folder / FILE_NAME, folder / RECOVERY_NAME
     if not _size(path) or not _size(recovery_path):
         raise BadInput(
-            title=f"There is no store with a recovery key in this folder ({FILE_NAME} and {RECOVERY_NAME})",
-            remedy="Copy the whole folder from the backup or the old computer and try again.",
+            title=said(
+                "There is no store with a recovery key in this folder ({names})",
+                names=f"{FILE_NAME}, {RECOVERY_NAME}",
+            ),
+            remedy=said("Copy the whole folder from the backup or the old computer and try again."),
         )
     try:
         file = recovery_path.read_bytes()

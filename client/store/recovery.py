@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass
 
 from client.errors import BadInput
+from client.language import said
 
 SCHEMA = "health-helper/recovery/1"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -50,15 +51,15 @@ class RecoveryKey:
                 title=f"A recovery key has {_LETTERS + _CHECK_LETTERS} letters and digits, and this has {len(plain)}"
                 if len(plain) != _LETTERS + _CHECK_LETTERS
                 else "This has signs that are in no recovery key",
-                remedy="Type it as it is printed, with or without the hyphens.",
+                remedy=said("Type it as it is printed, with or without the hyphens."),
             )
         number = _number(plain[:_LETTERS])
         secret = (number >> 2).to_bytes(_BITS // 8, "big") if number >> 2 < 1 << _BITS else b""
         key = cls(secret)
         if not secret or key._letters() != plain:
             raise WrongRecoveryKey(
-                title="This recovery key has a typing mistake",
-                remedy="Compare it with the printed one, letter by letter.",
+                title=said("This recovery key has a typing mistake"),
+                remedy=said("Compare it with the printed one, letter by letter."),
             )
         return key
 
@@ -80,28 +81,28 @@ class RecoveryKey:
         salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
         name = key_id(database_key)
         sealed = AESGCM(self._derived(salt)).encrypt(nonce, database_key, name.encode("ascii"))
-        said = {
+        held = {
             "schema": SCHEMA,
             "key_id": name,
             "salt": salt.hex(),
             "nonce": nonce.hex(),
             "sealed": sealed.hex(),
         }
-        return json.dumps(said).encode("ascii")
+        return json.dumps(held).encode("ascii")
 
     def unwrap(self, file: bytes) -> bytes:
         """The database's key out of such a file. Raises WrongRecoveryKey, also for a damaged file."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        said = _read(file)
+        held = _read(file)
         try:
-            salt, nonce, sealed = (bytes.fromhex(said[name]) for name in ("salt", "nonce", "sealed"))
-            key = AESGCM(self._derived(salt)).decrypt(nonce, sealed, said["key_id"].encode("ascii"))
+            salt, nonce, sealed = (bytes.fromhex(held[name]) for name in ("salt", "nonce", "sealed"))
+            key = AESGCM(self._derived(salt)).decrypt(nonce, sealed, held["key_id"].encode("ascii"))
         except InvalidTag:
             raise WrongRecoveryKey(
-                title="This recovery key does not belong to this store",
-                remedy="Look for the one that was printed last when this store was in use.",
+                title=said("This recovery key does not belong to this store"),
+                remedy=said("Look for the one that was printed last when this store was in use."),
             ) from None
         except ValueError:
             raise _damaged() from None
@@ -128,24 +129,24 @@ def key_id_of(file: bytes) -> str:
 
 def _read(file: bytes) -> dict[str, str]:
     try:
-        said = json.loads(file)
+        held = json.loads(file)
     except ValueError:
         raise _damaged() from None
     names = ("schema", "key_id", "salt", "nonce", "sealed")
-    if not isinstance(said, dict) or not all(isinstance(said.get(name), str) for name in names):
+    if not isinstance(held, dict) or not all(isinstance(held.get(name), str) for name in names):
         raise _damaged()
-    if said["schema"] != SCHEMA:
+    if held["schema"] != SCHEMA:
         raise BadInput(
-            title="The recovery file was written by another version of Health Helper",
-            remedy="Install the newest version and try again.",
+            title=said("The recovery file was written by another version of Health Helper"),
+            remedy=said("Install the newest version and try again."),
         )
-    return {name: said[name] for name in names}
+    return {name: held[name] for name in names}
 
 
 def _damaged() -> BadInput:
     return BadInput(
-        title="The recovery file beside the store is damaged",
-        remedy="Take it from a backup: without it the recovery key opens nothing.",
+        title=said("The recovery file beside the store is damaged"),
+        remedy=said("Take it from a backup: without it the recovery key opens nothing."),
     )
 
 

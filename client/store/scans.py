@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from client.errors import BadInput
+from client.language import said
 from client.records import SCHEMA, Cost, ScanRecord, sanitised
 from client.store.observations import Kind, Line, Numbers, Observation, new_id, utc_offset_min
 from edge_models.types import Estimate, Quality, Reason, ScanResult, Trace, TrendPoint
@@ -150,6 +151,6 @@ def _known(kind: type[Cost | TrendPoint], said: Mapping[str, Any]) -> dict[str, 
 
 def _of_another_version() -> BadInput:
     return BadInput(
-        title="This was kept by another version of Health Helper and cannot be shown by this one",
-        remedy="Install the newest version; nothing is lost.",
+        title=said("This was kept by another version of Health Helper and cannot be shown by this one"),
+        remedy=said("Install the newest version; nothing is lost."),
     )

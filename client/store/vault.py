@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from client.config import APPLICATION
 from client.errors import EnvironmentFault
+from client.language import said
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -38,8 +39,10 @@ class VaultMissing(VaultFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="This system has no key store, so nothing can be kept",
-            remedy="Start one (GNOME Keyring, KWallet) and try again. You can measure meanwhile and save a copy of the report.",
+            title=said("This system has no key store, so nothing can be kept"),
+            remedy=said(
+                "Start one (GNOME Keyring, KWallet) and try again. You can measure meanwhile and save a copy of the report."
+            ),
             retry=True,
         )
 
@@ -51,8 +54,10 @@ class VaultLocked(VaultFault):
 
     def __init__(self) -> None:
         super().__init__(
-            title="The key store of this system is locked, so nothing can be kept",
-            remedy="Unlock it (log in to the desktop) and try again. You can measure meanwhile and save a copy of the report.",
+            title=said("The key store of this system is locked, so nothing can be kept"),
+            remedy=said(
+                "Unlock it (log in to the desktop) and try again. You can measure meanwhile and save a copy of the report."
+            ),
             retry=True,
         )
 
@@ -64,8 +69,10 @@ class VaultFailed(VaultFault):
 
     def __init__(self, kind: str) -> None:
         super().__init__(
-            title=f"The key store of this system fails ({kind})",
-            remedy="Run 'health-helper doctor'. You can measure meanwhile and save a copy of the report.",
+            title=said("The key store of this system fails ({kind})", kind=kind),
+            remedy=said(
+                "Run 'health-helper doctor'. You can measure meanwhile and save a copy of the report."
+            ),
             retry=True,
         )
 

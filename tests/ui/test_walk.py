@@ -84,7 +84,6 @@ def test_from_the_stream_to_a_report_on_the_disk(
 
     # Its details, and a report
     window.history.table.setCurrentCell(0, 0)
-    window.history.table.selectRow(0)
     press(window.history.table, Qt.Key.Key_Return)
     wait_for(lambda: window.result.shown.id is not None, "the kept scan")
     shot(window, f"{name}-7-details")

@@ -195,7 +195,7 @@ def test_a_reading_typed_in_is_checked_marked_and_listed(room: Room) -> None:
     wait_for(lambda: found, "the reading itself")
     assert found[0].body["entered"] is True and found[0].line.kind == Kind.BLOOD_PRESSURE
     # It has no details of a scan, and can be deleted and put back.
-    window.history.table.selectRow(0)
+    window.history.table.setCurrentCell(0, 0)
     assert not window.history.details.isEnabled()
     click(window.history.remove)
     wait_for(lambda: window.history.table.rowCount() == 0, "the empty list")

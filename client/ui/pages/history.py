@@ -26,6 +26,9 @@ from client.ui.views.history import HistoryRow
 from client.ui.widgets.layout import Page, button, card, label
 from client.ui.widgets.plots import CoursePlot
 
+_LEFT_TO_RIGHT = "\u200e"
+"""Before a date: between words from right to left its parts would change places."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -155,7 +158,7 @@ class HistoryPage(Page):
         self.table.setRowCount(len(self._rows))
         for at in range(first, len(self._rows)):
             row = self._rows[at]
-            for column, text in enumerate((row.when, row.kind, row.what)):
+            for column, text in enumerate((f"{_LEFT_TO_RIGHT}{row.when}", row.kind, row.what)):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
                 self.table.setItem(at, column, item)
@@ -171,7 +174,7 @@ class HistoryPage(Page):
         if at is None:
             self.table.clearSelection()
         else:
-            self.table.selectRow(at)
+            self.table.setCurrentCell(at, 0)  # not selectRow: from right to left it chooses nothing (Qt 6.11)
 
     def _draw(self) -> None:
         series = history.series(self._trend, self.what.currentData())

@@ -122,8 +122,9 @@ def _vital(row: Row) -> QFrame:
     number.setObjectName("value")
     value.addWidget(number)
     if row.shown:
-        unit = label(row.unit, "muted")
-        value.addWidget(unit, 1, Qt.AlignmentFlag.AlignBottom)
+        unit = QLabel(row.unit)
+        unit.setObjectName("muted")
+        value.addWidget(unit, 0, Qt.AlignmentFlag.AlignBottom)
     value.addStretch(1)
     inside.addLayout(value)
     inside.addWidget(label(row.beside, selectable=True))

@@ -140,13 +140,14 @@ except EnvironmentFault as fault:
 """
 
 
-def on_a_bus(tmp_path: Path, before: str) -> str:
+def on_a_bus(tmp_path: Path, before: str, ask: str = ASK, **more: str) -> str:
+    """The last line that a script says under a bus of its own. more: variables of its environment."""
     if not (shutil.which("dbus-run-session") and shutil.which("gnome-keyring-daemon")):
         pytest.skip("dbus and gnome-keyring are not installed")
     for name in ("home", "run"):
         (tmp_path / name).mkdir(mode=0o700, exist_ok=True)
     script = tmp_path / "ask.py"
-    script.write_text(ASK, encoding="utf-8")
+    script.write_text(ask, encoding="utf-8")
     done = subprocess.run(
         ["dbus-run-session", "--", "sh", "-c", f'{before} exec "{sys.executable}" "{script}"'],
         env={
@@ -155,10 +156,11 @@ def on_a_bus(tmp_path: Path, before: str) -> str:
             "XDG_RUNTIME_DIR": str(tmp_path / "run"),
             "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "LC_ALL": "C.UTF-8",
+            **more,
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
