@@ -115,7 +115,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         person: PersonOption = None,
     ) -> None:
         """Write the report of a scan that was kept."""
-        from client.store.scans import to_record
+        from client.store.scans import earlier_heart_rates, to_record
 
         check_target(file)
         if scan_id is not None and person is not None:
@@ -130,7 +130,15 @@ def add(app: typer.Typer, parts: Parts) -> None:
                     title="There is no such scan on this device",
                     remedy="See 'health-helper history --ids' for what is kept.",
                 )
-            write_report(to_record(found), file)
+            record, whose = to_record(found), found.line.person
+            write_report(
+                record,
+                file,
+                language="en",
+                name=next((one.name for one in kept.observations.people() if one.id == whose), None),
+                utc_offset_min=found.line.utc_offset_min,
+                history=earlier_heart_rates(kept.observations, whose, record.taken_at),
+            )
         print(f"Report written: {file.name}", file=sys.stderr)
 
     @app.command(name="recovery-key")

@@ -14,10 +14,12 @@ import numpy as np
 from client.errors import BadInput
 from client.language import said
 from client.records import SCHEMA, Cost, ScanRecord, sanitised
-from client.store.observations import Kind, Line, Numbers, Observation, new_id, utc_offset_min
+from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id, utc_offset_min
 from edge_models.types import Estimate, Quality, Reason, ScanResult, Trace, TrendPoint
 
 BODY_SCHEMA = "health-helper/kept-scan/1"
+REPORT_DAYS = 90
+"""How far back the trend of a report goes."""
 _WAVE_HEAD = struct.Struct("<dd")
 """Seconds of the first sample and between two; float32 samples follow, little-endian."""
 _NO_WAVE = Trace(np.zeros(0), np.zeros(0))
@@ -101,6 +103,18 @@ def wave_of(observation: Observation) -> Trace:
     if not (math.isfinite(first_s) and 0.0 < step_s < math.inf and np.all(np.isfinite(values))):
         return _NO_WAVE
     return Trace(cast("Any", first_s + step_s * np.arange(samples)), cast("Any", values))
+
+
+def earlier_heart_rates(
+    kept: Observations, person: str | None, until: datetime
+) -> list[tuple[datetime, float]]:
+    """(moment, heart rate, /min) of the person's scans in the REPORT_DAYS up to that moment, the oldest first: for a report."""
+    lines = kept.between(person, until - timedelta(days=REPORT_DAYS), until + timedelta(seconds=1))
+    return [
+        (line.taken_at, line.numbers.heart_rate)
+        for line in lines
+        if line.kind == Kind.SCAN and line.numbers.heart_rate is not None
+    ]
 
 
 def taken_at_local(line: Line) -> datetime:

@@ -32,8 +32,8 @@ from client.pipeline.session import Goal
 from client.records import ScanRecord
 from client.reports.files import write_report, write_table
 from client.store.entries import to_observation as entry_to_observation
-from client.store.observations import Kind, Observation, Observations
-from client.store.scans import to_observation, to_record
+from client.store.observations import Observation, Observations
+from client.store.scans import earlier_heart_rates, to_observation, to_record
 from client.ui.pages.dialogs import (
     ConfirmDialog,
     EntryDialog,
@@ -56,7 +56,6 @@ from client.ui.widgets.notice import Notice
 AT_MOST_TIMES = 3.0
 """A scan takes so many times the wanted seconds at the most."""
 _IDLE_LOOK_MS = 5000
-_HISTORY_IN_REPORT_DAYS = 90
 
 
 class Window(QMainWindow):
@@ -369,15 +368,7 @@ class Window(QMainWindow):
             )
 
         def with_history(kept: Observations) -> None:
-            since = record.taken_at - timedelta(days=_HISTORY_IN_REPORT_DAYS)
-            lines = kept.between(person, since, record.taken_at + timedelta(seconds=1))
-            write(
-                [
-                    (line.taken_at, line.numbers.heart_rate)
-                    for line in lines
-                    if line.kind == Kind.SCAN and line.numbers.heart_rate is not None
-                ]
-            )
+            write(earlier_heart_rates(kept, person, record.taken_at))
 
         def written(_: None) -> None:
             self.notice.tell(said("Report written: {name}", name=path.name))

@@ -309,7 +309,8 @@ def test_megabytes_are_those_that_apt_states(setup: ModuleType, monkeypatch: pyt
 
 def test_programs_for_the_tests_are_brought_once(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     installed: list[list[str]] = []
-    there = {"apt-get", "sudo", "dbus-run-session"}
+    there = {"apt-get", "sudo", "dbus-run-session", "Xvfb"}
+    monkeypatch.setattr(setup, "missing_window_packages", list)
     monkeypatch.setattr(setup, "apt_install", lambda packages, download, by_hand: installed.append(packages))
     monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
     setup.bring_test_programs(setup.Download())
@@ -332,6 +333,28 @@ def test_tests_go_on_without_programs_that_could_not_be_brought(
     monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in {"apt-get", "sudo"} else None)
     setup.bring_test_programs(setup.Download())
     assert "skipped" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
+def test_what_freezing_needs_is_brought_where_it_is_missing(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    installed: list[list[str]] = []
+    there = {"apt-get", "sudo", "ldd"}
+    library = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setattr(setup, "apt_install", lambda packages, download, by_hand: installed.append(packages))
+    monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
+    monkeypatch.setattr(setup, "missing_window_packages", lambda: ["libxcb-cursor0"])
+    monkeypatch.setattr(setup.sys, "base_prefix", str(tmp_path))
+    monkeypatch.setattr(setup.ctypes.util, "find_library", lambda name: None)
+    setup.bring_freeze_packages(setup.Download())
+    assert installed == [["binutils", library, "libxcb-cursor0"]]
+    there |= {"objcopy", "objdump"}
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / f"{library}.so.1.0").touch()
+    monkeypatch.setattr(setup, "missing_window_packages", list)
+    setup.bring_freeze_packages(setup.Download())
+    assert len(installed) == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -420,18 +443,23 @@ def test_every_declared_dependency_is_locked() -> None:
     for text, wanted in (
         (bench, table["project"]["dependencies"] + groups["bench"]),
         (app, table["project"]["dependencies"] + groups["build"]),
-        (dev, groups["bench"] + [line for line in groups["dev"] if line != {"include-group": "bench"}]),
+        (
+            dev,
+            groups["bench"] + groups["package"] + [line for line in groups["dev"] if isinstance(line, str)],
+        ),
     ):
         for requirement in wanted:
-            name = re.split(r"[<>=~ ]", requirement)[0]
+            name = re.split(r"[<>=~ ]", requirement)[0].lower()
             assert re.search(rf"^{re.escape(name)}==", text, re.MULTILINE), name
 
 
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    tables = re.findall(r"^(?:dependencies|build|bench|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    tables = re.findall(
+        r"^(?:dependencies|build|package|bench|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL
+    )
     lines = [line for table in tables for line in table.splitlines()]
-    assert len(tables) == 4 and lines
+    assert len(tables) == 5 and lines
     assert [line for line in lines if not re.search(r'["}],\s+# .{8,}', line)] == []
 
 
