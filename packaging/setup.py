@@ -7,6 +7,7 @@
     python packaging/setup.py lint              ruff, mypy, import contracts
     python packaging/setup.py lock              writes requirements/*.txt anew from pyproject.toml
     python packaging/setup.py translations      collects the sentences to translate into assets/i18n/*.ts
+    python packaging/setup.py freeze            dist/health-helper: a folder that runs where there is no Python
 
 Only the standard library, because it runs before anything is installed. What it does is told on standard
 error, so that `run -- --demo --json` leaves standard output to the scan.
@@ -83,7 +84,7 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Does one command. Returns the exit status (on Linux and macOS `run` and `test` never return)."""
     command, flags = (arguments[0] if arguments else ""), [part for part in arguments[1:] if part != "--"]
-    if command not in {"setup", "run", "test", "bench", "lint", "lock", "translations"}:
+    if command not in {"setup", "run", "test", "bench", "lint", "lock", "translations", "freeze"}:
         say((__doc__ or "").split("\n\n")[1])
         return 2
     use_a_supported_python(arguments)
@@ -105,6 +106,9 @@ def main(arguments: Sequence[str]) -> int:
             return lock()
         if command == "translations":
             return subprocess.call(translations(ROOT / "assets" / "i18n"), cwd=ROOT, env=environment())
+        if command == "freeze":
+            bring_freeze_packages(Download())
+            become([python(), str(ROOT / "packaging" / "freeze.py"), *flags], folder=None)
     except Fault as fault:
         say(f"health-helper set-up: {fault}")
         return 4
@@ -358,6 +362,28 @@ def bring_window_libraries(download: Download) -> None:
             say("  That failed. If the window does not open, install them by hand.")
 
 
+FREEZE_PROGRAMS = {"objcopy": "binutils", "objdump": "binutils", "ldd": "libc-bin"}
+"""What freezing takes libraries apart with under Linux, and Debian's package of each."""
+
+
+def bring_freeze_packages(download: Download) -> None:
+    """Those programs, Python as a library, and what a window needs, for that goes into the frozen application."""
+    if not sys.platform.startswith("linux"):
+        return
+    packages = {package for name, package in FREEZE_PROGRAMS.items() if not shutil.which(name)}
+    python_3 = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    own = Path(sys.base_prefix, "lib").glob(f"lib{python_3}.so*")
+    if not any(own) and not ctypes.util.find_library(python_3):
+        packages.add(f"lib{python_3}")
+    packages |= set(missing_window_packages())
+    if packages and may_install():
+        say(f"• with apt-get: {' '.join(sorted(packages))} (the frozen application is made of them)")
+        try:
+            apt_install(sorted(packages), download, "")
+        except Fault:
+            say("  That failed; what is lacking is said next.")
+
+
 def missing_window_packages() -> list[str]:
     """Debian's packages of those of WINDOW_LIBRARIES that the system does not have."""
     if not sys.platform.startswith("linux"):
@@ -455,7 +481,12 @@ def lint() -> int:
         [python(), "-m", "ruff", "check", "."],
         [python(), "-m", "ruff", "format", "--check", "."],
         [python(), "-m", "mypy"],
-        [python(), "-m", "mypy", "packaging/setup.py"],
+        [
+            python(),
+            "-m",
+            "mypy",
+            *(f"packaging/{name}.py" for name in ("setup", "freeze", "entry", "smoke_test")),
+        ],
         [program("lint-imports"), "--no-cache", "--no-logo"],
     )
     failed = [command for command in checks if subprocess.call(command, env=environment())]

@@ -5,1715 +5,1715 @@
     <name></name>
     <message>
         <source>Starting: opening the source and loading the nets.</source>
-        <translation type="unfinished"></translation>
+        <translation>Iniciando: se abre la fuente y se cargan las redes neuronales.</translation>
     </message>
     <message>
         <source>No picture comes: check cable or network. Waiting up to 10 s.</source>
-        <translation type="unfinished"></translation>
+        <translation>No llega imagen: revise el cable o la red. Esperando hasta 10 s.</translation>
     </message>
     <message>
         <source>Working out the result.</source>
-        <translation type="unfinished"></translation>
+        <translation>Calculando el resultado.</translation>
     </message>
     <message>
         <source>Looking for the pulse; the first number takes about ten seconds.</source>
-        <translation type="unfinished"></translation>
+        <translation>Buscando el pulso; el primer número tarda unos diez segundos.</translation>
     </message>
     <message>
         <source>Stopped before the end: this is what was measured until then.</source>
-        <translation type="unfinished"></translation>
+        <translation>Detenido antes del final: esto es lo que se midió hasta ese momento.</translation>
     </message>
     <message>
         <source>{count} frames were skipped: this machine was too slow for the source.</source>
-        <translation type="unfinished"></translation>
+        <translation>Fotogramas omitidos: {count}. Este equipo fue demasiado lento para la fuente.</translation>
     </message>
     <message>
         <source>A report cannot be written as {ending}</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede escribir un informe como {ending}</translation>
     </message>
     <message>
         <source>A report cannot be written as a file without an ending</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede escribir un informe en un archivo sin extensión</translation>
     </message>
     <message>
         <source>Give a file name that ends in {endings}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique un nombre de archivo que termine en {endings}.</translation>
     </message>
     <message>
         <source>{one} or {other}</source>
-        <translation type="unfinished"></translation>
+        <translation>{one} o {other}</translation>
     </message>
     <message>
         <source>{name} is a folder</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} es una carpeta</translation>
     </message>
     <message>
         <source>Give the name of a file for the report.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique el nombre de un archivo para el informe.</translation>
     </message>
     <message>
         <source>The report {name} could not be written: {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo escribir el informe {name}: {why}</translation>
     </message>
     <message>
         <source>the disk is full</source>
-        <translation type="unfinished"></translation>
+        <translation>el disco está lleno</translation>
     </message>
     <message>
         <source>the folder may not be written to</source>
-        <translation type="unfinished"></translation>
+        <translation>no se permite escribir en la carpeta</translation>
     </message>
     <message>
         <source>its folder does not exist</source>
-        <translation type="unfinished"></translation>
+        <translation>su carpeta no existe</translation>
     </message>
     <message>
         <source>Free some space, or choose another disk.</source>
-        <translation type="unfinished"></translation>
+        <translation>Libere espacio o elija otro disco.</translation>
     </message>
     <message>
         <source>Make the folder, or choose another one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cree la carpeta o elija otra.</translation>
     </message>
     <message>
         <source>Choose a folder of your own.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija una carpeta propia.</translation>
     </message>
     <message>
         <source>Health Helper: result of a scan</source>
-        <translation type="unfinished"></translation>
+        <translation>Health Helper: resultado de una medición</translation>
     </message>
     <message>
         <source>Result of a scan, {when}</source>
-        <translation type="unfinished"></translation>
+        <translation>Resultado de una medición, {when}</translation>
     </message>
     <message>
         <source>Vital signs</source>
-        <translation type="unfinished"></translation>
+        <translation>Signos vitales</translation>
     </message>
     <message>
         <source>{why}. {remedy}</source>
-        <translation type="unfinished"></translation>
+        <translation>{why}. {remedy}</translation>
     </message>
     <message>
         <source>95 % interval {interval}, confidence {percent} %</source>
-        <translation type="unfinished"></translation>
+        <translation>intervalo del 95 %: {interval}, confianza: {percent} %</translation>
     </message>
     <message>
         <source>95 % interval {interval}, confidence {percent} %; less sure because {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>intervalo del 95 %: {interval}, confianza: {percent} %; menos seguro porque {why}</translation>
     </message>
     <message>
         <source>Pulse wave ({seconds} s of it at most; no unit)</source>
-        <translation type="unfinished"></translation>
+        <translation>Onda de pulso (como máximo {seconds} s; sin unidad)</translation>
     </message>
     <message>
         <source>None was found.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se encontró ninguna.</translation>
     </message>
     <message>
         <source>The pulse wave from second {first} to second {last} of the scan.</source>
-        <translation type="unfinished"></translation>
+        <translation>La onda de pulso del segundo {first} al segundo {last} de la medición.</translation>
     </message>
     <message>
         <source>Heart rate in the course of the scan (/min; gaps: withheld)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca durante la medición (/min; huecos: valor no mostrado)</translation>
     </message>
     <message>
         <source>No heart rate was shown at any moment.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se mostró la frecuencia cardíaca en ningún momento.</translation>
     </message>
     <message>
         <source>The heart rate from second {first} to second {last} of the scan: between {low} and {high} per minute.</source>
-        <translation type="unfinished"></translation>
+        <translation>La frecuencia cardíaca del segundo {first} al segundo {last} de la medición: entre {low} y {high} por minuto.</translation>
     </message>
     <message>
         <source>Heart rate over time (/min; a dot for each scan)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca a lo largo del tiempo (/min; un punto por medición)</translation>
     </message>
     <message>
         <source>The heart rates of {count} scans from {first} to {last}: between {low} and {high} per minute.</source>
-        <translation type="unfinished"></translation>
+        <translation>Las frecuencias cardíacas de {count} mediciones, del {first} al {last}: entre {low} y {high} por minuto.</translation>
     </message>
     <message>
         <source>{seconds} s</source>
-        <translation type="unfinished"></translation>
+        <translation>{seconds} s</translation>
     </message>
     <message>
         <source>How it was measured</source>
-        <translation type="unfinished"></translation>
+        <translation>Cómo se midió</translation>
     </message>
     <message>
         <source>Source: {source}</source>
-        <translation type="unfinished"></translation>
+        <translation>Fuente: {source}</translation>
     </message>
     <message>
         <source>{counted} of {whole} s counted, {frames} frames, {rate} frames per second, quality {percent} %</source>
-        <translation type="unfinished"></translation>
+        <translation>{counted} de {whole} s válidos, {frames} fotogramas, {rate} fotogramas por segundo, calidad {percent} %</translation>
     </message>
     <message>
         <source>Version {version}; heart rate by {algorithm}</source>
-        <translation type="unfinished"></translation>
+        <translation>Versión {version}; frecuencia cardíaca calculada con {algorithm}</translation>
     </message>
     <message>
         <source>What limited it most: {why}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que más limitó la medición: {why}.</translation>
     </message>
     <message>
         <source>What it is not</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que no es</translation>
     </message>
     <message>
         <source>All values are estimates from the colour and movement of the picture, with their 95 % interval; a value that cannot be trusted is not shown.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todos los valores son estimaciones a partir del color y el movimiento de la imagen, con su intervalo del 95 %; un valor en el que no se puede confiar no se muestra.</translation>
     </message>
     <message>
         <source>In an emergency call for help, whatever this says.</source>
-        <translation type="unfinished"></translation>
+        <translation>En una emergencia, pida ayuda, diga lo que diga este informe.</translation>
     </message>
     <message>
         <source>Not a medical device. It does not diagnose, and it does not replace a doctor or a measuring instrument.</source>
-        <translation type="unfinished"></translation>
+        <translation>No es un dispositivo médico. No diagnostica y no sustituye a un médico ni a un instrumento de medición.</translation>
     </message>
     <message>
         <source>SIMULATED - no person was measured</source>
-        <translation type="unfinished"></translation>
+        <translation>SIMULADO - no se midió a ninguna persona</translation>
     </message>
     <message>
         <source>no face was seen</source>
-        <translation type="unfinished"></translation>
+        <translation>no se vio ninguna cara</translation>
     </message>
     <message>
         <source>Let the camera see your whole face, with a light in front of you.</source>
-        <translation type="unfinished"></translation>
+        <translation>Deje que la cámara vea toda su cara, con una luz frente a usted.</translation>
     </message>
     <message>
         <source>the face left the picture</source>
-        <translation type="unfinished"></translation>
+        <translation>la cara salió de la imagen</translation>
     </message>
     <message>
         <source>Come back into the picture and stay there.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vuelva a la imagen y quédese ahí.</translation>
     </message>
     <message>
         <source>there was more than one face</source>
-        <translation type="unfinished"></translation>
+        <translation>había más de una cara</translation>
     </message>
     <message>
         <source>Only one person may be in the picture.</source>
-        <translation type="unfinished"></translation>
+        <translation>Solo puede haber una persona en la imagen.</translation>
     </message>
     <message>
         <source>the face was too small in the picture</source>
-        <translation type="unfinished"></translation>
+        <translation>la cara se veía demasiado pequeña en la imagen</translation>
     </message>
     <message>
         <source>Come closer to the camera.</source>
-        <translation type="unfinished"></translation>
+        <translation>Acérquese a la cámara.</translation>
     </message>
     <message>
         <source>the face was too near</source>
-        <translation type="unfinished"></translation>
+        <translation>la cara estaba demasiado cerca</translation>
     </message>
     <message>
         <source>Move back a little.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aléjese un poco.</translation>
     </message>
     <message>
         <source>the face was at the edge of the picture</source>
-        <translation type="unfinished"></translation>
+        <translation>la cara estaba en el borde de la imagen</translation>
     </message>
     <message>
         <source>Move to the middle of the picture.</source>
-        <translation type="unfinished"></translation>
+        <translation>Colóquese en el centro de la imagen.</translation>
     </message>
     <message>
         <source>it was too dark</source>
-        <translation type="unfinished"></translation>
+        <translation>había muy poca luz</translation>
     </message>
     <message>
         <source>Switch on a light in front of you, or turn towards a window.</source>
-        <translation type="unfinished"></translation>
+        <translation>Encienda una luz frente a usted o gírese hacia una ventana.</translation>
     </message>
     <message>
         <source>the face was too bright</source>
-        <translation type="unfinished"></translation>
+        <translation>había demasiada luz en la cara</translation>
     </message>
     <message>
         <source>Move away from the direct light, or dim it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Apártese de la luz directa o atenúela.</translation>
     </message>
     <message>
         <source>the light came from behind</source>
-        <translation type="unfinished"></translation>
+        <translation>la luz venía de atrás</translation>
     </message>
     <message>
         <source>Turn round, so that the window or lamp is in front of you.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dese la vuelta, para que la ventana o la lámpara quede frente a usted.</translation>
     </message>
     <message>
         <source>one side of the face was much darker</source>
-        <translation type="unfinished"></translation>
+        <translation>un lado de la cara estaba mucho más oscuro</translation>
     </message>
     <message>
         <source>Turn to the light, so that both sides of the face get it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Gírese hacia la luz, para que llegue a ambos lados de la cara.</translation>
     </message>
     <message>
         <source>the skin or the glasses shone</source>
-        <translation type="unfinished"></translation>
+        <translation>la piel o las gafas brillaban</translation>
     </message>
     <message>
         <source>Dim or move the lamp that shines on the face, or dab the skin.</source>
-        <translation type="unfinished"></translation>
+        <translation>Atenúe o mueva la lámpara que da en la cara, o séquese la piel con toques suaves.</translation>
     </message>
     <message>
         <source>something covered a part of the face</source>
-        <translation type="unfinished"></translation>
+        <translation>algo cubría una parte de la cara</translation>
     </message>
     <message>
         <source>Take hand, mask or hair away from the face.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aparte de la cara la mano, la mascarilla o el pelo.</translation>
     </message>
     <message>
         <source>the head was tilted</source>
-        <translation type="unfinished"></translation>
+        <translation>la cabeza estaba inclinada</translation>
     </message>
     <message>
         <source>Hold your head upright, or turn the camera upright.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mantenga la cabeza derecha o enderece la cámara.</translation>
     </message>
     <message>
         <source>there was too much movement</source>
-        <translation type="unfinished"></translation>
+        <translation>hubo demasiado movimiento</translation>
     </message>
     <message>
         <source>Hold your head still.</source>
-        <translation type="unfinished"></translation>
+        <translation>No mueva la cabeza.</translation>
     </message>
     <message>
         <source>the mouth moved</source>
-        <translation type="unfinished"></translation>
+        <translation>la boca se movió</translation>
     </message>
     <message>
         <source>Do not speak or chew for a moment.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hable ni mastique por un momento.</translation>
     </message>
     <message>
         <source>the light kept changing</source>
-        <translation type="unfinished"></translation>
+        <translation>la luz cambiaba todo el tiempo</translation>
     </message>
     <message>
         <source>Turn off screens or lamps that change; use one steady light.</source>
-        <translation type="unfinished"></translation>
+        <translation>Apague las pantallas o lámparas que cambian; use una sola luz estable.</translation>
     </message>
     <message>
         <source>the camera kept changing its exposure</source>
-        <translation type="unfinished"></translation>
+        <translation>la cámara cambiaba su exposición todo el tiempo</translation>
     </message>
     <message>
         <source>Keep the light steady; switch the camera&apos;s automatic off.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mantenga la luz estable; desactive el modo automático de la cámara.</translation>
     </message>
     <message>
         <source>the lamp flickers</source>
-        <translation type="unfinished"></translation>
+        <translation>la lámpara parpadea</translation>
     </message>
     <message>
         <source>Use daylight or another lamp.</source>
-        <translation type="unfinished"></translation>
+        <translation>Use luz natural u otra lámpara.</translation>
     </message>
     <message>
         <source>there was too little usable signal</source>
-        <translation type="unfinished"></translation>
+        <translation>hubo muy poca señal utilizable</translation>
     </message>
     <message>
         <source>Measure for longer, at least half a minute.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mida durante más tiempo, al menos medio minuto.</translation>
     </message>
     <message>
         <source>too few pictures came</source>
-        <translation type="unfinished"></translation>
+        <translation>llegaron muy pocas imágenes</translation>
     </message>
     <message>
         <source>Close other programs, or use a camera with more frames per second.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre otros programas o use una cámara con más fotogramas por segundo.</translation>
     </message>
     <message>
         <source>the camera gave too few pictures per second</source>
-        <translation type="unfinished"></translation>
+        <translation>la cámara dio muy pocas imágenes por segundo</translation>
     </message>
     <message>
         <source>Use more light (cameras slow down in the dark) or another camera.</source>
-        <translation type="unfinished"></translation>
+        <translation>Use más luz (las cámaras van más lentas con poca luz) u otra cámara.</translation>
     </message>
     <message>
         <source>the true frame rate of the recording is not known</source>
-        <translation type="unfinished"></translation>
+        <translation>no se conoce la frecuencia de fotogramas real de la grabación</translation>
     </message>
     <message>
         <source>Use a recording with true timestamps, or measure live.</source>
-        <translation type="unfinished"></translation>
+        <translation>Use una grabación con marcas de tiempo reales o mida en directo.</translation>
     </message>
     <message>
         <source>the pictures stopped coming</source>
-        <translation type="unfinished"></translation>
+        <translation>dejaron de llegar imágenes</translation>
     </message>
     <message>
         <source>Check the cable or the network, then start again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el cable o la red y empiece de nuevo.</translation>
     </message>
     <message>
         <source>no pulse was seen in the skin</source>
-        <translation type="unfinished"></translation>
+        <translation>no se vio el pulso en la piel</translation>
     </message>
     <message>
         <source>Use more and steadier light on the face, and hold still.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ponga en la cara más luz y más estable, y no se mueva.</translation>
     </message>
     <message>
         <source>the pulse was too weak to be sure</source>
-        <translation type="unfinished"></translation>
+        <translation>el pulso era demasiado débil para tener seguridad</translation>
     </message>
     <message>
         <source>Use more light on the face, and hold still.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ponga más luz en la cara y no se mueva.</translation>
     </message>
     <message>
         <source>the signal does not come from living skin</source>
-        <translation type="unfinished"></translation>
+        <translation>la señal no viene de piel viva</translation>
     </message>
     <message>
         <source>Measure a person, not a picture; nothing may cover the face.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mida a una persona, no una imagen; nada debe cubrir la cara.</translation>
     </message>
     <message>
         <source>two ways of measuring disagreed</source>
-        <translation type="unfinished"></translation>
+        <translation>dos formas de medir no coincidieron</translation>
     </message>
     <message>
         <source>Hold still, breathe calmly and measure again.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se mueva, respire con calma y mida de nuevo.</translation>
     </message>
     <message>
         <source>the number found cannot be right</source>
-        <translation type="unfinished"></translation>
+        <translation>el número obtenido no puede ser correcto</translation>
     </message>
     <message>
         <source>Measure again; hold still in steady light.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mida de nuevo; no se mueva y use una luz estable.</translation>
     </message>
     <message>
         <source>too few heartbeats were seen</source>
-        <translation type="unfinished"></translation>
+        <translation>se vieron muy pocos latidos</translation>
     </message>
     <message>
         <source>the single heartbeats were not sharp enough</source>
-        <translation type="unfinished"></translation>
+        <translation>los latidos individuales no se distinguían con suficiente claridad</translation>
     </message>
     <message>
         <source>Use more light on the face and hold quite still.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ponga más luz en la cara y no se mueva nada.</translation>
     </message>
     <message>
         <source>no breathing was seen</source>
-        <translation type="unfinished"></translation>
+        <translation>no se vio la respiración</translation>
     </message>
     <message>
         <source>Let the chest be in the picture, and breathe calmly.</source>
-        <translation type="unfinished"></translation>
+        <translation>Procure que el pecho se vea en la imagen y respire con calma.</translation>
     </message>
     <message>
         <source>Heart rate</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca</translation>
     </message>
     <message>
         <source>Breathing rate</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia respiratoria</translation>
     </message>
     <message>
         <source>Variability RMSSD</source>
-        <translation type="unfinished"></translation>
+        <translation>Variabilidad RMSSD</translation>
     </message>
     <message>
         <source>Variability SDNN</source>
-        <translation type="unfinished"></translation>
+        <translation>Variabilidad SDNN</translation>
     </message>
     <message>
         <source>/min</source>
-        <translation type="unfinished"></translation>
+        <translation>/min</translation>
     </message>
     <message>
         <source>ms</source>
-        <translation type="unfinished"></translation>
+        <translation>ms</translation>
     </message>
     <message>
         <source>{value} {unit}</source>
-        <translation type="unfinished"></translation>
+        <translation>{value} {unit}</translation>
     </message>
     <message>
         <source>{low} to {high}</source>
-        <translation type="unfinished"></translation>
+        <translation>{low} a {high}</translation>
     </message>
     <message>
         <source>not shown: it needs {needed} s of good signal, there were {found}</source>
-        <translation type="unfinished"></translation>
+        <translation>no se muestra: necesita {needed} s de buena señal y hubo {found}</translation>
     </message>
     <message>
         <source>not shown: {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>no se muestra: {why}</translation>
     </message>
     <message>
         <source>Ended early, because going on would not have helped: {why}. {remedy} Then start again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Terminó antes de tiempo, porque continuar no habría servido: {why}. {remedy} Después, empiece de nuevo.</translation>
     </message>
     <message>
         <source>Saved on this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardado en este dispositivo.</translation>
     </message>
     <message>
         <source>Not saved: {why}.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se guardó: {why}.</translation>
     </message>
     <message>
         <source>you asked for that</source>
-        <translation type="unfinished"></translation>
+        <translation>usted lo pidió así</translation>
     </message>
     <message>
         <source>nobody was measured</source>
-        <translation type="unfinished"></translation>
+        <translation>no se midió a nadie</translation>
     </message>
     <message>
         <source>there is no heart rate to keep</source>
-        <translation type="unfinished"></translation>
+        <translation>no hay ninguna frecuencia cardíaca que guardar</translation>
     </message>
     <message>
         <source>this system has no key store</source>
-        <translation type="unfinished"></translation>
+        <translation>este sistema no tiene almacén de claves</translation>
     </message>
     <message>
         <source>the key store of this system is locked</source>
-        <translation type="unfinished"></translation>
+        <translation>el almacén de claves de este sistema está bloqueado</translation>
     </message>
     <message>
         <source>the key store of this system fails</source>
-        <translation type="unfinished"></translation>
+        <translation>el almacén de claves de este sistema falla</translation>
     </message>
     <message>
         <source>the key of the store is not on this system</source>
-        <translation type="unfinished"></translation>
+        <translation>la clave del almacén de datos no está en este sistema</translation>
     </message>
     <message>
         <source>the store was locked with another key</source>
-        <translation type="unfinished"></translation>
+        <translation>el almacén de datos se bloqueó con otra clave</translation>
     </message>
     <message>
         <source>the store is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>el almacén de datos está dañado</translation>
     </message>
     <message>
         <source>a newer version has written the store</source>
-        <translation type="unfinished"></translation>
+        <translation>una versión más nueva escribió el almacén de datos</translation>
     </message>
     <message>
         <source>the store may not be written to</source>
-        <translation type="unfinished"></translation>
+        <translation>no se permite escribir en el almacén de datos</translation>
     </message>
     <message>
         <source>another program is using the store</source>
-        <translation type="unfinished"></translation>
+        <translation>otro programa está usando el almacén de datos</translation>
     </message>
     <message>
         <source>the database of the store is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>falta la base de datos del almacén de datos</translation>
     </message>
     <message>
         <source>a library of the store is not installed</source>
-        <translation type="unfinished"></translation>
+        <translation>no está instalada una biblioteca del almacén de datos</translation>
     </message>
     <message>
         <source>the store could not be read or written</source>
-        <translation type="unfinished"></translation>
+        <translation>no se pudo leer o escribir el almacén de datos</translation>
     </message>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished"></translation>
+        <translation>Cancelar</translation>
     </message>
     <message>
         <source>Add a person</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir una persona</translation>
     </message>
     <message>
         <source>Name of the person whose results are to be kept:</source>
-        <translation type="unfinished"></translation>
+        <translation>Nombre de la persona cuyos resultados se guardarán:</translation>
     </message>
     <message>
         <source>Name</source>
-        <translation type="unfinished"></translation>
+        <translation>Nombre</translation>
     </message>
     <message>
         <source>Add</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir</translation>
     </message>
     <message>
         <source>Type a name.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba un nombre.</translation>
     </message>
     <message>
         <source>Add a reading</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir una lectura</translation>
     </message>
     <message>
         <source>For {name}. It is marked as typed in.</source>
-        <translation type="unfinished"></translation>
+        <translation>Para {name}. Se marca como escrita a mano.</translation>
     </message>
     <message>
         <source>Guest</source>
-        <translation type="unfinished"></translation>
+        <translation>Invitado</translation>
     </message>
     <message>
         <source>Device</source>
-        <translation type="unfinished"></translation>
+        <translation>Aparato</translation>
     </message>
     <message>
         <source>When it was read</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuándo se tomó</translation>
     </message>
     <message>
         <source>Save</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardar</translation>
     </message>
     <message>
         <source> (may be left out)</source>
-        <translation type="unfinished"></translation>
+        <translation> (opcional)</translation>
     </message>
     <message>
         <source>Recovery key</source>
-        <translation type="unfinished"></translation>
+        <translation>Clave de recuperación</translation>
     </message>
     <message>
         <source>Write this down or print it, and keep it away from this computer. It opens what is kept here when this computer&apos;s key store is lost, and on another computer. It is shown only now.</source>
-        <translation type="unfinished"></translation>
+        <translation>Anótela o imprímala, y guárdela lejos de este equipo. Abre lo guardado aquí si se pierde el almacén de claves de este equipo, y también en otro equipo. Solo se muestra ahora.</translation>
     </message>
     <message>
         <source>Print…</source>
-        <translation type="unfinished"></translation>
+        <translation>Imprimir…</translation>
     </message>
     <message>
         <source>I have written it down</source>
-        <translation type="unfinished"></translation>
+        <translation>Ya la he anotado</translation>
     </message>
     <message>
         <source>Open with the recovery key</source>
-        <translation type="unfinished"></translation>
+        <translation>Abrir con la clave de recuperación</translation>
     </message>
     <message>
         <source>Type the recovery key from the paper:</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba la clave de recuperación que está en el papel:</translation>
     </message>
     <message>
         <source>Open</source>
-        <translation type="unfinished"></translation>
+        <translation>Abrir</translation>
     </message>
     <message>
         <source>Type the key.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba la clave.</translation>
     </message>
     <message>
         <source>History</source>
-        <translation type="unfinished"></translation>
+        <translation>Historial</translation>
     </message>
     <message>
         <source>What the plot shows</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué muestra la gráfica</translation>
     </message>
     <message>
         <source>How far back</source>
-        <translation type="unfinished"></translation>
+        <translation>Período mostrado</translation>
     </message>
     <message>
         <source>Course over days</source>
-        <translation type="unfinished"></translation>
+        <translation>Evolución por días</translation>
     </message>
     <message>
         <source>What is kept, the newest first</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo guardado, lo más reciente primero</translation>
     </message>
     <message>
         <source>When</source>
-        <translation type="unfinished"></translation>
+        <translation>Fecha</translation>
     </message>
     <message>
         <source>What</source>
-        <translation type="unfinished"></translation>
+        <translation>Tipo</translation>
     </message>
     <message>
         <source>Values</source>
-        <translation type="unfinished"></translation>
+        <translation>Valores</translation>
     </message>
     <message>
         <source>Details</source>
-        <translation type="unfinished"></translation>
+        <translation>Detalles</translation>
     </message>
     <message>
         <source>Delete</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar</translation>
     </message>
     <message>
         <source>Show older ones</source>
-        <translation type="unfinished"></translation>
+        <translation>Mostrar anteriores</translation>
     </message>
     <message>
         <source>Add a reading…</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir una lectura…</translation>
     </message>
     <message>
         <source>Export…</source>
-        <translation type="unfinished"></translation>
+        <translation>Exportar…</translation>
     </message>
     <message>
         <source>History of {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Historial de {name}</translation>
     </message>
     <message>
         <source>Result</source>
-        <translation type="unfinished"></translation>
+        <translation>Resultado</translation>
     </message>
     <message>
         <source>Kept for {name}, {when}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardado para {name}, {when}.</translation>
     </message>
     <message>
         <source>Pulse wave (10 s of it)</source>
-        <translation type="unfinished"></translation>
+        <translation>Onda de pulso (10 s)</translation>
     </message>
     <message>
         <source>Pulse wave</source>
-        <translation type="unfinished"></translation>
+        <translation>Onda de pulso</translation>
     </message>
     <message>
         <source>Heart rate in the course of the scan (gaps: withheld)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca durante la medición (huecos: valor no mostrado)</translation>
     </message>
     <message>
         <source>Heart rate in the course of the scan</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca durante la medición</translation>
     </message>
     <message>
         <source>Save for {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardar para {name}</translation>
     </message>
     <message>
         <source>Save as guest</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardar como invitado</translation>
     </message>
     <message>
         <source>Report…</source>
-        <translation type="unfinished"></translation>
+        <translation>Informe…</translation>
     </message>
     <message>
         <source>Discard</source>
-        <translation type="unfinished"></translation>
+        <translation>Descartar</translation>
     </message>
     <message>
         <source>Back</source>
-        <translation type="unfinished"></translation>
+        <translation>Volver</translation>
     </message>
     <message>
         <source>Scan</source>
-        <translation type="unfinished"></translation>
+        <translation>Medición</translation>
     </message>
     <message>
         <source>For {name}. Choose another person at the top.</source>
-        <translation type="unfinished"></translation>
+        <translation>Para {name}. Elija a otra persona arriba.</translation>
     </message>
     <message>
         <source>For a guest. To keep results under a name, choose one at the top.</source>
-        <translation type="unfinished"></translation>
+        <translation>Para un invitado. Para guardar resultados con un nombre, elíjalo arriba.</translation>
     </message>
     <message>
         <source>Measure your pulse with the camera</source>
-        <translation type="unfinished"></translation>
+        <translation>Mida su pulso con la cámara</translation>
     </message>
     <message>
         <source>Sit down and rest for a minute. Put a steady light in front of you, not behind.</source>
-        <translation type="unfinished"></translation>
+        <translation>Siéntese y descanse un minuto. Ponga una luz estable delante de usted, no detrás.</translation>
     </message>
     <message>
         <source>Bring your face into the outline, about an arm&apos;s length away, and take off a mask.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ponga la cara dentro del contorno, más o menos a un brazo de distancia, y quítese la mascarilla si la lleva.</translation>
     </message>
     <message>
         <source>Hold still, do not talk, and breathe as usual. It takes about a minute.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se mueva, no hable y respire como siempre. Tarda alrededor de un minuto.</translation>
     </message>
     <message>
         <source>Pictures are measured on this device and thrown away at once. Nothing is recorded.</source>
-        <translation type="unfinished"></translation>
+        <translation>Las imágenes se miden en este dispositivo y se desechan al instante. No se graba nada.</translation>
     </message>
     <message>
         <source>Start the scan</source>
-        <translation type="unfinished"></translation>
+        <translation>Iniciar la medición</translation>
     </message>
     <message>
         <source>What to do now</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué hacer ahora</translation>
     </message>
     <message>
         <source>Heart rate now</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca actual</translation>
     </message>
     <message>
         <source>beats per minute</source>
-        <translation type="unfinished"></translation>
+        <translation>latidos por minuto</translation>
     </message>
     <message>
         <source>Finish now</source>
-        <translation type="unfinished"></translation>
+        <translation>Terminar ahora</translation>
     </message>
     <message>
         <source>Try again</source>
-        <translation type="unfinished"></translation>
+        <translation>Intentar de nuevo</translation>
     </message>
     <message>
         <source>Settings</source>
-        <translation type="unfinished"></translation>
+        <translation>Ajustes</translation>
     </message>
     <message>
         <source>Health Helper {version}</source>
-        <translation type="unfinished"></translation>
+        <translation>Health Helper {version}</translation>
     </message>
     <message>
         <source>Show its picture</source>
-        <translation type="unfinished"></translation>
+        <translation>Mostrar su imagen</translation>
     </message>
     <message>
         <source>Language and look</source>
-        <translation type="unfinished"></translation>
+        <translation>Idioma y aspecto</translation>
     </message>
     <message>
         <source>Language</source>
-        <translation type="unfinished"></translation>
+        <translation>Idioma</translation>
     </message>
     <message>
         <source>Colours</source>
-        <translation type="unfinished"></translation>
+        <translation>Tema de color</translation>
     </message>
     <message>
         <source>As the system</source>
-        <translation type="unfinished"></translation>
+        <translation>Como el sistema</translation>
     </message>
     <message>
         <source>Light</source>
-        <translation type="unfinished"></translation>
+        <translation>Claro</translation>
     </message>
     <message>
         <source>Dark</source>
-        <translation type="unfinished"></translation>
+        <translation>Oscuro</translation>
     </message>
     <message>
         <source>Size of text</source>
-        <translation type="unfinished"></translation>
+        <translation>Tamaño del texto</translation>
     </message>
     <message>
         <source>Camera</source>
-        <translation type="unfinished"></translation>
+        <translation>Cámara</translation>
     </message>
     <message>
         <source>The first one</source>
-        <translation type="unfinished"></translation>
+        <translation>La primera</translation>
     </message>
     <message>
         <source>Good signal that a scan takes</source>
-        <translation type="unfinished"></translation>
+        <translation>Buena señal que requiere una medición</translation>
     </message>
     <message>
         <source>No camera was found. Plug one in and open this page again.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se encontró ninguna cámara. Conecte una y abra esta página de nuevo.</translation>
     </message>
     <message>
         <source>Variability (RMSSD, SDNN) needs 60 s of good signal or more.</source>
-        <translation type="unfinished"></translation>
+        <translation>La variabilidad (RMSSD, SDNN) necesita 60 s o más de buena señal.</translation>
     </message>
     <message>
         <source>What is kept on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo guardado en este dispositivo</translation>
     </message>
     <message>
         <source>Lock when nobody uses it</source>
-        <translation type="unfinished"></translation>
+        <translation>Bloquear cuando nadie lo usa</translation>
     </message>
     <message>
         <source>after {minutes} min</source>
-        <translation type="unfinished"></translation>
+        <translation>después de {minutes} min</translation>
     </message>
     <message>
         <source>never (a kiosk)</source>
-        <translation type="unfinished"></translation>
+        <translation>nunca (un quiosco)</translation>
     </message>
     <message>
         <source>New recovery key…</source>
-        <translation type="unfinished"></translation>
+        <translation>Nueva clave de recuperación…</translation>
     </message>
     <message>
         <source>Open with the recovery key…</source>
-        <translation type="unfinished"></translation>
+        <translation>Abrir con la clave de recuperación…</translation>
     </message>
     <message>
         <source>Open the store</source>
-        <translation type="unfinished"></translation>
+        <translation>Abrir el almacén de datos</translation>
     </message>
     <message>
         <source>Add a person…</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir una persona…</translation>
     </message>
     <message>
         <source>Delete the chosen person…</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar a la persona elegida…</translation>
     </message>
     <message>
         <source>Encrypted; its key is in this system&apos;s key store. {count} people. Folder: {folder}</source>
-        <translation type="unfinished"></translation>
+        <translation>Cifrado; su clave está en el almacén de claves de este sistema. Personas: {count}. Carpeta: {folder}</translation>
     </message>
     <message>
         <source>Nobody has a recovery key on paper yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía nadie tiene una clave de recuperación en papel.</translation>
     </message>
     <message>
         <source>The store is being opened …</source>
-        <translation type="unfinished"></translation>
+        <translation>Abriendo el almacén de datos …</translation>
     </message>
     <message>
         <source>The store is locked.</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de datos está bloqueado.</translation>
     </message>
     <message>
         <source>Hide its picture</source>
-        <translation type="unfinished"></translation>
+        <translation>Ocultar su imagen</translation>
     </message>
     <message>
         <source>Welcome</source>
-        <translation type="unfinished"></translation>
+        <translation>Bienvenida</translation>
     </message>
     <message>
         <source>Welcome to Health Helper</source>
-        <translation type="unfinished"></translation>
+        <translation>Le damos la bienvenida a Health Helper</translation>
     </message>
     <message>
         <source>What it does</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué hace</translation>
     </message>
     <message>
         <source>It measures pulse, pulse-rate variability and breathing with the camera, on this device. Pictures are thrown away at once. Results are kept on this device only if you save them, encrypted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mide el pulso, la variabilidad de la frecuencia del pulso y la respiración con la cámara, en este dispositivo. Las imágenes se desechan al instante. Los resultados se conservan en este dispositivo, cifrados, solo si usted los guarda.</translation>
     </message>
     <message>
         <source>What it is not for</source>
-        <translation type="unfinished"></translation>
+        <translation>Para qué no debe usarse</translation>
     </message>
     <message>
         <source>Emergencies: chest pain, trouble breathing, signs of a stroke, thoughts of suicide. Call for help at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Emergencias: dolor en el pecho, dificultad para respirar, signos de un accidente cerebrovascular (ictus, derrame cerebral), pensamientos de suicidio. Pida ayuda de inmediato.</translation>
     </message>
     <message>
         <source>People under 18.</source>
-        <translation type="unfinished"></translation>
+        <translation>Personas menores de 18 años.</translation>
     </message>
     <message>
         <source>Decisions in pregnancy, and about medicines or treatment at any time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Decisiones durante el embarazo, y sobre medicamentos o tratamientos en cualquier momento.</translation>
     </message>
     <message>
         <source>The camera</source>
-        <translation type="unfinished"></translation>
+        <translation>La cámara</translation>
     </message>
     <message>
         <source>I am 18 or older.</source>
-        <translation type="unfinished"></translation>
+        <translation>Tengo 18 años o más.</translation>
     </message>
     <message>
         <source>I have read what it is not for.</source>
-        <translation type="unfinished"></translation>
+        <translation>He leído para qué no debe usarse.</translation>
     </message>
     <message>
         <source>I agree that the camera is used to measure me during a scan.</source>
-        <translation type="unfinished"></translation>
+        <translation>Acepto que se use la cámara para medirme durante una medición.</translation>
     </message>
     <message>
         <source>Continue</source>
-        <translation type="unfinished"></translation>
+        <translation>Continuar</translation>
     </message>
     <message>
         <source>macOS asks once whether Health Helper may use the camera. To change it later: System Settings, Privacy &amp; Security, Camera.</source>
-        <translation type="unfinished"></translation>
+        <translation>macOS pregunta una vez si Health Helper puede usar la cámara. Para cambiarlo después: Ajustes del Sistema (o Configuración del Sistema), Privacidad y seguridad, Cámara.</translation>
     </message>
     <message>
         <source>Windows lets programs use the camera only if that is switched on: Settings, Privacy &amp; security, Camera, &quot;Let desktop apps access your camera&quot;.</source>
-        <translation type="unfinished"></translation>
+        <translation>Windows deja que los programas usen la cámara solo si está activado: Configuración, Privacidad y seguridad, Cámara, «Permitir que las aplicaciones de escritorio accedan a la cámara».</translation>
     </message>
     <message>
         <source>Linux asks nobody: your account needs the right to use the camera (on most systems it has it; otherwise an administrator adds it to the group &quot;video&quot;).</source>
-        <translation type="unfinished"></translation>
+        <translation>Linux no pregunta a nadie: su cuenta necesita permiso para usar la cámara (en la mayoría de los sistemas lo tiene; si no, un administrador la añade al grupo «video»).</translation>
     </message>
     <message>
         <source>The store is locked</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de datos está bloqueado</translation>
     </message>
     <message>
         <source>Unlock it and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Desbloquéelo e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The settings could not be written; they hold until the window is closed.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudieron guardar los ajustes; valen hasta que se cierre la ventana.</translation>
     </message>
     <message>
         <source>Health Helper has met a bug of its own. Nothing that was saved is lost.</source>
-        <translation type="unfinished"></translation>
+        <translation>Health Helper ha encontrado un error propio. No se ha perdido nada de lo guardado.</translation>
     </message>
     <message>
         <source>Pulse</source>
-        <translation type="unfinished"></translation>
+        <translation>Pulso</translation>
     </message>
     <message>
         <source>Blood pressure (cuff)</source>
-        <translation type="unfinished"></translation>
+        <translation>Presión arterial (tensiómetro)</translation>
     </message>
     <message>
         <source>Upper (systolic)</source>
-        <translation type="unfinished"></translation>
+        <translation>Máxima (sistólica)</translation>
     </message>
     <message>
         <source>Lower (diastolic)</source>
-        <translation type="unfinished"></translation>
+        <translation>Mínima (diastólica)</translation>
     </message>
     <message>
         <source>Oximeter</source>
-        <translation type="unfinished"></translation>
+        <translation>Oxímetro</translation>
     </message>
     <message>
         <source>Oxygen saturation</source>
-        <translation type="unfinished"></translation>
+        <translation>Saturación de oxígeno</translation>
     </message>
     <message>
         <source>Thermometer</source>
-        <translation type="unfinished"></translation>
+        <translation>Termómetro</translation>
     </message>
     <message>
         <source>Temperature</source>
-        <translation type="unfinished"></translation>
+        <translation>Temperatura</translation>
     </message>
     <message>
         <source>Scales</source>
-        <translation type="unfinished"></translation>
+        <translation>Báscula</translation>
     </message>
     <message>
         <source>Weight</source>
-        <translation type="unfinished"></translation>
+        <translation>Peso</translation>
     </message>
     <message>
         <source>{title}: type a number.</source>
-        <translation type="unfinished"></translation>
+        <translation>{title}: escriba un número.</translation>
     </message>
     <message>
         <source>{title}: type a number from {least} to {most}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{title}: escriba un número de {least} a {most}.</translation>
     </message>
     <message>
         <source>The lower number must be below the upper one.</source>
-        <translation type="unfinished"></translation>
+        <translation>La presión mínima debe ser menor que la máxima.</translation>
     </message>
     <message>
         <source>pulse {pulse}</source>
-        <translation type="unfinished"></translation>
+        <translation>pulso {pulse}</translation>
     </message>
     <message>
         <source>Heart rate, /min</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca, /min</translation>
     </message>
     <message>
         <source>Breathing rate, /min</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia respiratoria, /min</translation>
     </message>
     <message>
         <source>Variability RMSSD, ms</source>
-        <translation type="unfinished"></translation>
+        <translation>Variabilidad RMSSD, ms</translation>
     </message>
     <message>
         <source>Variability SDNN, ms</source>
-        <translation type="unfinished"></translation>
+        <translation>Variabilidad SDNN, ms</translation>
     </message>
     <message>
         <source>7 days</source>
-        <translation type="unfinished"></translation>
+        <translation>7 días</translation>
     </message>
     <message>
         <source>30 days</source>
-        <translation type="unfinished"></translation>
+        <translation>30 días</translation>
     </message>
     <message>
         <source>1 year</source>
-        <translation type="unfinished"></translation>
+        <translation>1 año</translation>
     </message>
     <message>
         <source>All</source>
-        <translation type="unfinished"></translation>
+        <translation>Todo</translation>
     </message>
     <message>
         <source>heart rate {rate} /min ({interval})</source>
-        <translation type="unfinished"></translation>
+        <translation>frecuencia cardíaca {rate} /min ({interval})</translation>
     </message>
     <message>
         <source>breathing {rate} /min</source>
-        <translation type="unfinished"></translation>
+        <translation>respiración {rate} /min</translation>
     </message>
     <message>
         <source>RMSSD {value} ms</source>
-        <translation type="unfinished"></translation>
+        <translation>RMSSD {value} ms</translation>
     </message>
     <message>
         <source>SDNN {value} ms</source>
-        <translation type="unfinished"></translation>
+        <translation>SDNN {value} ms</translation>
     </message>
     <message>
         <source>{title}: nothing to show yet</source>
-        <translation type="unfinished"></translation>
+        <translation>{title}: todavía no hay nada que mostrar</translation>
     </message>
     <message>
         <source>{title}: one scan, {value}</source>
-        <translation type="unfinished"></translation>
+        <translation>{title}: una medición, {value}</translation>
     </message>
     <message>
         <source>{title}: {count} scans, from {least} to {most}, the newest {newest}</source>
-        <translation type="unfinished"></translation>
+        <translation>{title}: {count} mediciones, de {least} a {most}, la más reciente {newest}</translation>
     </message>
     <message>
         <source>How often the heart beats. Moving, talking, excitement, warmth, coffee, fever and medicines change it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Con qué frecuencia late el corazón. Cambia al moverse o hablar, y con las emociones, el calor, el café, la fiebre y los medicamentos.</translation>
     </message>
     <message>
         <source>How often you breathe. Talking, moving and attention to it change it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Con qué frecuencia respira usted. Cambia al hablar, al moverse y al prestarle atención.</translation>
     </message>
     <message>
         <source>How much the time between two beats changes from beat to beat. It differs widely between people; age, rest, breathing and training change it. Compare it with your own earlier ones only.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuánto cambia, de un latido a otro, el tiempo entre dos latidos. Es muy distinta entre personas; cambia con la edad, el reposo, la respiración y el entrenamiento. Compárela solo con sus propios valores anteriores.</translation>
     </message>
     <message>
         <source>How much the time between beats varies over the whole scan. It grows with the length of the scan. Compare it with your own earlier ones only.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuánto varía el tiempo entre latidos en toda la medición. Aumenta con la duración de la medición. Compárela solo con sus propios valores anteriores.</translation>
     </message>
     <message>
         <source>Your heart rate is {rate} per minute</source>
-        <translation type="unfinished"></translation>
+        <translation>Su frecuencia cardíaca es de {rate} por minuto</translation>
     </message>
     <message>
         <source>{counted} s of {all} s counted. Confidence {percent} %.</source>
-        <translation type="unfinished"></translation>
+        <translation>{counted} s válidos de {all} s. Confianza: {percent} %.</translation>
     </message>
     <message>
         <source>No heart rate is shown</source>
-        <translation type="unfinished"></translation>
+        <translation>No se muestra la frecuencia cardíaca</translation>
     </message>
     <message>
         <source>Because {why}. {remedy}</source>
-        <translation type="unfinished"></translation>
+        <translation>Porque {why}. {remedy}</translation>
     </message>
     <message>
         <source>95 % interval {interval}</source>
-        <translation type="unfinished"></translation>
+        <translation>Intervalo del 95 %: {interval}</translation>
     </message>
     <message>
         <source>{interval}; less sure because {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>{interval}; menos seguro porque {why}</translation>
     </message>
     <message>
         <source>Good. Hold still and breathe calmly.</source>
-        <translation type="unfinished"></translation>
+        <translation>Bien. No se mueva y respire con calma.</translation>
     </message>
     <message>
         <source>Starting</source>
-        <translation type="unfinished"></translation>
+        <translation>Iniciando</translation>
     </message>
     <message>
         <source>Find your place</source>
-        <translation type="unfinished"></translation>
+        <translation>Póngase en posición</translation>
     </message>
     <message>
         <source>Measuring</source>
-        <translation type="unfinished"></translation>
+        <translation>Midiendo</translation>
     </message>
     <message>
         <source>Paused</source>
-        <translation type="unfinished"></translation>
+        <translation>En pausa</translation>
     </message>
     <message>
         <source>Waiting for the camera</source>
-        <translation type="unfinished"></translation>
+        <translation>Esperando a la cámara</translation>
     </message>
     <message>
         <source>Almost done</source>
-        <translation type="unfinished"></translation>
+        <translation>Casi listo</translation>
     </message>
     <message>
         <source>Done</source>
-        <translation type="unfinished"></translation>
+        <translation>Listo</translation>
     </message>
     <message>
         <source>Not finished</source>
-        <translation type="unfinished"></translation>
+        <translation>Sin terminar</translation>
     </message>
     <message>
         <source>{seconds} s counted</source>
-        <translation type="unfinished"></translation>
+        <translation>{seconds} s válidos</translation>
     </message>
     <message>
         <source>{seconds} s left</source>
-        <translation type="unfinished"></translation>
+        <translation>{seconds} s restantes</translation>
     </message>
     <message>
         <source>{fps} pictures per second</source>
-        <translation type="unfinished"></translation>
+        <translation>{fps} imágenes por segundo</translation>
     </message>
     <message>
         <source>Message</source>
-        <translation type="unfinished"></translation>
+        <translation>Mensaje</translation>
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished"></translation>
+        <translation>Cerrar</translation>
     </message>
     <message>
         <source>Camera picture</source>
-        <translation type="unfinished"></translation>
+        <translation>Imagen de la cámara</translation>
     </message>
     <message>
         <source>No picture yet</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía no hay imagen</translation>
     </message>
     <message>
         <source>Progress of the scan</source>
-        <translation type="unfinished"></translation>
+        <translation>Progreso de la medición</translation>
     </message>
     <message>
         <source>Pages</source>
-        <translation type="unfinished"></translation>
+        <translation>Páginas</translation>
     </message>
     <message>
         <source>Who is measured</source>
-        <translation type="unfinished"></translation>
+        <translation>A quién se mide</translation>
     </message>
     <message>
         <source>No camera was found</source>
-        <translation type="unfinished"></translation>
+        <translation>No se encontró ninguna cámara</translation>
     </message>
     <message>
         <source>Plug in a camera, or switch it on, and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Conecte o encienda una cámara e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>Is this the result of {name}? It would be kept in their history.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Este resultado es de {name}? Se guardaría en su historial.</translation>
     </message>
     <message>
         <source>Whose result is this?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿De quién es este resultado?</translation>
     </message>
     <message>
         <source>Yes, {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Sí, de {name}</translation>
     </message>
     <message>
         <source>Saved for {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardado para {name}.</translation>
     </message>
     <message>
         <source>Undo</source>
-        <translation type="unfinished"></translation>
+        <translation>Deshacer</translation>
     </message>
     <message>
         <source>Deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminado.</translation>
     </message>
     <message>
         <source>Report (*.pdf);;Data (*.json)</source>
-        <translation type="unfinished"></translation>
+        <translation>Informe (*.pdf);;Datos (*.json)</translation>
     </message>
     <message>
         <source>Report written: {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Informe escrito: {name}</translation>
     </message>
     <message>
         <source>Table (*.csv);;Data (*.json)</source>
-        <translation type="unfinished"></translation>
+        <translation>Tabla (*.csv);;Datos (*.json)</translation>
     </message>
     <message>
         <source>Written: {name}, {count} kept. It is not encrypted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Archivo escrito: {name}, registros: {count}. No está cifrado.</translation>
     </message>
     <message>
         <source>Where to</source>
-        <translation type="unfinished"></translation>
+        <translation>Dónde guardar</translation>
     </message>
     <message>
         <source>Choose a person at the top first; a guest can&apos;t be deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija primero a una persona arriba; un invitado no se puede eliminar.</translation>
     </message>
     <message>
         <source>Delete {name} and all that is kept of them? It can be put back for 30 days.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Eliminar a {name} y todo lo guardado de esta persona? Se puede recuperar durante 30 días.</translation>
     </message>
     <message>
         <source>Delete a person</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar a una persona</translation>
     </message>
     <message>
         <source>Delete {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar a {name}</translation>
     </message>
     <message>
         <source>{name} was deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se eliminó a {name}.</translation>
     </message>
     <message>
         <source>Nobody has a recovery key on paper yet. Without one, what is kept is lost with this computer&apos;s key store.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía nadie tiene una clave de recuperación en papel. Sin ella, si se pierde el almacén de claves de este equipo, se pierde lo guardado.</translation>
     </message>
     <message>
         <source>Make one…</source>
-        <translation type="unfinished"></translation>
+        <translation>Crear una…</translation>
     </message>
     <message>
         <source>The recovery key is in force now, instead of any older one.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clave de recuperación ya está en vigor y reemplaza a cualquier otra anterior.</translation>
     </message>
     <message>
         <source>Locked, because nobody used it for {minutes} min.</source>
-        <translation type="unfinished"></translation>
+        <translation>Bloqueado, porque nadie lo usó durante {minutes} min.</translation>
     </message>
     <message>
         <source>Unlock</source>
-        <translation type="unfinished"></translation>
+        <translation>Desbloquear</translation>
     </message>
     <message>
         <source>{name} was closed before its first picture</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} se cerró antes de su primera imagen</translation>
     </message>
     <message>
         <source>Start again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Empiece de nuevo.</translation>
     </message>
     <message>
         <source>{name} shows the same picture again and again</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} muestra la misma imagen una y otra vez</translation>
     </message>
     <message>
         <source>Unfreeze the camera program, or plug the camera in again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Reanude la imagen en el programa de la cámara o vuelva a conectar la cámara.</translation>
     </message>
     <message>
         <source>{name} has sent no picture for {seconds} s</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} no ha enviado ninguna imagen en {seconds} s</translation>
     </message>
     <message>
         <source>Check its cable; the camera is opened again as soon as it is back.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise su cable; la cámara se abrirá de nuevo en cuanto vuelva.</translation>
     </message>
     <message>
         <source>Set it to 640×480 in its own program, or use another camera.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ajústela a 640×480 en su propio programa o use otra cámara.</translation>
     </message>
     <message>
         <source>{name} shows only black</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} solo muestra negro</translation>
     </message>
     <message>
         <source>Take the cover off the lens, switch its privacy switch off, or make light; a program that holds the camera can be the cause too.</source>
-        <translation type="unfinished"></translation>
+        <translation>Quite la tapa del objetivo, desactive el interruptor de privacidad o encienda una luz; también puede deberse a un programa que tiene ocupada la cámara.</translation>
     </message>
     <message>
         <source>{name} did not answer within {seconds} s</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} no respondió en {seconds} s</translation>
     </message>
     <message>
         <source>Plug the camera out and in again, then try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Desconecte la cámara, vuelva a conectarla e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>{name} was opened but sent no picture within {seconds} s</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} se abrió, pero no envió ninguna imagen en {seconds} s</translation>
     </message>
     <message>
         <source>Close other programs that use it, and plug it directly into the computer, not into a hub.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre otros programas que la usen y conéctela directamente al equipo, no a un concentrador USB.</translation>
     </message>
     <message>
         <source>No camera is plugged in, or the system does not show it</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay ninguna cámara conectada o el sistema no la muestra</translation>
     </message>
     <message>
         <source>Plug one in, or measure a file (--video), a stream (--url) or the demo (--demo).</source>
-        <translation type="unfinished"></translation>
+        <translation>Conecte una o mida un archivo (--video), una transmisión (--url) o la demostración (--demo).</translation>
     </message>
     <message>
         <source>There is no camera {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>No existe la cámara {name}</translation>
     </message>
     <message>
         <source>{name} was unplugged</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} se desconectó</translation>
     </message>
     <message>
         <source>Plug it in again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vuelva a conectarla.</translation>
     </message>
     <message>
         <source>You may not use {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>No tiene permiso para usar {name}</translation>
     </message>
     <message>
         <source>Allow it: sudo usermod -aG video {user}, then log in again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Permítalo: sudo usermod -aG video {user}, y vuelva a iniciar sesión.</translation>
     </message>
     <message>
         <source>{name} is used by {program}</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} está en uso por {program}</translation>
     </message>
     <message>
         <source>Close that program, then try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre ese programa e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>{name} cannot be opened</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede abrir {name}</translation>
     </message>
     <message>
         <source>Close other programs that use it (video calls, browsers), allow this terminal to use the camera in the system&apos;s privacy settings, then plug it in again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre otros programas que la usen (videollamadas, navegadores), permita a esta terminal usar la cámara en los ajustes de privacidad del sistema y vuelva a conectarla.</translation>
     </message>
     <message>
         <source>Check the camera and its network; the connection is tried again by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la cámara y su red; la conexión se reintenta sola.</translation>
     </message>
     <message>
         <source>Look up the address of the camera&apos;s MJPEG stream (multipart/x-mixed-replace) in its manual.</source>
-        <translation type="unfinished"></translation>
+        <translation>Busque en el manual de la cámara la dirección de su transmisión MJPEG (multipart/x-mixed-replace).</translation>
     </message>
     <message>
         <source>Choose a larger picture in the camera&apos;s settings, 640×480 for example.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija una imagen más grande en los ajustes de la cámara, por ejemplo 640×480.</translation>
     </message>
     <message>
         <source>Check the stream in a browser; restart the camera, or choose MJPEG in its settings.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la transmisión en un navegador; reinicie la cámara o elija MJPEG en sus ajustes.</translation>
     </message>
     <message>
         <source>Take the cover off the lens, switch its privacy mode off, or give it light.</source>
-        <translation type="unfinished"></translation>
+        <translation>Quite la tapa del objetivo, desactive el modo de privacidad o dele luz.</translation>
     </message>
     <message>
         <source>Check that the camera is on and not used by others, then try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Compruebe que la cámara está encendida y que nadie más la usa, e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The address of the stream is not a URL</source>
-        <translation type="unfinished"></translation>
+        <translation>La dirección de la transmisión no es una URL</translation>
     </message>
     <message>
         <source>The address of the stream names no computer</source>
-        <translation type="unfinished"></translation>
+        <translation>La dirección de la transmisión no indica ningún equipo</translation>
     </message>
     <message>
         <source>Put the right ones into the address: http://user:password@host/….</source>
-        <translation type="unfinished"></translation>
+        <translation>Ponga el usuario y la contraseña correctos en la dirección: http://user:password@host/….</translation>
     </message>
     <message>
         <source>Use another user, or allow this one to see the stream in the camera&apos;s settings.</source>
-        <translation type="unfinished"></translation>
+        <translation>Use otro usuario o permita que este vea la transmisión, en los ajustes de la cámara.</translation>
     </message>
     <message>
         <source>Look up the path of the MJPEG stream in the camera&apos;s manual.</source>
-        <translation type="unfinished"></translation>
+        <translation>Busque la ruta de la transmisión MJPEG en el manual de la cámara.</translation>
     </message>
     <message>
         <source>Open the address in a browser and use the one that it ends at.</source>
-        <translation type="unfinished"></translation>
+        <translation>Abra la dirección en un navegador y use la dirección a la que este llega al final.</translation>
     </message>
     <message>
         <source>Restart the camera, or wait until others stop using it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Reinicie la cámara o espere a que otros dejen de usarla.</translation>
     </message>
     <message>
         <source>Check the address.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la dirección.</translation>
     </message>
     <message>
         <source>Install the camera&apos;s certificate (or its authority&apos;s) on this computer, or use http://.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale en este equipo el certificado de la cámara (o el de su autoridad de certificación), o use http://.</translation>
     </message>
     <message>
         <source>Check the port, or use http:// in the address.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el puerto o use http:// en la dirección.</translation>
     </message>
     <message>
         <source>Check the spelling and the network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la ortografía y la red.</translation>
     </message>
     <message>
         <source>Check that the camera&apos;s stream is switched on and that the port is right.</source>
-        <translation type="unfinished"></translation>
+        <translation>Compruebe que la transmisión de la cámara está activada y que el puerto es correcto.</translation>
     </message>
     <message>
         <source>Check the port, and open the address in a browser.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el puerto y abra la dirección en un navegador.</translation>
     </message>
     <message>
         <source>Check the network and the address.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la red y la dirección.</translation>
     </message>
     <message>
         <source>Ask the simulation for more than 0 s.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a la simulación más de 0 s.</translation>
     </message>
     <message>
         <source>Copy or record the file again; it was not written to its end.</source>
-        <translation type="unfinished"></translation>
+        <translation>Copie o grabe el archivo de nuevo; no se escribió hasta el final.</translation>
     </message>
     <message>
         <source>Scale the video down to 4K or less; a face needs only a few hundred pixels.</source>
-        <translation type="unfinished"></translation>
+        <translation>Reduzca el video a 4K o menos; una cara solo necesita unos cientos de píxeles.</translation>
     </message>
     <message>
         <source>Copy or record the file again, or convert it to H.264 in an MP4.</source>
-        <translation type="unfinished"></translation>
+        <translation>Copie o grabe el archivo de nuevo, o conviértalo a H.264 en un MP4.</translation>
     </message>
     <message>
         <source>Give a larger video; a face needs some hundred pixels.</source>
-        <translation type="unfinished"></translation>
+        <translation>Use un video más grande; una cara necesita unos cientos de píxeles.</translation>
     </message>
     <message>
         <source>Record again with a program that stores times, or convert the file to MP4 or Matroska.</source>
-        <translation type="unfinished"></translation>
+        <translation>Grabe de nuevo con un programa que guarde los tiempos, o convierta el archivo a MP4 o Matroska.</translation>
     </message>
     <message>
         <source>Rename it, for example to scan.mp4.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cámbiele el nombre, por ejemplo a scan.mp4.</translation>
     </message>
     <message>
         <source>Name the video file inside it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique el archivo de video que está dentro.</translation>
     </message>
     <message>
         <source>Copy or record the file again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Copie o grabe el archivo de nuevo.</translation>
     </message>
     <message>
         <source>Check the path of the video file.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la ruta del archivo de video.</translation>
     </message>
     <message>
         <source>Give your user the right to read the file, or copy it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dé a su usuario permiso para leer el archivo o haga una copia.</translation>
     </message>
     <message>
         <source>Check the disk, or copy the file elsewhere.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el disco o copie el archivo a otro lugar.</translation>
     </message>
     <message>
         <source>Stopped before the end</source>
-        <translation type="unfinished"></translation>
+        <translation>Detenido antes del final</translation>
     </message>
     <message>
         <source>Nothing was kept; start the scan again.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se guardó nada; inicie la medición de nuevo.</translation>
     </message>
     <message>
         <source>The source opened but sent no picture</source>
-        <translation type="unfinished"></translation>
+        <translation>La fuente se abrió, pero no envió ninguna imagen</translation>
     </message>
     <message>
         <source>Check the cable or the network, close other programs that use the camera, then try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el cable o la red, cierre otros programas que usen la cámara e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The store on this device is damaged, so nothing can be kept or shown from it</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de datos de este dispositivo está dañado, así que no se puede guardar nada en él ni mostrar nada de él</translation>
     </message>
     <message>
         <source>Put back a backup of its whole folder. The damaged file is left as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>Restaure una copia de seguridad de toda su carpeta. El archivo dañado se deja como está.</translation>
     </message>
     <message>
         <source>The store on this device was locked with another key than the one in this system&apos;s key store</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de datos de este dispositivo se bloqueó con una clave distinta de la que está en el almacén de claves de este sistema</translation>
     </message>
     <message>
         <source>Open it with its recovery key: health-helper recovery-key --restore. Nothing was changed.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo con su clave de recuperación: health-helper recovery-key --restore. No se cambió nada.</translation>
     </message>
     <message>
         <source>The store on this device was written by a newer version of Health Helper</source>
-        <translation type="unfinished"></translation>
+        <translation>Una versión más nueva de Health Helper escribió el almacén de datos de este dispositivo</translation>
     </message>
     <message>
         <source>Install that version again, or a later one. Nothing was changed.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale de nuevo esa versión o una posterior. No se cambió nada.</translation>
     </message>
     <message>
         <source>The store on this device may not be written to</source>
-        <translation type="unfinished"></translation>
+        <translation>No se permite escribir en el almacén de datos de este dispositivo</translation>
     </message>
     <message>
         <source>Give yourself the right to write in its folder, or free it from another program, and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dese permiso para escribir en su carpeta, o libérelo de otro programa, e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The disk is full, so this was not kept</source>
-        <translation type="unfinished"></translation>
+        <translation>El disco está lleno, así que esto no se guardó</translation>
     </message>
     <message>
         <source>Free some space and save again; what was kept before is safe.</source>
-        <translation type="unfinished"></translation>
+        <translation>Libere espacio y guarde de nuevo; lo guardado antes está a salvo.</translation>
     </message>
     <message>
         <source>Another program is using the store on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>Otro programa está usando el almacén de datos de este dispositivo</translation>
     </message>
     <message>
         <source>Close the other window of Health Helper and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre la otra ventana de Health Helper e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The store on this device could not be read or written ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo leer o escribir el almacén de datos de este dispositivo ({kind})</translation>
     </message>
     <message>
         <source>Check the disk and the rights of its folder and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el disco y los permisos de su carpeta e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The library of the encrypted store (sqlcipher3) cannot be loaded</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede cargar la biblioteca del almacén de datos cifrado (sqlcipher3)</translation>
     </message>
     <message>
         <source>Run &apos;make setup&apos; again (without make: &apos;python packaging/setup.py setup&apos;).</source>
-        <translation type="unfinished"></translation>
+        <translation>Ejecute &apos;make setup&apos; de nuevo (sin make: &apos;python packaging/setup.py setup&apos;).</translation>
     </message>
     <message>
         <source>This was kept by another version of Health Helper and cannot be shown by this one</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto lo guardó otra versión de Health Helper y esta no puede mostrarlo</translation>
     </message>
     <message>
         <source>Install the newest version; nothing is lost.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale la versión más reciente; no se ha perdido nada.</translation>
     </message>
     <message>
         <source>This name can&apos;t be used</source>
-        <translation type="unfinished"></translation>
+        <translation>Este nombre no se puede usar</translation>
     </message>
     <message>
         <source>A name needs a letter at least</source>
-        <translation type="unfinished"></translation>
+        <translation>Un nombre necesita al menos una letra</translation>
     </message>
     <message>
         <source>Give one of 1 to {most} letters.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba uno de 1 a {most} letras.</translation>
     </message>
     <message>
         <source>There is already somebody of this name</source>
-        <translation type="unfinished"></translation>
+        <translation>Ya hay una persona con este nombre</translation>
     </message>
     <message>
         <source>Add an initial or a nickname, so that nothing is saved under the wrong person.</source>
-        <translation type="unfinished"></translation>
+        <translation>Añada una inicial o un apodo, para que nada se guarde con la persona equivocada.</translation>
     </message>
     <message>
         <source>This person is not on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta persona no está en este dispositivo</translation>
     </message>
     <message>
         <source>Choose another one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija a otra.</translation>
     </message>
     <message>
         <source>The store on this device is missing its database</source>
-        <translation type="unfinished"></translation>
+        <translation>Al almacén de datos de este dispositivo le falta su base de datos</translation>
     </message>
     <message>
         <source>Put back a backup of its whole folder. To start a new store instead, remove the file {name} from it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Restaure una copia de seguridad de toda su carpeta. Si prefiere empezar un almacén de datos nuevo, quite de ella el archivo {name}.</translation>
     </message>
     <message>
         <source>There is no store with a recovery key in this folder ({names})</source>
-        <translation type="unfinished"></translation>
+        <translation>En esta carpeta no hay ningún almacén de datos con clave de recuperación ({names})</translation>
     </message>
     <message>
         <source>Copy the whole folder from the backup or the old computer and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Copie toda la carpeta desde la copia de seguridad o el equipo anterior e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>Type it as it is printed, with or without the hyphens.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escríbala tal como está impresa, con o sin los guiones.</translation>
     </message>
     <message>
         <source>This recovery key has a typing mistake</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta clave de recuperación tiene un error de escritura</translation>
     </message>
     <message>
         <source>Compare it with the printed one, letter by letter.</source>
-        <translation type="unfinished"></translation>
+        <translation>Compárela con la impresa, letra por letra.</translation>
     </message>
     <message>
         <source>This recovery key does not belong to this store</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta clave de recuperación no corresponde a este almacén de datos</translation>
     </message>
     <message>
         <source>Look for the one that was printed last when this store was in use.</source>
-        <translation type="unfinished"></translation>
+        <translation>Busque la última que se imprimió cuando se usaba este almacén de datos.</translation>
     </message>
     <message>
         <source>The recovery file was written by another version of Health Helper</source>
-        <translation type="unfinished"></translation>
+        <translation>El archivo de recuperación lo escribió otra versión de Health Helper</translation>
     </message>
     <message>
         <source>Install the newest version and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale la versión más reciente e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The recovery file beside the store is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>El archivo de recuperación que está junto al almacén de datos está dañado</translation>
     </message>
     <message>
         <source>Take it from a backup: without it the recovery key opens nothing.</source>
-        <translation type="unfinished"></translation>
+        <translation>Tómelo de una copia de seguridad: sin él, la clave de recuperación no abre nada.</translation>
     </message>
     <message>
         <source>This system has no key store, so nothing can be kept</source>
-        <translation type="unfinished"></translation>
+        <translation>Este sistema no tiene almacén de claves, así que no se puede guardar nada</translation>
     </message>
     <message>
         <source>Start one (GNOME Keyring, KWallet) and try again. You can measure meanwhile and save a copy of the report.</source>
-        <translation type="unfinished"></translation>
+        <translation>Inicie uno (GNOME Keyring, KWallet) e inténtelo de nuevo. Mientras tanto, puede medir y guardar una copia del informe.</translation>
     </message>
     <message>
         <source>The key store of this system is locked, so nothing can be kept</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de claves de este sistema está bloqueado, así que no se puede guardar nada</translation>
     </message>
     <message>
         <source>Unlock it (log in to the desktop) and try again. You can measure meanwhile and save a copy of the report.</source>
-        <translation type="unfinished"></translation>
+        <translation>Desbloquéelo (inicie sesión en el escritorio) e inténtelo de nuevo. Mientras tanto, puede medir y guardar una copia del informe.</translation>
     </message>
     <message>
         <source>The key store of this system fails ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de claves de este sistema falla ({kind})</translation>
     </message>
     <message>
         <source>Run &apos;health-helper doctor&apos;. You can measure meanwhile and save a copy of the report.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ejecute &apos;health-helper doctor&apos;. Mientras tanto, puede medir y guardar una copia del informe.</translation>
     </message>
     <message>
         <source>Restore it from the repository or install Health Helper again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Restaure el archivo desde el repositorio o instale Health Helper de nuevo.</translation>
     </message>
 </context>
 </TS>
