@@ -50,7 +50,9 @@ def main() -> int:
         if display is not None:
             display.terminate()
             display.wait()
-    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
     missed = []
     for name, value in found.items():
         limit = TARGETS.get(name)
@@ -110,6 +112,8 @@ def _cpu_s(pid: int) -> float:
 
 def _loop(minutes: float, plot: Path | None) -> dict[str, float]:
     """Scan after scan in one window, as on a kiosk; pictures of a simulated person, each result discarded."""
+    from PySide6.QtTest import QTest
+
     from client import config, log
     from client.app import real_parts
     from client.clock import SystemClock
@@ -117,17 +121,19 @@ def _loop(minutes: float, plot: Path | None) -> dict[str, float]:
     from client.pipeline.session import Goal
     from client.ui.preferences import PreferencesFile
     from client.ui.start import Application, make_app
-    from PySide6.QtTest import QTest
 
     parts = real_parts(SystemClock())
     choice = WindowChoice(
-        source=lambda: parts.demo(Demo(DemoScene.PERSON, 72.0, 40.0, real_time=True)), goal=Goal(at_most_s=40.0)
+        source=lambda: parts.demo(Demo(DemoScene.PERSON, 72.0, 40.0, real_time=True)),
+        goal=Goal(at_most_s=40.0),
     )
     app = make_app()
     running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
     paces: list[dict[str, float]] = []
     log_event = log.event
-    log.event = lambda name, /, **fields: paces.append(fields) if name == "scan_drawn" else log_event(name, **fields)  # type: ignore[assignment,arg-type]
+    log.event = lambda name, /, **fields: (
+        paces.append(fields) if name == "scan_drawn" else log_event(name, **fields)
+    )  # type: ignore[assignment,arg-type]
     running.show()
     began_s, memory = time.perf_counter(), []
     while time.perf_counter() - began_s < 60.0 * minutes or len(memory) < 4:
@@ -136,11 +142,13 @@ def _loop(minutes: float, plot: Path | None) -> dict[str, float]:
             QTest.qWait(200)
         QTest.qWait(300)
         rss_kb = next(
-            int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line
+            int(line.split()[1])
+            for line in Path("/proc/self/status").read_text().splitlines()
+            if "VmRSS" in line
         )
         memory.append(((time.perf_counter() - began_s) / 60.0, rss_kb / 1000.0))
         print(f"scan {len(memory)}: {memory[-1][1]:.0f} MB", file=sys.stderr, flush=True)
-        running.window._discard()
+        running.window.go_to_scan()
     running.window.close()
     running.end()
     if plot is not None:
@@ -156,12 +164,12 @@ def _loop(minutes: float, plot: Path | None) -> dict[str, float]:
 
 
 def _draw(memory: list[tuple[float, float]], file: Path) -> None:
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
 
-    figure, axes = pyplot.subplots(figsize=(7.0, 2.6))
+    figure, axes = plt.subplots(figsize=(7.0, 2.6))
     axes.plot(*zip(*memory, strict=True), marker="o", markersize=3, color="#0a5c8f")
     axes.set_ylim(0.0, 1.3 * max(mb for _, mb in memory))
     axes.set_xlabel("minutes of scans, one after another")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import metadata
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -53,3 +54,9 @@ def preferences_file() -> Path:
 def assets() -> Traversable:
     """Translations and the like: beside the packages in a checkout and in a frozen application."""
     return Path(__file__).resolve().parent.parent / "assets"
+
+
+def has_display() -> bool:
+    """Whether a window can be shown: always on Windows and macOS; under Linux where X or Wayland is named."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in names)

@@ -116,7 +116,15 @@ def make_app() -> QApplication:
 
 
 def run_window(parts: Parts, choice: WindowChoice) -> int:
-    """Show the window until it is closed; the exit status. Our own bugs are shown redacted; the window stays."""
+    """Show the window until it is closed; the exit status. Our own bugs are shown redacted; the window stays.
+
+    Raises EnvironmentFault where there is no display: Qt would abort the process.
+    """
+    if not config.has_display():
+        raise EnvironmentFault(
+            title="There is no display to show a window on",
+            remedy="Log in to a desktop, or measure in the terminal: health-helper scan.",
+        )
     app = make_app()
     running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
     before = sys.excepthook

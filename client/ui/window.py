@@ -286,7 +286,7 @@ class Window(QMainWindow):
             self._last_saved, self._record = choice.person, None
             self.go_to_history()
             self.notice.tell(
-                said("Saved for {name}.", name=self._name()),
+                said("Saved for {name}.", name=self._name() or said("Guest")),
                 said("Undo"),
                 lambda: self._delete(made.line.id, quietly=True),
             )
@@ -335,7 +335,7 @@ class Window(QMainWindow):
         def saved(_new: object) -> None:
             self.history.refresh()
             self.notice.tell(
-                said("Saved for {name}.", name=self._name()),
+                said("Saved for {name}.", name=self._name() or said("Guest")),
                 said("Undo"),
                 lambda: self._delete(made.line.id, quietly=True),
             )
