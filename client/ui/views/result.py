@@ -108,7 +108,7 @@ def row(name: str, found: Estimate) -> Row:
         name=name,
         title=vital_name(name),
         value=f"{found.value:.0f}" if found.value is not None else "–",
-        unit=found.unit,
+        unit=said(found.unit),
         shown=shown,
         beside=beside,
         meaning=said(MEANINGS[name]) if name in MEANINGS else "",
