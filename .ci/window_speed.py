@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import shutil
@@ -29,6 +30,8 @@ TARGETS = {
     "memory gained after the first three scans, MB": 30.0,
 }
 IDLE_S = 30.0
+SCAN_S = 40.0
+LEAST_SCANS = 4
 
 
 def main() -> int:
@@ -112,7 +115,9 @@ def _cpu_s(pid: int) -> float:
 
 def _loop(minutes: float, plot: Path | None) -> dict[str, float]:
     """Scan after scan in one window, as on a kiosk; pictures of a simulated person, each result discarded."""
-    from PySide6.QtTest import QTest
+    import logging
+
+    from PySide6.QtCore import QEventLoop, QTimer
 
     from client import config, log
     from client.app import real_parts
@@ -122,30 +127,38 @@ def _loop(minutes: float, plot: Path | None) -> dict[str, float]:
     from client.ui.preferences import PreferencesFile
     from client.ui.start import Application, make_app
 
+    paces: list[dict[str, float]] = []
+
+    class Paces(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "scan_drawn":
+                paces.append(getattr(record, "fields", {}))
+
+    log.start(verbose=True)
+    logging.getLogger("health_helper").handlers = [Paces()]
+
+    def pause(ms: int) -> None:
+        """Not QTest.qWait: it keeps Python's lock, so that a scan beside it starves."""
+        loop = QEventLoop()
+        QTimer.singleShot(ms, loop.quit)
+        loop.exec()
+
     parts = real_parts(SystemClock())
     choice = WindowChoice(
-        source=lambda: parts.demo(Demo(DemoScene.PERSON, 72.0, 40.0, real_time=True)),
-        goal=Goal(at_most_s=40.0),
+        source=lambda: parts.demo(Demo(DemoScene.PERSON, 72.0, SCAN_S, real_time=True)),
+        goal=Goal(at_most_s=SCAN_S),
     )
-    app = make_app()
-    running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
-    paces: list[dict[str, float]] = []
-    log_event = log.event
-    log.event = lambda name, /, **fields: (
-        paces.append(fields) if name == "scan_drawn" else log_event(name, **fields)
-    )  # type: ignore[assignment,arg-type]
+    running = Application(make_app(), parts, choice, PreferencesFile(config.preferences_file()))
     running.show()
-    began_s, memory = time.perf_counter(), []
-    while time.perf_counter() - began_s < 60.0 * minutes or len(memory) < 4:
+    began_s = time.perf_counter()
+    memory: list[tuple[float, float]] = []
+    while time.perf_counter() - began_s < 60.0 * minutes or len(memory) < LEAST_SCANS:
         running.window.begin()
         while running.window.scan.running:
-            QTest.qWait(200)
-        QTest.qWait(300)
-        rss_kb = next(
-            int(line.split()[1])
-            for line in Path("/proc/self/status").read_text().splitlines()
-            if "VmRSS" in line
-        )
+            pause(200)
+        pause(300)
+        lines = Path("/proc/self/status").read_text().splitlines()
+        rss_kb = next(int(line.split()[1]) for line in lines if "VmRSS" in line)
         memory.append(((time.perf_counter() - began_s) / 60.0, rss_kb / 1000.0))
         print(f"scan {len(memory)}: {memory[-1][1]:.0f} MB", file=sys.stderr, flush=True)
         running.window.go_to_scan()

@@ -5,11 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 
 from tests.ui.conftest import SCREENSHOTS
+
+
+def pause(ms: int) -> None:
+    """Let the window and the other threads work. Not QTest.qWait: it keeps Python's lock, so that a scan beside it starves."""
+    loop = QEventLoop()
+    QTimer.singleShot(ms, loop.quit)
+    loop.exec()
 
 
 def wait_for(holds: Callable[[], object], what: str, at_most_s: float = 30.0) -> None:
@@ -17,7 +24,7 @@ def wait_for(holds: Callable[[], object], what: str, at_most_s: float = 30.0) ->
     deadline_s = time.monotonic() + at_most_s
     while not holds():
         assert time.monotonic() < deadline_s, f"waited {at_most_s:g} s for {what}"
-        QTest.qWait(20)
+        pause(20)
 
 
 def click(widget: QWidget) -> None:
@@ -34,7 +41,7 @@ def press(widget: QWidget, key: Qt.Key) -> None:
 
 def shot(widget: QWidget, state: str) -> None:
     """A picture of the window among the test's artefacts (.cache/screenshots)."""
-    QTest.qWait(60)
+    pause(60)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     assert widget.grab().save(str(SCREENSHOTS / f"{state}.png"))
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible
-from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit, QTableWidget, QWidget
 
 from client.ui.pages.dialogs import (
@@ -28,7 +27,7 @@ from edge_models.types import Trace
 from tests.client.store.conftest import NOW
 from tests.client.store.test_scans import record as scan_record
 from tests.ui.conftest import Room
-from tests.ui.looking import shot, wait_for
+from tests.ui.looking import pause, shot, wait_for
 
 CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QTableWidget)
 
@@ -51,7 +50,7 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     window._scan_finished(record)
     yield "result", window
     window.go_to_history()
-    QTest.qWait(200)
+    pause(200)
     yield "history", window
     window.go_to_settings()
     yield "settings", window
@@ -66,7 +65,7 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
         ("restore", RestoreDialog(window)),
     ):
         dialog.show()
-        QTest.qWait(30)
+        pause(30)
         yield name, dialog
         dialog.close()
         dialog.deleteLater()
@@ -124,7 +123,7 @@ def test_tab_goes_through_every_control_of_a_page_from_top_to_bottom(room: Room,
     window = _started(room, language=language)
     window.resize(1100, 1300)
     for page, top in pages(window):
-        QTest.qWait(60)
+        pause(60)
         wanted = [
             widget
             for widget in top.findChildren(QWidget)
@@ -186,7 +185,7 @@ def test_the_colours_on_the_screen_are_those_of_the_palette(room: Room, theme: s
     """What was computed is what is shown: the page's ground and the darkest or lightest of its words."""
     window = _started(room, theme=theme)
     window.go_to_settings()
-    QTest.qWait(100)
+    pause(100)
     shot(window, f"theme-{theme}")
     image = window.grab().toImage()
     colours = {
@@ -201,7 +200,7 @@ def test_nothing_is_cut_off_at_twice_the_size_of_text(room: Room, language: str)
     window = _started(room, language=language, text_percent=200)
     window.resize(1280, 1000)
     for page, top in pages(window):
-        QTest.qWait(80)
+        pause(80)
         shot(top, f"{language}-200-page-{page}")
         for widget in top.findChildren(QWidget):
             if not widget.isVisible() or not isinstance(widget, (QLabel, QAbstractButton)):

@@ -21,7 +21,7 @@ from client.parts import WindowChoice
 from client.ui.preferences import PreferencesFile
 from client.ui.shelf import Open, Opening
 from client.ui.start import Application, make_app
-from PySide6.QtTest import QTest
+from tests.ui.looking import pause
 
 path = config.preferences_file()
 path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ parts = real_parts(SystemClock())
 running = Application(make_app(), parts, WindowChoice(), PreferencesFile(path))
 running.show()
 for _ in range(600):
-    QTest.qWait(50)
+    pause(50)
     if not isinstance(running.shelf.state, Opening):
         break
 state = running.shelf.state
@@ -41,7 +41,7 @@ if isinstance(state, Open):
         now = parts.clock.utc()
         running.shelf.ask(lambda kept: kept.add_person("Ana", now=now), done.append, done.append)
         while not done:
-            QTest.qWait(20)
+            pause(20)
     said = f"open, {before}"
 else:
     said = f"{type(state.fault).__name__}: {running.window.notice.words}"
