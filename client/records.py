@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,6 +91,12 @@ class ScanRecord:
     def to_json_text(self) -> str:
         """The contract as one line of text. Raises ValueError if a number is not finite (our bug)."""
         return json.dumps(self.to_json(), allow_nan=False, ensure_ascii=True)
+
+
+def busiest_s(beats_s: Sequence[float], end_s: float, span_s: float) -> float:
+    """Where a stretch of span_s seconds of a wave that ends at end_s begins, to be drawn: the one with most beats, the last of several."""
+    begins = [max(0.0, min(beat_s, end_s - span_s)) for beat_s in beats_s] or [max(0.0, end_s - span_s)]
+    return max(begins, key=lambda begin_s: (sum(begin_s <= b <= begin_s + span_s for b in beats_s), begin_s))
 
 
 def sanitised(estimate: Estimate) -> Estimate:

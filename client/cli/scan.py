@@ -216,7 +216,7 @@ def _source(
     if demo is not None:
         return parts.demo(demo), Goal(at_most_s=demo.duration_s, unless_hopeless=demo.real_time)
     enough_s = DEFAULT_S if seconds is None else seconds
-    goal = Goal(accepted_s=enough_s, at_most_s=3.0 * enough_s, unless_hopeless=True)
+    goal = Goal.live(enough_s)
     if camera is not None:
         return parts.camera(camera), goal
     found = parts.cameras()

@@ -91,9 +91,7 @@ def _goal(seconds: float | None, *, ends: bool) -> Goal | None:
     """ends: whether the source does by itself. None: as the settings say."""
     if ends:
         return Goal(at_most_s=seconds)
-    if seconds is None:
-        return None
-    return Goal(accepted_s=seconds, at_most_s=3.0 * seconds, unless_hopeless=True)
+    return None if seconds is None else Goal.live(seconds)
 
 
 _DEMO_S = 40.0

@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 
 from client import config
-from client.language import said
+from client.language import marked, said
 from client.pipeline.run import Outcome
 from client.pipeline.session import EndedBy
 from client.records import ScanRecord
 from client.reports.wording import gave_up
 
-STOPPED_EARLY = "Stopped before the end: this is what was measured until then."
+STOPPED_EARLY = marked("Stopped before the end: this is what was measured until then.")
 
 
 def to_record(outcome: Outcome, *, taken_at: datetime) -> ScanRecord:
     """The record of a scan, not yet saved. taken_at: UTC."""
     notes = list(outcome.facts.notes)
     if outcome.session.ended_by is EndedBy.PERSON:
-        notes.insert(0, said("Stopped before the end: this is what was measured until then."))
+        notes.insert(0, said(STOPPED_EARLY))
     elif outcome.session.ended_by is EndedBy.HOPELESS:
         notes.insert(0, gave_up(outcome.result.quality.limiting_factor))
     if outcome.dropped_frames:

@@ -35,6 +35,9 @@ PATIENCE_PER_COUNTED_S = 5.0
 TOO_SLOW_FPS = 10.0
 """Below this no heart rate is ever shown; a test holds it against the engine."""
 
+AT_MOST_TIMES = 3.0
+"""A live scan takes so many times the wanted seconds at the most."""
+
 _LONGEST_STEP_S = 1.0
 """A gap between two pictures is not the person's fault: no more of it counts as time in which one looked."""
 
@@ -74,6 +77,11 @@ class Goal:
     accepted_s: float | None = None
     at_most_s: float | None = None
     unless_hopeless: bool = False
+
+    @classmethod
+    def live(cls, good_s: float) -> Goal:
+        """In front of a camera: so many seconds of good signal, in at most AT_MOST_TIMES as long."""
+        return cls(accepted_s=good_s, at_most_s=AT_MOST_TIMES * good_s, unless_hopeless=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from fpdf.enums import MethodReturnValue
 from fpdf.fonts import CoreFont, TTFFont
 
 from client.language import said
-from client.records import ScanRecord, sanitised
+from client.records import ScanRecord, busiest_s, sanitised
 from client.reports.wording import (
     NOT_A_DEVICE,
     REASONS,
@@ -333,7 +333,7 @@ def _wave(page: _Page, record: ScanRecord) -> None:
     if trace.t_s.size < 2:
         _none(page, said("None was found."))
         return
-    begin_s = _busiest_s(record.result.beats_s, float(trace.t_s[-1]))
+    begin_s = busiest_s(record.result.beats_s, float(trace.t_s[-1]), _WAVE_S)
     drawn = (trace.t_s >= begin_s) & (trace.t_s <= begin_s + _WAVE_S)
     times, values = trace.t_s[drawn], trace.values[drawn]
     first, last = float(times[0]), float(times[-1])
@@ -347,12 +347,6 @@ def _wave(page: _Page, record: ScanRecord) -> None:
             last=f"{last:.0f}",
         ),
     )
-
-
-def _busiest_s(beats_s: tuple[float, ...], end_s: float) -> float:
-    """Where the stretch to draw begins: the one with most beats found, the last of several, never after the end."""
-    begins = [max(0.0, min(beat_s, end_s - _WAVE_S)) for beat_s in beats_s] or [max(0.0, end_s - _WAVE_S)]
-    return max(begins, key=lambda begin_s: (sum(begin_s <= b <= begin_s + _WAVE_S for b in beats_s), begin_s))
 
 
 def _trend(page: _Page, record: ScanRecord) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSettings
+
+from client.parts import CameraEntry
 
 CONSENT_VERSION = 1
 """Raised whenever what is agreed to on the first page changes: everybody is asked again."""
@@ -29,6 +32,10 @@ class Preferences:
     seconds: int = 40
     lock_after_min: int = 5
     consent: int = 0
+
+    def camera_among(self, found: Sequence[CameraEntry]) -> str:
+        """The identifier of the chosen camera, else of the first; "" where there is none."""
+        return self.camera or next((one.id for one in found), "")
 
 
 class PreferencesFile:

@@ -110,15 +110,7 @@ class Shelf(QObject):
         otherwise: Callable[[HealthHelperError], None],
     ) -> None:
         """Do something with what is kept; then or otherwise are called in the window's thread. Our own bugs are raised there."""
-
-        def run() -> T:
-            if self._kept is None:
-                raise EnvironmentFault(
-                    title=said("The store is locked"), remedy=said("Unlock it and try again.")
-                )
-            return job(self._kept.observations)
-
-        self._wait_for(self._worker.do(run), then, otherwise)
+        self._wait_for(self._worker.do(lambda: job(self._need().observations)), then, otherwise)
 
     def elsewhere(
         self, job: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[HealthHelperError], None]

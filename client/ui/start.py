@@ -152,6 +152,7 @@ def run_window(parts: Parts, choice: WindowChoice) -> int:
         app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
     finally:
         sys.excepthook = before
-        running.window.let_go() if running.window.isVisible() else None
+        if running.window.isVisible():
+            running.window.let_go()
         running.end()
     return running.status

@@ -8,7 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from importlib.resources.abc import Traversable
 
-from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, Qt, QTranslator
+from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 from PySide6.QtWidgets import QApplication
 
 from client import language
@@ -73,8 +73,5 @@ def use(app: QApplication, code: str) -> str:
     for translator in _installed:
         app.installTranslator(translator)
     language.use(None if chosen == "en" else lambda text: QCoreApplication.translate(_CONTEXT, text))
-    right_to_left = chosen == "ar"
-    app.setLayoutDirection(
-        Qt.LayoutDirection.RightToLeft if right_to_left else Qt.LayoutDirection.LeftToRight
-    )
+    app.setLayoutDirection(QLocale(chosen).textDirection())
     return chosen

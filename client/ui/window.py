@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QStandardPaths, QTimer, Signal
@@ -32,7 +32,7 @@ from client.pipeline.session import Goal
 from client.records import ScanRecord
 from client.reports.files import write_report, write_table
 from client.store.entries import to_observation as entry_to_observation
-from client.store.observations import Observation, Observations
+from client.store.observations import Observation, Observations, utc_offset_min
 from client.store.scans import earlier_heart_rates, to_observation, to_record
 from client.ui.pages.dialogs import (
     ConfirmDialog,
@@ -53,8 +53,6 @@ from client.ui.views.guard import Choice, must_ask
 from client.ui.widgets.layout import button
 from client.ui.widgets.notice import Notice
 
-AT_MOST_TIMES = 3.0
-"""A scan takes so many times the wanted seconds at the most."""
 _IDLE_LOOK_MS = 5000
 
 
@@ -215,13 +213,10 @@ class Window(QMainWindow):
     # The scan and its result
 
     def _make_source(self) -> tuple[FrameSource, Goal]:
-        enough_s = float(self._preferences.seconds)
-        goal = self._choice.goal or Goal(
-            accepted_s=enough_s, at_most_s=AT_MOST_TIMES * enough_s, unless_hopeless=True
-        )
+        goal = self._choice.goal or Goal.live(float(self._preferences.seconds))
         if self._choice.source is not None:
             return self._choice.source(), goal
-        camera = self._preferences.camera or next((one.id for one in self._parts.cameras()), "")
+        camera = self._preferences.camera_among(self._parts.cameras())
         if not camera:
             raise BadInput(
                 title=said("No camera was found"),
@@ -303,10 +298,7 @@ class Window(QMainWindow):
             except BadInput as fault:
                 self._tell_fault(fault)
                 return
-            local = found.line.taken_at + timedelta(minutes=found.line.utc_offset_min)
-            self._show_result(
-                Shown(record, scan_id, self._name(), can_save=True, when=f"{local:%Y-%m-%d %H:%M}")
-            )
+            self._show_result(Shown(record, found.line, self._name(), can_save=True))
 
         self._shelf.ask(lambda kept: kept.get(scan_id), got, self._tell_fault)
 
@@ -348,14 +340,15 @@ class Window(QMainWindow):
         page = self.result
         if page is None:
             return
-        record, scan_id, whose, language = page.shown.record, page.shown.id, page.shown.whose, self._language
+        record, line, whose, language = page.shown.record, page.shown.kept, page.shown.whose, self._language
         path = self._ask_path(
             f"health-helper-{record.taken_at.astimezone():%Y-%m-%d-%H%M}.pdf",
             said("Report (*.pdf);;Data (*.json)"),
         )
         if path is None:
             return
-        person = self._whose.person
+        # On the clock of the place where it was taken, which may be another one by now.
+        offset_min = utc_offset_min(record.taken_at) if line is None else line.utc_offset_min
 
         def write(history: list[tuple[datetime, float]]) -> None:
             write_report(
@@ -363,18 +356,20 @@ class Window(QMainWindow):
                 path,
                 language=language,
                 name=whose or None,
-                utc_offset_min=_offset_min(record.taken_at),
+                utc_offset_min=offset_min,
                 history=history,
             )
-
-        def with_history(kept: Observations) -> None:
-            write(earlier_heart_rates(kept, person, record.taken_at))
 
         def written(_: None) -> None:
             self.notice.tell(said("Report written: {name}", name=path.name))
 
-        if scan_id is not None and isinstance(self._shelf.state, Open):
-            self._shelf.ask(with_history, written, self._tell_fault)
+        if line is not None and isinstance(self._shelf.state, Open):
+            person = line.person
+            self._shelf.ask(
+                lambda kept: write(earlier_heart_rates(kept, person, record.taken_at)),
+                written,
+                self._tell_fault,
+            )
         else:
             self._shelf.elsewhere(lambda: write([]), written, self._tell_fault)
 
@@ -428,7 +423,7 @@ class Window(QMainWindow):
         if self.pages.currentWidget() is self.history:
             self.go_to_history()
         elif page is not None and self.pages.currentWidget() is page:
-            if page.shown.id is None:
+            if page.shown.kept is None:
                 self._show_result(replace(page.shown, whose=self._name()))
             else:  # what is kept of somebody is not shown under another name
                 self.go_to_history()
@@ -612,8 +607,3 @@ class Window(QMainWindow):
 
 
 _ADD = "add"
-
-
-def _offset_min(moment: datetime) -> int:
-    offset = moment.astimezone().utcoffset()
-    return 0 if offset is None else round(offset.total_seconds() / 60)

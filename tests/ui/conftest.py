@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -21,10 +22,10 @@ from client.clock import SystemClock
 from client.parts import CameraEntry, Kept, Parts, WindowChoice
 from client.pipeline.session import Goal
 from client.store.observations import Observations
-from client.store.opening import confirm_recovery_key, new_recovery_key, open_store, restore
+from client.store.opening import restore
 from client.store.recovery import RecoveryKey
 from edge_models.simulate.scene import Scene, render
-from tests.client.store.conftest import MemoryVault
+from tests.client.store.conftest import MemoryVault, kept_in
 from tests.stand_ins.mjpeg_server import Behaviour, MjpegServer
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
@@ -66,8 +67,6 @@ def display() -> Iterator[None]:
     app.processEvents()
     if process is not None:
         # Qt's connection ends the process when its display goes away; the display is stopped at the very end.
-        import atexit
-
         atexit.register(process.terminate)
 
 
@@ -111,21 +110,13 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
     vault = MemoryVault()
     folder = tmp_path / "store"
 
-    def store() -> Kept:
-        opened = open_store(folder, vault)
-        return Kept(
-            observations=Observations(opened.database),
-            needs_recovery_key=opened.needs_recovery_key,
-            new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
-            confirm_recovery_key=lambda: confirm_recovery_key(folder, opened.database),
-            close=opened.database.close,
-        )
-
     def restored(typed: str) -> Kept:
         database = restore(folder, vault, RecoveryKey.from_text(typed))
         return Kept(Observations(database), False, lambda: "", lambda: None, database.close)
 
-    parts = replace(real_parts(SystemClock()), cameras=list, store=store, restore_store=restored)
+    parts = replace(
+        real_parts(SystemClock()), cameras=list, store=lambda: kept_in(folder, vault), restore_store=restored
+    )
     made = Room(tmp_path, parts, vault)
     yield made
     for running in made.opened:

@@ -77,7 +77,7 @@ def test_from_the_stream_to_a_report_on_the_disk(
     # Its details, and a report
     window.history.table.setCurrentCell(0, 0)
     press(window.history.table, Qt.Key.Key_Return)
-    wait_for(lambda: window.result.shown.id is not None, "the kept scan")
+    wait_for(lambda: window.result.shown.kept is not None, "the kept scan")
     shot(window, f"{name}-7-details")
     target = room.folder / "report.pdf"
 

@@ -9,8 +9,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
 
 from client.language import said
-from client.records import ScanRecord
+from client.records import ScanRecord, busiest_s
 from client.reports.wording import NOT_A_DEVICE, SIMULATED
+from client.store.observations import Line
+from client.store.scans import taken_at_local
 from client.ui.views.result import Row, result_view
 from client.ui.widgets.layout import Page, button, card, label
 from client.ui.widgets.plots import CoursePlot, WavePlot
@@ -20,16 +22,15 @@ _WAVE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page shows. id: of a scan that is kept, or None. whose: the name it is or would be saved under; "" for a guest.
+    """What the page shows. kept: the line of a scan that is kept, or None. whose: the name it is or would be saved under; "" for a guest.
 
-    can_save: whether there is an open store. when: of a kept one, in words.
+    can_save: whether there is an open store.
     """
 
     record: ScanRecord
-    id: str | None
+    kept: Line | None
     whose: str
     can_save: bool
-    when: str = ""
 
 
 class ResultPage(Page):
@@ -49,8 +50,12 @@ class ResultPage(Page):
         self.column.addWidget(self.heading)
         if view.simulated:
             self.column.addWidget(label(said(SIMULATED), "warning"))
-        kept = said("Kept for {name}, {when}.", name=shown.whose or said("Guest"), when=shown.when)
-        self.column.addWidget(label(f"{kept} {view.sub}" if shown.id else view.sub, "muted", selectable=True))
+        sub = view.sub
+        if shown.kept is not None:
+            when = f"{taken_at_local(shown.kept):%Y-%m-%d %H:%M}"
+            kept = said("Kept for {name}, {when}.", name=shown.whose or said("Guest"), when=when)
+            sub = f"{kept} {sub}"
+        self.column.addWidget(label(sub, "muted", selectable=True))
         grid = QGridLayout()
         grid.setSpacing(12)
         for at, row in enumerate(view.rows):
@@ -59,7 +64,7 @@ class ResultPage(Page):
         self._plots(shown.record)
         for remark in view.remarks:
             self.column.addWidget(label(remark, "muted", selectable=True))
-        if view.why_not_saved is not None and shown.id is None:
+        if view.why_not_saved is not None and shown.kept is None:
             self.column.addWidget(label(view.why_not_saved, "muted"))
         self._buttons(can_be_saved=view.why_not_saved is None)
         self.column.addWidget(label(said(NOT_A_DEVICE), "muted"))
@@ -70,7 +75,8 @@ class ResultPage(Page):
         if len(wave.t_s) > 1:
             frame, inside = card(said("Pulse wave (10 s of it)"))
             plot = WavePlot(said("Pulse wave"))
-            plot.show_part(wave, _begin_s(record), _WAVE_S)
+            begin_s = busiest_s(record.result.beats_s, float(wave.t_s[-1]), _WAVE_S)
+            plot.show_part(wave, begin_s, _WAVE_S)
             inside.addWidget(plot)
             self.column.addWidget(frame)
         trend = record.result.trend
@@ -89,7 +95,7 @@ class ResultPage(Page):
     def _buttons(self, *, can_be_saved: bool) -> None:
         row = QHBoxLayout()
         self.save_button = None
-        if self.shown.id is None and can_be_saved:
+        if self.shown.kept is None and can_be_saved:
             name = self.shown.whose
             words = said("Save for {name}", name=name) if name else said("Save as guest")
             self.save_button = button(words, self.save.emit, primary=True)
@@ -97,11 +103,11 @@ class ResultPage(Page):
             row.addWidget(self.save_button)
         self.report_button = button(said("Report…"), self.report.emit)
         row.addWidget(self.report_button)
-        if self.shown.id is None:
+        if self.shown.kept is None:
             self.done_button = button(said("Discard"), self.discard.emit)
         else:
             self.done_button = button(said("Back"), self.back.emit)
-            scan_id = self.shown.id
+            scan_id = self.shown.kept.id
             row.addWidget(button(said("Delete"), lambda: self.delete.emit(scan_id)))
         row.addWidget(self.done_button)
         row.addStretch(1)
@@ -131,11 +137,3 @@ def _vital(row: Row) -> QFrame:
     inside.addWidget(label(row.meaning, "muted"))
     inside.addStretch(1)
     return frame
-
-
-def _begin_s(record: ScanRecord) -> float:
-    """Where the part of the wave that is drawn begins: where most beats were found."""
-    end_s = float(record.result.bvp.t_s[-1])
-    beats = record.result.beats_s
-    begins = [max(0.0, min(beat, end_s - _WAVE_S)) for beat in beats] or [max(0.0, end_s - _WAVE_S)]
-    return max(begins, key=lambda at: sum(at <= beat <= at + _WAVE_S for beat in beats))

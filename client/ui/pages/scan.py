@@ -20,7 +20,7 @@ from client.pipeline.run import ScanRun
 from client.pipeline.session import Goal
 from client.records import ScanRecord
 from client.reports.wording import NOT_A_DEVICE, SIMULATED
-from client.ui.views.scan import scan_view
+from client.ui.views.scan import guide, is_mirrored, scan_view
 from client.ui.widgets.layout import Page, button, card, label
 from client.ui.widgets.notice import announce
 from client.ui.widgets.picture import Picture
@@ -47,7 +47,6 @@ class ScanPage(QStackedWidget):
         super().__init__()
         self._parts, self._make_source = parts, make_source
         self._run: ScanRun | None = None
-        self._cancelled = False
         self._said, self._said_at_s = "", 0.0
         self._shown_at_s = array("d")
         self._fast, self._slow = QTimer(self), QTimer(self)
@@ -82,7 +81,6 @@ class ScanPage(QStackedWidget):
         except HealthHelperError as fault:
             self._tell(fault)
             return
-        self._cancelled = False
         self._shown_at_s = array("d")
         self._run = ScanRun(
             source, self._parts.engine, goal=goal, clock=self._parts.clock, peak_rss_mb=peak_rss_mb
@@ -99,7 +97,6 @@ class ScanPage(QStackedWidget):
     def cancel(self) -> None:
         """Give the running scan up; nothing is kept of it."""
         if self._run is not None:
-            self._cancelled = True
             self._run.stop()
             self._run.stop()  # a first stop of a live scan would end it with what was measured
 
@@ -202,10 +199,8 @@ class ScanPage(QStackedWidget):
             return
         self._shown_at_s.append(self._parts.clock.now_s())
         view = self._run.view()
-        shown = scan_view(view)
         if view.frame is not None:
-            self._picture.show_frame(view.frame.image, mirrored=shown.mirrored, guide=shown.guide)
-        self._ring.show_share(shown.share, shown.seconds, paused=shown.paused)
+            self._picture.show_frame(view.frame.image, mirrored=is_mirrored(view), guide=guide(view))
 
     def _show_state(self) -> None:
         if self._run is None:
@@ -217,6 +212,7 @@ class ScanPage(QStackedWidget):
         self._simulated.setVisible(shown.simulated)
         self._rate.setText(shown.rate)
         self._interval.setText(shown.interval)
+        self._ring.show_share(shown.share, shown.seconds, paused=shown.paused)
         self._status.setText(shown.status)
         self._wave.show_newest(shown.wave)
         progress = view.session.progress

@@ -192,7 +192,7 @@ class SettingsPage(Page):
         if self._preview is not None:
             self.end()
             return
-        camera = self._preferences.camera or next((one.id for one in self._parts.cameras()), "")
+        camera = self._preferences.camera_among(self._parts.cameras())
         if not camera:
             return
         self._preview = Preview(self._parts.camera(camera))

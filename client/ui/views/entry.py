@@ -7,47 +7,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from client.language import marked, said
+from client.store.entries import VALUES
 from client.store.observations import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """name: in what is kept. least, most: what can be typed; outside it is a slip of the finger, whatever the health."""
+    """One number of a form. name, unit, optional: as the store has them. least, most: what can be typed; outside it is a slip of the
+    finger, whatever the health. title: not yet translated.
+    """
 
     name: str
-    title: str
     unit: str
+    optional: bool
+    title: str
     least: float
     most: float
     decimals: int = 0
-    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One kind of reading."""
+    """One kind of reading. title: not yet translated."""
 
     title: str
     fields: tuple[Field, ...]
 
 
-_PULSE = Field("pulse", marked("Pulse"), "/min", 20, 300, optional=True)
+_TITLES: Mapping[Kind, str] = {
+    Kind.BLOOD_PRESSURE: marked("Blood pressure (cuff)"),
+    Kind.OXIMETER: marked("Oximeter"),
+    Kind.TEMPERATURE: marked("Thermometer"),
+    Kind.WEIGHT: marked("Scales"),
+}
+_TYPED: Mapping[str, tuple[str, float, float, int]] = {
+    "systolic": (marked("Upper (systolic)"), 50, 300, 0),
+    "diastolic": (marked("Lower (diastolic)"), 20, 200, 0),
+    "spo2": (marked("Oxygen saturation"), 50, 100, 0),
+    "celsius": (marked("Temperature"), 25, 45, 1),
+    "kg": (marked("Weight"), 0.5, 500, 1),
+    "pulse": (marked("Pulse"), 20, 300, 0),
+}
+"""By the store's name of a value: title, least, most, decimals."""
 FORMS: Mapping[Kind, Form] = {
-    Kind.BLOOD_PRESSURE: Form(
-        marked("Blood pressure (cuff)"),
-        (
-            Field("systolic", marked("Upper (systolic)"), "mmHg", 50, 300),
-            Field("diastolic", marked("Lower (diastolic)"), "mmHg", 20, 200),
-            _PULSE,
-        ),
-    ),
-    Kind.OXIMETER: Form(
-        marked("Oximeter"), (Field("spo2", marked("Oxygen saturation"), "%", 50, 100), _PULSE)
-    ),
-    Kind.TEMPERATURE: Form(
-        marked("Thermometer"), (Field("celsius", marked("Temperature"), "°C", 25, 45, decimals=1),)
-    ),
-    Kind.WEIGHT: Form(marked("Scales"), (Field("kg", marked("Weight"), "kg", 0.5, 500, decimals=1),)),
+    kind: Form(_TITLES[kind], tuple(Field(v.name, v.unit, v.optional, *_TYPED[v.name]) for v in VALUES[kind]))
+    for kind in VALUES
 }
 """By kind, in the order in which they are offered."""
 

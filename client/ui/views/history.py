@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from client.language import marked, said
 from client.reports.wording import interval_text
 from client.store.observations import Kind, Line
+from client.store.scans import taken_at_local
 from client.ui.views import entry
 
 KINDS: Mapping[Kind, str] = {
@@ -55,11 +55,10 @@ SPANS_DAYS: Mapping[str, int | None] = {
 
 def row(line: Line, values: Mapping[str, float] | None = None) -> HistoryRow:
     """values: of a reading that was typed in."""
-    local = line.taken_at + timedelta(minutes=line.utc_offset_min)
     kind = next((title for known, title in KINDS.items() if known == line.kind), None)
     return HistoryRow(
         id=line.id,
-        when=f"{local:%Y-%m-%d %H:%M}",
+        when=f"{taken_at_local(line):%Y-%m-%d %H:%M}",
         kind=line.kind if kind is None else said(kind),
         what=_scan(line) if line.kind == Kind.SCAN else entry.words(line.kind, values or {}),
         is_scan=line.kind == Kind.SCAN,

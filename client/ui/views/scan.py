@@ -12,7 +12,7 @@ from client.pipeline.coaching import hint, live_heart_rate
 from client.pipeline.run import View
 from client.pipeline.session import Session, State
 from client.reports.wording import interval
-from edge_models.types import Box, Trace
+from edge_models.types import Trace
 
 NOTHING = "–"
 
@@ -31,7 +31,6 @@ class ScanView:
 
     rate, interval: the live heart rate, /min, and its 95 % interval in words; "–" and "" where it is withheld.
     share: of the wanted seconds, 0 to 1; it stands still while the picture is bad; None: no known end. seconds: the same in words.
-    face: in pixels of the picture, or None. mirrored: whether the picture is shown as a mirror (a camera), or as it is (a recording).
     """
 
     heading: str
@@ -42,9 +41,6 @@ class ScanView:
     share: float | None
     seconds: str
     paused: bool
-    guide: Guide
-    face: Box | None
-    mirrored: bool
     simulated: bool
     wave: Trace
     status: str
@@ -66,9 +62,6 @@ def scan_view(view: View) -> ScanView:
         share=session.share,
         seconds=_seconds(session),
         paused=session.state in (State.PAUSED, State.STALLED),
-        guide=_guide(view),
-        face=None if progress is None else progress.face,
-        mirrored=bool(facts and facts.live and not facts.simulated),
         simulated=bool(facts and facts.simulated),
         wave=Trace(np.zeros(0), np.zeros(0)) if silent or progress is None else progress.bvp,
         status=_status(view),
@@ -87,7 +80,14 @@ _HEADINGS = {
 }
 
 
-def _guide(view: View) -> Guide:
+def is_mirrored(view: View) -> bool:
+    """Whether the picture is shown as a mirror (a camera), or as it is (a recording)."""
+    facts = view.facts
+    return bool(facts and facts.live and not facts.simulated)
+
+
+def guide(view: View) -> Guide:
+    """How the outline looks now."""
     progress = view.session.progress
     if progress is None or view.session.state in (State.STARTING, State.STALLED):
         return Guide.NEUTRAL

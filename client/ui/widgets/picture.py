@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
@@ -40,10 +39,9 @@ class Picture(QLabel):
         if picture is None:
             self._image = None
         else:
-            plain = np.ascontiguousarray(picture)
-            height, width = plain.shape[:2]
-            self._frame = plain if plain is not picture else picture  # the image below is a view of it
-            self._image = QImage(plain.data, width, height, 3 * width, QImage.Format.Format_BGR888)
+            height, width = picture.shape[:2]
+            # A view: the frame is held above as long as it is shown, and is never written to once made.
+            self._image = QImage(picture.data, width, height, picture.strides[0], QImage.Format.Format_BGR888)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)

@@ -19,12 +19,11 @@ from client.parts import Kept
 from client.store.database import DiskFull
 from client.store.entries import to_observation as entry
 from client.store.export import COLUMNS
-from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
-from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
+from client.store.observations import Kind, Line, Numbers, Observation, new_id
 from edge_models.types import Reason, Trace
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import CountingEngine, ScriptedSource, estimate, frames, scan_result
-from tests.client.store.conftest import MemoryVault
+from tests.client.store.conftest import MemoryVault, kept_in
 
 Command = Callable[..., Said]
 
@@ -35,14 +34,7 @@ def store(bench: Bench, tmp_path: Path) -> Callable[[], Kept]:
     vault, folder = MemoryVault(), tmp_path / "store"
 
     def opened() -> Kept:
-        found = open_store(folder, vault)
-        return Kept(
-            observations=Observations(found.database),
-            needs_recovery_key=found.needs_recovery_key,
-            new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
-            confirm_recovery_key=lambda: confirm_recovery_key(folder, found.database),
-            close=found.database.close,
-        )
+        return kept_in(folder, vault)
 
     bench.store = opened
     return opened

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from client.parts import Kept
 from client.store.database import FILE_NAME, Database
 from client.store.observations import Observations
+from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -40,6 +42,18 @@ class MemoryVault:
     def forget(self, name: str) -> None:
         self._check()
         self.kept.pop(name, None)
+
+
+def kept_in(folder: Path, vault: MemoryVault) -> Kept:
+    """The store of this folder, open, as the commands and the window get it."""
+    opened = open_store(folder, vault)
+    return Kept(
+        observations=Observations(opened.database),
+        needs_recovery_key=opened.needs_recovery_key,
+        new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
+        confirm_recovery_key=lambda: confirm_recovery_key(folder, opened.database),
+        close=opened.database.close,
+    )
 
 
 @contextmanager
