@@ -22,6 +22,7 @@ from client.ui.pages.dialogs import (
 from client.ui.shelf import Open
 from client.ui.translations import LANGUAGES
 from client.ui.views.palette import SHAPES_ON, THEMES, WORDS_ON, contrast
+from client.ui.widgets.layout import Page
 from client.ui.window import Window
 from edge_models.types import Trace
 from tests.client.store.conftest import NOW
@@ -198,9 +199,13 @@ def test_the_colours_on_the_screen_are_those_of_the_palette(room: Room, theme: s
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_cut_off_at_twice_the_size_of_text(room: Room, language: str) -> None:
     window = _started(room, language=language, text_percent=200)
-    window.resize(1280, 1000)
+    window.resize(1100, 780)  # as it opens
     for page, top in pages(window):
         pause(80)
+        sideways = [
+            area.horizontalScrollBar().maximum() for area in top.findChildren(Page) if area.isVisible()
+        ]
+        assert not any(sideways), f"{page} has to be moved sideways by {sideways} px"
         shot(top, f"{language}-200-page-{page}")
         for widget in top.findChildren(QWidget):
             if not widget.isVisible() or not isinstance(widget, (QLabel, QAbstractButton)):

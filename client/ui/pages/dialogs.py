@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDateTimeEdit,
     QDialog,
-    QFormLayout,
     QHBoxLayout,
     QLineEdit,
     QVBoxLayout,
@@ -21,7 +20,7 @@ from PySide6.QtWidgets import (
 from client.language import said
 from client.store.observations import LONGEST_NAME, Kind
 from client.ui.views import entry
-from client.ui.widgets.layout import button, label
+from client.ui.widgets.layout import button, form, label
 
 
 class _Dialog(QDialog):
@@ -103,15 +102,14 @@ class EntryDialog(_Dialog):
         )
         self.kind = QComboBox()
         self.kind.setAccessibleName(said("Device"))
-        for kind, form in entry.FORMS.items():
-            self.kind.addItem(said(form.title), kind)
+        for kind, reading in entry.FORMS.items():
+            self.kind.addItem(said(reading.title), kind)
         self.kind.activated.connect(lambda _at: self._show_form())
         self.when = QDateTimeEdit(QDateTime.fromSecsSinceEpoch(int(now.timestamp())))
         self.when.setDisplayFormat("yyyy-MM-dd HH:mm")
         self.when.setMaximumDateTime(QDateTime.fromSecsSinceEpoch(int(now.timestamp()) + 60))
         self.when.setAccessibleName(said("When it was read"))
-        self.form = QFormLayout()
-        self.form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        self.form = form()
         self.form.addRow(said("Device"), self.kind)
         self.form.addRow(said("When it was read"), self.when)
         self.column.addLayout(self.form)

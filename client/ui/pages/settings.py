@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QGridLayout, QHBoxLayout
+from PySide6.QtWidgets import QComboBox, QHBoxLayout
 
 from client.config import version
 from client.language import said
@@ -15,7 +15,7 @@ from client.ui import look
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
 from client.ui.shelf import Closed, Open, Opening, Shelf, Unusable
 from client.ui.translations import LANGUAGES
-from client.ui.widgets.layout import Page, button, card, label
+from client.ui.widgets.layout import Page, button, card, form, label
 from client.ui.widgets.picture import Picture
 
 _PREVIEW_EVERY_MS = 50
@@ -66,7 +66,7 @@ class SettingsPage(Page):
 
     def _add_look(self, language: str) -> None:
         frame, inside = card(said("Language and look"))
-        form = QFormLayout()
+        rows = form()
         self.language = _choice(
             said("Language"), [(name, code) for code, name in LANGUAGES.items()], language
         )
@@ -86,13 +86,13 @@ class SettingsPage(Page):
             self.text_size, lambda percent: setattr(self._preferences, "text_percent", percent), rebuild=True
         )
         for box in (self.language, self.theme, self.text_size):
-            form.addRow(box.accessibleName(), box)
-        inside.addLayout(form)
+            rows.addRow(box.accessibleName(), box)
+        inside.addLayout(rows)
         self.column.addWidget(frame)
 
     def _add_camera(self) -> None:
         frame, inside = card(said("Camera"))
-        form = QFormLayout()
+        rows = form()
         found = [(one.name, one.id) for one in self._parts.cameras()]
         self.camera = _choice(said("Camera"), [(said("The first one"), ""), *found], self._preferences.camera)
         self._on(self.camera, lambda camera: setattr(self._preferences, "camera", camera), rebuild=False)
@@ -104,8 +104,8 @@ class SettingsPage(Page):
         )
         self._on(self.seconds, lambda seconds: setattr(self._preferences, "seconds", seconds), rebuild=False)
         for box in (self.camera, self.seconds):
-            form.addRow(box.accessibleName(), box)
-        inside.addLayout(form)
+            rows.addRow(box.accessibleName(), box)
+        inside.addLayout(rows)
         self.camera_words = label(
             "" if found else said("No camera was found. Plug one in and open this page again."), "muted"
         )
@@ -127,7 +127,7 @@ class SettingsPage(Page):
         frame, inside = card(said("What is kept on this device"))
         self.store_words = label("", selectable=True)
         inside.addWidget(self.store_words)
-        form = QFormLayout()
+        rows = form()
         self.lock = _choice(
             said("Lock when nobody uses it"),
             [
@@ -137,20 +137,21 @@ class SettingsPage(Page):
             self._preferences.lock_after_min,
         )
         self._on(self.lock, lambda m: setattr(self._preferences, "lock_after_min", m), rebuild=False)
-        form.addRow(self.lock.accessibleName(), self.lock)
-        inside.addLayout(form)
+        rows.addRow(self.lock.accessibleName(), self.lock)
+        inside.addLayout(rows)
         self.key_button = button(said("New recovery key…"), self.recovery_key.emit)
         self.restore_button = button(said("Open with the recovery key…"), self.restore.emit)
         self.unlock_button = button(said("Open the store"), self.unlock.emit)
         self.add_button = button(said("Add a person…"), self.add_person.emit)
         self.remove_button = button(said("Delete the chosen person…"), self.remove_person.emit)
-        grid = QGridLayout()
-        grid.addWidget(self.unlock_button, 0, 0)
-        grid.addWidget(self.restore_button, 0, 1)
-        grid.addWidget(self.add_button, 1, 0)
-        grid.addWidget(self.remove_button, 1, 1)
-        grid.addWidget(self.key_button, 2, 0)
-        inside.addLayout(grid)
+        for one in (
+            self.unlock_button,
+            self.restore_button,
+            self.add_button,
+            self.remove_button,
+            self.key_button,
+        ):
+            inside.addWidget(one)
         self.column.addWidget(frame)
 
     def _on(self, box: QComboBox, change: Callable[[object], None], *, rebuild: bool) -> None:

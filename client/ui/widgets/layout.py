@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 PAGE_WIDTH_PX = 1100
 
@@ -45,6 +45,14 @@ def card(title: str = "") -> tuple[QFrame, QVBoxLayout]:
         inside.addWidget(label(title, "heading"))
         frame.setAccessibleName(title)
     return frame, inside
+
+
+def form() -> QFormLayout:
+    """Words with a field beside them; below them where there is no room, so that large text needs no wider window."""
+    made = QFormLayout()
+    made.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+    made.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return made
 
 
 class Page(QScrollArea):
