@@ -1,0 +1,1 @@
+"""The ports' adapters for AWS. The only place that imports boto3."""

@@ -1,0 +1,253 @@
+"""One question to the assistant: budget, retrieval, documents, the model with its fallbacks, and what of its answer passes.
+
+The device's verdict is the least urgency there is. In an emergency no model is asked at all: what to do then is said by the device.
+No connection to the database is held while the model talks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+
+from backend_lambda.errors import Code, Refusal
+from backend_lambda.ports import Ended, ModelRequest, Passage, Ports, TextPiece
+from backend_lambda.principals import Device
+from backend_lambda.services.prompt import Cited, Document, Judged, Leak, Prompt, Reader, Said, build, higher
+from backend_lambda.settings import Settings
+from backend_lambda.store import audit, uploads, usage
+from backend_lambda.store.database import Database
+from backend_lambda.wire import (
+    Chat as Question,
+)
+from backend_lambda.wire import (
+    ChatCitation,
+    ChatDelta,
+    ChatDone,
+    ChatError,
+    ChatStart,
+    ChatUrgency,
+    UploadState,
+    Urgency,
+)
+
+MAX_TOKENS = 800
+MAX_CHARACTERS = 8_000
+"""Of an answer; a model that does not end is ended here."""
+PASSAGES = 5
+TEXT_BYTES = 1_000_000
+_CHARACTERS_PER_TOKEN = 4
+_NEXT_MODEL = {Code.MODEL_RETIRED, Code.MODEL_THROTTLED, Code.MODEL_UNAVAILABLE, Code.TIMED_OUT}
+Event = ChatStart | ChatDelta | ChatCitation | ChatUrgency | ChatDone | ChatError
+
+
+class Chat:
+    """Answers for one clinic's devices."""
+
+    def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
+        self._database, self._ports, self._settings = database, ports, settings
+
+    def stream(self, device: Device, question: Question, request_id: str) -> Iterator[Event]:
+        """The first event is a start. Raises Refusal before it; after it, trouble is an error event and the end."""
+        began_s = self._ports.clock.now_s()
+        self._check_budget(device)
+        if question.triage.level is Urgency.EMERGENCY:
+            self._note(device, question, request_id, "emergency", 0, 0)
+            yield ChatStart(request_id=request_id, model_id="", urgency=Urgency.EMERGENCY)
+            yield ChatDone(reason="emergency", input_tokens=0, output_tokens=0, urgency=Urgency.EMERGENCY)
+            return
+        prompt = build(
+            question,
+            self._passages(question),
+            self._documents(device, question),
+            fence=f"data{secrets.token_hex(8)}",
+        )
+        answer = _Answer(prompt, question.triage.level)
+        try:
+            yield from self._answered(device, question, request_id, prompt, answer, began_s)
+        finally:  # also when the client is gone: what was generated was paid for
+            ended = answer.tokens(prompt)
+            self._note(device, question, request_id, answer.result, *ended)
+
+    def _answered(
+        self,
+        device: Device,
+        question: Question,
+        request_id: str,
+        prompt: Prompt,
+        answer: _Answer,
+        began_s: float,
+    ) -> Iterator[Event]:
+        started = False
+        try:
+            for model_id, event in self._asked(prompt):
+                if not started:
+                    started = True
+                    self._ports.measures.add(
+                        "ai_time_to_first_token",
+                        1000.0 * (self._ports.clock.now_s() - began_s),
+                        "Milliseconds",
+                        str(device.clinic_id),
+                    )
+                    yield ChatStart(request_id=request_id, model_id=model_id, urgency=question.triage.level)
+                yield from answer.take(event)
+                if answer.over:
+                    break
+            yield from answer.finish()
+        except Refusal as refusal:
+            answer.result = str(refusal.code)
+            if not started:
+                raise
+            yield ChatError(code=str(refusal.code), retry_after_s=refusal.retry_after_s)
+        except Leak:
+            answer.result = "withheld"
+            yield ChatError(code="withheld")
+
+    def _asked(self, prompt: Prompt) -> Iterator[tuple[str, TextPiece | Ended]]:
+        """What the first model that answers says. Once it has said something it is not changed any more."""
+        guardrail = (
+            (self._settings.guardrail_id, self._settings.guardrail_version)
+            if self._settings.guardrail_id
+            else None
+        )
+        worst: Refusal | None = None
+        for model_id in self._settings.model_ids:
+            said = False
+            request = ModelRequest(model_id, prompt.system, prompt.turns, MAX_TOKENS, guardrail)
+            try:
+                for event in self._ports.model.stream(request):
+                    said = True
+                    yield model_id, event
+            except Refusal as refusal:
+                if said or refusal.code not in _NEXT_MODEL:
+                    raise
+                self._ports.measures.add(f"model_fallback_{refusal.code}", 1.0, "Count")
+                # throttling passes, a retired model does not: say what may be tried again
+                if worst is None or refusal.code is Code.MODEL_THROTTLED:
+                    worst = refusal
+            else:
+                return
+        if worst is not None:
+            raise worst
+
+    def _check_budget(self, device: Device) -> None:
+        if not self._settings.token_budget:
+            raise Refusal(403, Code.NOT_ALLOWED_HERE, "This clinic does not use the cloud's assistant.")
+        now = self._ports.clock.utc()
+        with self._database.clinic(device.clinic_id) as transaction:
+            used = usage.used_this_month(transaction, now)
+        if used >= self._settings.token_budget:
+            next_month = (
+                now.replace(day=28, hour=0, minute=0, second=0, microsecond=0)
+            ).timestamp() + 4 * 86_400
+            wait_s = max(3_600.0, next_month - now.timestamp())
+            raise Refusal(
+                429, Code.BUDGET_SPENT, "This month's budget of the clinic is spent.", retry_after_s=wait_s
+            )
+
+    def _passages(self, question: Question) -> Sequence[Passage]:
+        """Without its knowledge base the assistant says less, but it answers."""
+        try:
+            return self._ports.knowledge.retrieve(question.turns[-1].text, question.language, PASSAGES)
+        except Refusal:
+            self._ports.measures.add("knowledge_unavailable", 1.0, "Count")
+            return ()
+
+    def _documents(self, device: Device, question: Question) -> Sequence[Document]:
+        """The texts of this patient's uploads. Raises 404 for one that is not theirs, 409 for one that is not ready."""
+        found: list[Document] = []
+        if not question.documents:
+            return found
+        with self._database.clinic(device.clinic_id) as transaction:
+            rows = [uploads.get(transaction, wanted) for wanted in question.documents]
+        for row in rows:
+            if row is None or row.patient_id != question.patient_id:
+                raise Refusal(404, Code.NOT_FOUND, "There is no such upload of this patient.")
+            if row.state is not UploadState.READY:
+                raise Refusal(409, Code.CONFLICT, "An upload is not ready to be read.")
+            if row.text_key is not None:
+                found.append(Document(str(row.id), self._text(row.text_key)))
+        return found
+
+    def _text(self, key: str) -> str:
+        facts = self._ports.documents.head(key)
+        if facts is None:
+            raise Refusal(404, Code.NOT_FOUND, "The text of an upload is gone.")
+        return self._ports.documents.read(key, facts.version_id, TEXT_BYTES).decode("utf-8", "replace")
+
+    def _note(
+        self, device: Device, question: Question, request_id: str, result: str, inputs: int, outputs: int
+    ) -> None:
+        now = self._ports.clock.utc()
+        with self._database.clinic(device.clinic_id) as transaction:
+            if inputs or outputs:
+                usage.add(transaction, day=now.date(), input_tokens=inputs, output_tokens=outputs)
+            audit.append(
+                transaction,
+                audit.Entry(
+                    actor_kind="device",
+                    actor_id=str(device.id),
+                    action="chat",
+                    object_kind="conversation",
+                    object_id=str(question.conversation_id),
+                    result=result,
+                    request_id=request_id,
+                ),
+                now,
+            )
+
+
+class _Answer:
+    """One answer as it grows. result: for the audit, a word. over: nothing more is wanted of the model."""
+
+    def __init__(self, prompt: Prompt, least: Urgency) -> None:
+        self._prompt, self.urgency = prompt, least
+        self._reader = Reader(prompt)
+        self._ended: Ended | None = None
+        self._characters = 0
+        self.result = "left"
+        self.over = False
+
+    def take(self, event: TextPiece | Ended) -> Iterator[Event]:
+        if isinstance(event, Ended):
+            self._ended = event
+            return
+        self._characters += len(event.text)
+        if self._characters > MAX_CHARACTERS:
+            self.over = True
+            return
+        yield from self._passed(self._reader.push(event.text))
+
+    def finish(self) -> Iterator[Event]:
+        """The rest, and the end."""
+        yield from self._passed(self._reader.end())
+        if self._ended is None and not self.over:
+            self.result = str(Code.MODEL_UNAVAILABLE)
+            yield ChatError(code=self.result)
+            return
+        reason = "cut" if self._ended is None else self._ended.reason
+        self.result = reason if len(reason) < 64 else "ended"
+        inputs, outputs = self.tokens(self._prompt)
+        yield ChatDone(reason=reason, input_tokens=inputs, output_tokens=outputs, urgency=self.urgency)
+
+    def tokens(self, prompt: Prompt) -> tuple[int, int]:
+        """As the model counted; estimated where it did not come to that; nothing where nothing came."""
+        if self._ended is not None:
+            return self._ended.input_tokens, self._ended.output_tokens
+        if not self._characters:
+            return 0, 0
+        asked = len(prompt.system) + sum(len(turn.text) for turn in prompt.turns)
+        return asked // _CHARACTERS_PER_TOKEN, self._characters // _CHARACTERS_PER_TOKEN
+
+    def _passed(self, pieces: Iterator[Said | Cited | Judged]) -> Iterator[Event]:
+        for piece in pieces:
+            match piece:
+                case Said(text):
+                    yield ChatDelta(text=text)
+                case Cited(name):
+                    title, uri, quote = self._prompt.citable[name]
+                    yield ChatCitation(id=name, title=title, uri=uri, quote=quote)
+                case Judged(urgency):
+                    raised = higher(self.urgency, urgency)
+                    if raised is not self.urgency:
+                        self.urgency = raised
+                        yield ChatUrgency(urgency=raised)
