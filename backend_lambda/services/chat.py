@@ -7,7 +7,8 @@ No connection to the database is held while the model talks.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from datetime import timedelta
 
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ended, ModelRequest, Passage, Ports, TextPiece
@@ -46,10 +47,10 @@ class Chat:
     def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
         self._database, self._ports, self._settings = database, ports, settings
 
-    def stream(self, device: Device, question: Question, request_id: str) -> Iterator[Event]:
+    def stream(self, device: Device, question: Question, request_id: str) -> Generator[Event, None, None]:
         """The first event is a start. Raises Refusal before it; after it, trouble is an error event and the end."""
         began_s = self._ports.clock.now_s()
-        self._check_budget(device)
+        self._begin(device, question, request_id)
         if question.triage.level is Urgency.EMERGENCY:
             self._note(device, question, request_id, "emergency", 0, 0)
             yield ChatStart(request_id=request_id, model_id="", urgency=Urgency.EMERGENCY)
@@ -129,19 +130,25 @@ class Chat:
         if worst is not None:
             raise worst
 
-    def _check_budget(self, device: Device) -> None:
+    def _begin(self, device: Device, question: Question, request_id: str) -> None:
+        """The budget; and the audit knows of the question before anything of it is used. Raises Refusal 403, 429, 503."""
         if not self._settings.token_budget:
             raise Refusal(403, Code.NOT_ALLOWED_HERE, "This clinic does not use the cloud's assistant.")
         now = self._ports.clock.utc()
         with self._database.clinic(device.clinic_id) as transaction:
             used = usage.used_this_month(transaction, now)
-        if used >= self._settings.token_budget:
-            next_month = (
-                now.replace(day=28, hour=0, minute=0, second=0, microsecond=0)
-            ).timestamp() + 4 * 86_400
-            wait_s = max(3_600.0, next_month - now.timestamp())
+            spent = used >= self._settings.token_budget
+            entry = _entry(device, question, "budget_spent" if spent else "asked", request_id)
+            audit.append(transaction, entry, now)
+        if spent:
+            next_month = (now.replace(day=1) + timedelta(days=32)).replace(
+                day=1, hour=0, minute=0, second=0, microsecond=0
+            )
             raise Refusal(
-                429, Code.BUDGET_SPENT, "This month's budget of the clinic is spent.", retry_after_s=wait_s
+                429,
+                Code.BUDGET_SPENT,
+                "This month's budget of the clinic is spent.",
+                retry_after_s=(next_month - now).total_seconds(),
             )
 
     def _passages(self, question: Question) -> Sequence[Passage]:
@@ -177,23 +184,27 @@ class Chat:
     def _note(
         self, device: Device, question: Question, request_id: str, result: str, inputs: int, outputs: int
     ) -> None:
+        """How it ended. The answer is on its way already: without a database this is counted, and an alarm is on the count."""
         now = self._ports.clock.utc()
-        with self._database.clinic(device.clinic_id) as transaction:
-            if inputs or outputs:
-                usage.add(transaction, day=now.date(), input_tokens=inputs, output_tokens=outputs)
-            audit.append(
-                transaction,
-                audit.Entry(
-                    actor_kind="device",
-                    actor_id=str(device.id),
-                    action="chat",
-                    object_kind="conversation",
-                    object_id=str(question.conversation_id),
-                    result=result,
-                    request_id=request_id,
-                ),
-                now,
-            )
+        try:
+            with self._database.clinic(device.clinic_id) as transaction:
+                if inputs or outputs:
+                    usage.add(transaction, day=now.date(), input_tokens=inputs, output_tokens=outputs)
+                audit.append(transaction, _entry(device, question, result, request_id), now)
+        except Refusal:
+            self._ports.measures.add("chat_end_not_noted", 1.0, "Count", str(device.clinic_id))
+
+
+def _entry(device: Device, question: Question, result: str, request_id: str) -> audit.Entry:
+    return audit.Entry(
+        actor_kind="device",
+        actor_id=str(device.id),
+        action="chat",
+        object_kind="conversation",
+        object_id=str(question.conversation_id),
+        result=result,
+        request_id=request_id,
+    )
 
 
 class _Answer:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC
 
+from client.errors import BadInput
 from client.store import observations
+from client.store.entries import VALUES, values_of
 from client.store.observations import Line, Observation, Observations
 from client.store.scans import wave_of
 
-COLUMNS = tuple(name for name in observations.COLUMNS if name != "person")  # all rows are of one person
+ENTERED = tuple(dict.fromkeys(f"entered_{value.name}" for values in VALUES.values() for value in values))
+"""What was typed in: systolic and diastolic in mmHg, pulse in /min, spo2 in %, celsius, kg."""
+COLUMNS = (
+    *(name for name in observations.COLUMNS if name != "person"),
+    *ENTERED,
+)  # all rows are of one person
 
 
 def rows(kept: Observations, person: str | None, *, whole: bool) -> list[dict[str, object]]:
-    """The oldest first. whole: with the body of each (JSON) and a scan's pulse wave: the second of its first sample, the seconds
-    between two, and its values.
+    """The oldest first, with what was typed in. whole: with the body of each (JSON) and a scan's pulse wave: the second of its
+    first sample, the seconds between two, and its values.
     """
     lines = kept.between(person, None, None)
     found = [row(line) for line in lines]
-    if whole:
-        for made, line in zip(found, lines, strict=True):
-            observation = kept.get(line.id)
+    for made, line in zip(found, lines, strict=True):
+        is_entry = line.kind in VALUES
+        observation = kept.get(line.id) if whole or is_entry else None
+        if whole:
             made["body"] = None if observation is None else observation.body
             made["wave"] = None if observation is None else _wave(observation)
+        if observation is not None and is_entry:
+            with suppress(BadInput):  # of a newer version: its body has them
+                made.update({f"entered_{name}": value for name, value in values_of(observation).items()})
     return found
 
 
