@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SETUP = @$(PYTHON) packaging/setup.py
 
-.PHONY: help setup run test bench lint lock translations
+.PHONY: help setup run test bench cloud lint lock translations
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):  *## /  make \1	/p' Makefile
 
@@ -17,6 +17,9 @@ test:  ## the tests; a part of them: make test TESTS="tests/client -k weights"
 
 bench:  ## the benchmark with its readers and plots; a part of it: make bench BENCH="--grid traces --subset 200"
 	$(SETUP) bench -- $(BENCH)
+
+cloud:  ## the whole backend on loopback, in the foreground, with stand-ins for AWS
+	$(SETUP) cloud -- $(CLOUD)
 
 lint:  ## ruff, mypy, import contracts
 	$(SETUP) lint

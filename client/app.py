@@ -1,6 +1,6 @@
 """The composition root: the only module that knows the concrete things behind the ports.
 
-Everything heavy (cv2, onnxruntime, httpx) is imported when a command asks for it, not before.
+Everything heavy (cv2, onnxruntime, httpx, sounddevice) is imported when a command asks for it, not before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +21,20 @@ import typer
 from client import config, log, weights
 from client.cli import commands
 from client.clock import Clock, SystemClock
-from client.devices.ports import Compression, FrameSource
+from client.devices.ports import Compression, FrameSource, LevelSource
 from client.errors import EnvironmentFault, HealthHelperError, Interrupted
-from client.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry, WindowChoice
+from client.parts import (
+    CameraEntry,
+    CameraTruth,
+    Demo,
+    Kept,
+    MicrophoneEntry,
+    Parts,
+    WeightsEntry,
+    WindowChoice,
+)
 from client.pipeline.run import Engine
-from client.store.database import Database
+from client.store.database import Database, StoreFault
 from client.store.vault import SystemVault
 from edge_models.types import ByteArray, Frame
 
@@ -41,6 +51,8 @@ def real_parts(clock: Clock) -> Parts:
         cameras=_cameras,
         camera=_camera,
         examine_camera=_examine_camera,
+        microphones=_microphones,
+        microphone_level=lambda wanted: _microphone_level(wanted, clock),
         video=_video,
         url=_url,
         demo=_demo,
@@ -48,8 +60,8 @@ def real_parts(clock: Clock) -> Parts:
         weights=_weights,
         write_clip=_write_clip,
         portrait=_portrait,
-        store=_store,
-        restore_store=_restore_store,
+        store=lambda: _store(clock),
+        restore_store=lambda typed: _restore_store(typed, clock),
         window=_window,
     )
 
@@ -152,7 +164,7 @@ def _status(parts: Parts, arguments: Sequence[str] | None) -> int:
 
 def main() -> int:
     """The command `health-helper`. Whatever is not the world's fault is shown redacted and ends with 1."""
-    sys.excepthook = log.show_bug
+    sys.excepthook, threading.excepthook = log.show_bug, log.show_bug_of_thread
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a poor terminal shows "?" where a name has other letters
@@ -183,6 +195,18 @@ def _examine_camera(camera_id: str) -> CameraTruth:
         white_balance=found.controls.white_balance.name.lower(),
         facts=found.facts,
     )
+
+
+def _microphones() -> Sequence[MicrophoneEntry]:
+    from client.devices.microphones import microphones
+
+    return [MicrophoneEntry(id=entry.id, name=entry.name) for entry in microphones()]
+
+
+def _microphone_level(wanted: str, clock: Clock) -> LevelSource:
+    from client.devices.microphones import Microphone
+
+    return Microphone(wanted, clock=clock)
 
 
 def _video(path: Path) -> FrameSource:
@@ -272,28 +296,38 @@ def _window(parts: Parts, choice: WindowChoice) -> int:
     return run_window(parts, choice)
 
 
-def _store() -> Kept:
+def _store(clock: Clock) -> Kept:
     from client.store.opening import open_store
 
     vault = SystemVault()
     opened = open_store(config.store_folder(), vault)
-    return _kept(opened.database, vault, needs_recovery_key=opened.needs_recovery_key)
+    return _kept(opened.database, vault, clock, needs_recovery_key=opened.needs_recovery_key)
 
 
-def _restore_store(typed: str) -> Kept:
-    from client.store.opening import restore
+def _restore_store(typed: str, clock: Clock) -> Kept:
+    from client.store.opening import needs_recovery_key, restore
     from client.store.recovery import RecoveryKey
 
-    vault = SystemVault()
-    return _kept(restore(config.store_folder(), vault, RecoveryKey.from_text(typed)), vault)
+    vault, folder = SystemVault(), config.store_folder()
+    database = restore(folder, vault, RecoveryKey.from_text(typed))
+    try:
+        needs = needs_recovery_key(folder, database)
+    except BaseException:
+        database.close()
+        raise
+    return _kept(database, vault, clock, needs_recovery_key=needs)
 
 
-def _kept(database: Database, vault: SystemVault, *, needs_recovery_key: bool = False) -> Kept:
+def _kept(database: Database, vault: SystemVault, clock: Clock, *, needs_recovery_key: bool) -> Kept:
+    """The open store as commands and window get it; what was deleted long enough ago is gone for ever from here on."""
     from client.store.observations import Observations
     from client.store.opening import confirm_recovery_key, new_recovery_key
 
+    observations = Observations(database)
+    with contextlib.suppress(StoreFault):  # what is kept can be read all the same
+        observations.purge_old(now=clock.utc())
     return Kept(
-        observations=Observations(database),
+        observations=observations,
         needs_recovery_key=needs_recovery_key,
         new_recovery_key=lambda: new_recovery_key(config.store_folder(), vault).to_text(),
         confirm_recovery_key=lambda: confirm_recovery_key(config.store_folder(), database),

@@ -8,6 +8,8 @@ from importlib import metadata
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from client.language import said
+
 APPLICATION = "health-helper"
 _ours: set[str] = set()
 
@@ -30,6 +32,13 @@ def data_folder() -> Path:
 def store_folder() -> Path:
     """Where the encrypted store lies. It may not exist yet."""
     return data_folder() / "store"
+
+
+def repair() -> str:
+    """What to do where a part of this installation is missing or broken: a frozen one has no set-up to be run again."""
+    if getattr(sys, "frozen", False):
+        return said("Install Health Helper again.")
+    return said("Run 'make setup' (without make: 'python packaging/setup.py setup') and try again.")
 
 
 def set_default(name: str, value: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +63,12 @@ def show_bug(kind: type[BaseException], error: BaseException, where: TracebackTy
     """For `sys.excepthook`: what nobody caught is our bug; the interpreter then ends with status 1."""
     del kind, where
     print(describe_bug(error), file=sys.stderr)
+
+
+def show_bug_of_thread(bug: threading.ExceptHookArgs) -> None:
+    """For `threading.excepthook`, which else prints messages and paths; the program goes on."""
+    if bug.exc_value is not None and not isinstance(bug.exc_value, SystemExit):
+        print(describe_bug(bug.exc_value), file=sys.stderr)
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from client.clock import Clock
-from client.devices.ports import Compression, FrameSource, SourceFacts
+from client.devices.ports import Compression, FrameSource, LevelSource, SourceFacts
 from client.pipeline.run import Engine
 from client.pipeline.session import Goal
 from client.store.observations import Observations
@@ -48,6 +48,14 @@ class CameraTruth:
     exposure: str
     white_balance: str
     facts: SourceFacts
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneEntry:
+    """A microphone of this machine. id: the same after a restart. name: for people."""
+
+    id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +103,14 @@ class WindowChoice:
     """How a window is started.
 
     source: makes the one source that was named, or None: the camera of the settings. goal: of its scans; None: that of the settings.
-    begin: start a scan at once. end_after_result: say the result on standard output as JSON and end, with the exit
-    status of `scan`: so that an installation can be tried. full_screen: as on a kiosk.
+    simulated: that source films nobody, so nobody has to agree to it. begin: start a scan at once. end_after_result: say the result
+    on standard output as JSON and end, with the exit status of `scan`: so that an installation can be tried. full_screen: as on a
+    kiosk.
     """
 
     source: Callable[[], FrameSource] | None = None
     goal: Goal | None = None
+    simulated: bool = False
     begin: bool = False
     end_after_result: bool = False
     full_screen: bool = False
@@ -112,6 +122,8 @@ class Parts:
 
     started_s: the clock's second at which the process began its work.
     examine_camera: opens it, looks for some seconds, closes it; raises BadInput or EnvironmentFault.
+    microphones: may wait for the sound system; raises EnvironmentFault. microphone_level: of the one with this id, or of the
+        system's own ("").
     engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
     write_clip: (folder, simulated frames, frames per second, compression; None: as a phone) → the video file; raises
         EnvironmentFault. portrait: the picture of the simulated person; raises EnvironmentFault.
@@ -124,6 +136,8 @@ class Parts:
     cameras: Callable[[], Sequence[CameraEntry]]
     camera: Callable[[str], FrameSource]
     examine_camera: Callable[[str], CameraTruth]
+    microphones: Callable[[], Sequence[MicrophoneEntry]]
+    microphone_level: Callable[[str], LevelSource]
     video: Callable[[Path], FrameSource]
     url: Callable[[str], FrameSource]
     demo: Callable[[Demo], FrameSource]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from client.language import Sentence
 from edge_models.types import Estimate, Quality, Reason, ScanResult, TrendPoint
 
 SCHEMA = "health-helper/scan/1"
@@ -41,14 +42,14 @@ class Cost:
 class ScanRecord:
     """One scan with everything that is said about it.
 
-    source: as shown to the person, without folders or credentials. taken_at: UTC.
+    source: as shown to the person, without folders or credentials. notes: what else is to be known. taken_at: UTC.
     saved_reason: why it was not saved, a code (client.reports.wording has them all in words); None where it was.
     """
 
     source: str
     simulated: bool
     result: ScanResult
-    notes: tuple[str, ...]
+    notes: tuple[Sentence, ...]
     cost: Cost
     saved: bool
     saved_reason: str | None

@@ -17,10 +17,19 @@ from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from client.config import repair
 from client.errors import EnvironmentFault
-from client.language import said
+from client.language import marked, said
 
-REMEDY = "Run 'make setup' (without make: 'python packaging/setup.py setup') and try again."
+PURPOSES = (
+    marked("finds the face in a picture"),
+    marked("the licence text that must travel with every copy of face_rfb_320"),
+    marked("the face of the simulated person (demo and tests)"),
+    marked("the letters of the report, Latin and Arabic"),
+    marked("the bold letters of the report, Latin and Arabic"),
+    marked("the licence text that must travel with every copy of the report's fonts"),
+)
+"""Those of MODELS.toml, for the translators, who see the code only; a test asks for every one."""
 
 
 class FileState(StrEnum):
@@ -63,7 +72,9 @@ def listed(place: Traversable | None = None) -> Mapping[str, ListedFile]:
         }
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
         raise EnvironmentFault(
-            title=f"The list of weights (MODELS.toml) cannot be read ({type(error).__name__})",
+            title=said(
+                "The list of weights (MODELS.toml) cannot be read ({kind})", kind=type(error).__name__
+            ),
             remedy=said("Restore it from the repository or install Health Helper again."),
         ) from error
 
@@ -79,12 +90,16 @@ def load(name: str, place: Traversable | None = None) -> bytes:
     state, content = _read(entry, place or folder())
     if state is FileState.GOOD:
         return content
-    happened = {
-        FileState.MISSING: "is missing",
-        FileState.ALTERED: "is not the listed one and is refused",
-        FileState.UNREADABLE: "cannot be read",
-    }[state]
-    raise EnvironmentFault(title=f"{entry.file_name} ({entry.purpose}) {happened}", remedy=REMEDY)
+    raise EnvironmentFault(
+        title=said(_HAPPENED[state], name=entry.file_name, purpose=said(entry.purpose)), remedy=repair()
+    )
+
+
+_HAPPENED = {
+    FileState.MISSING: marked("{name} ({purpose}) is missing"),
+    FileState.ALTERED: marked("{name} ({purpose}) is not the listed one and is refused"),
+    FileState.UNREADABLE: marked("{name} ({purpose}) cannot be read"),
+}
 
 
 @contextmanager

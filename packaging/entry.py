@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import sys
 import warnings
@@ -32,6 +33,10 @@ def main() -> int:
         os.environ.pop("LD_LIBRARY_PATH", None)
     # ONNX Runtime would make an identifier of this computer and send what it notes to its maker. Nothing is sent anywhere.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    # sounddevice asks for PortAudio where the system keeps its libraries; here it lies beside the program (Linux).
+    of_the_system, portaudio = ctypes.util.find_library, Path(sys.prefix) / "libportaudio.so.2"
+    if portaudio.exists():
+        ctypes.util.find_library = lambda name: str(portaudio) if name == "portaudio" else of_the_system(name)
     # The report has no pictures, so Pillow is left out (freeze.py).
     warnings.filterwarnings("ignore", message="Pillow could not be imported")
     try:

@@ -67,11 +67,14 @@ UNNEEDED = (
     *(f"PySide6/*plugins/platforms/*{name}.*" for name in ("eglfs", "linuxfb", "minimal", "minimalegl", "vkkhrdisplay", "vnc", "direct2d")),
     *(f"PySide6/*plugins/imageformats/*{name}.*" for name in ("icns", "pdf", "tga", "tiff", "wbmp", "webp")),
     "libcups.so*",  # belongs to the system's printing: where that is, it is
+    "libasound.so*",  # the same with sound; the system's plug-ins fit its own only
 )  # fmt: skip
 """Files that the application never opens, as shown by packaging/smoke_test."""
 
 QT_WORDS = ("es", "ar")
 """Languages of the window other than English (client.ui.translations)."""
+OPENED = ("libportaudio.so",)
+"""Shared libraries that no other is linked with, for a module opens them by their names."""
 LEFT_OUT = {"pillow", "setuptools"}
 """Packages of the lock that are not in the folder (see EXCLUDED)."""
 TEXTS = ("licen", "copying", "notice", "authors")
@@ -264,7 +267,8 @@ def reachable(entries: Sequence[Entry], links: Mapping[str, set[str]]) -> list[E
     waiting = [
         source
         for place, source, kind in entries
-        if kind != "SYMLINK" and not (kind == "BINARY" and _is_shared(place))
+        if kind != "SYMLINK"
+        and not (kind == "BINARY" and _is_shared(place) and not _posix(place).startswith(OPENED))
     ]
     reached = set(waiting)
     while waiting:

@@ -4,6 +4,7 @@
     python packaging/setup.py run  [-- FLAGS]   a scan in the terminal; without flags: the demo
     python packaging/setup.py test [-- FLAGS]   the tests; flags go to pytest
     python packaging/setup.py bench [-- FLAGS]  the benchmark with all that it can read and draw; flags go to it
+    python packaging/setup.py cloud [-- FLAGS]  the whole backend on loopback, in the foreground, with stand-ins for AWS
     python packaging/setup.py lint              ruff, mypy, import contracts
     python packaging/setup.py lock              writes requirements/*.txt anew from pyproject.toml
     python packaging/setup.py translations      collects the sentences to translate into assets/i18n/*.ts
@@ -84,7 +85,7 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Does one command. Returns the exit status (on Linux and macOS `run` and `test` never return)."""
     command, flags = (arguments[0] if arguments else ""), [part for part in arguments[1:] if part != "--"]
-    if command not in {"setup", "run", "test", "bench", "lint", "lock", "translations", "freeze"}:
+    if command not in {"setup", "run", "test", "bench", "cloud", "lint", "lock", "translations", "freeze"}:
         say((__doc__ or "").split("\n\n")[1])
         return 2
     use_a_supported_python(arguments)
@@ -100,6 +101,8 @@ def main(arguments: Sequence[str]) -> int:
         ensure("dev", say_if_ready=command == "setup")
         if command == "test":
             become([python(), "-m", "pytest", *TEST_WORKERS, *flags], folder=ROOT, more=ONE_THREAD)
+        if command == "cloud":
+            become([python(), "-m", "tests.stand_ins.local_cloud", *flags], folder=ROOT)
         if command == "lint":
             return lint()
         if command == "lock":
@@ -329,26 +332,41 @@ def bring_venv_module(download: Download) -> None:
 
 TEST_PROGRAMS = {"dbus-run-session": "dbus", "gnome-keyring-daemon": "gnome-keyring", "Xvfb": "xvfb"}
 """What the tests start beside the application, and Debian's package of it: a real key store under a bus of its own, a display."""
+TEST_SOUND = ("pulseaudio", "pulseaudio-utils", "libasound2-plugins")
+"""Debian's packages of a sound server of the tests' own, of what plays into it, and of PortAudio's way to it."""
 WINDOW_LIBRARIES = {
     "EGL": "libegl1", "GL": "libgl1", "dbus-1": "libdbus-1-3", "fontconfig": "libfontconfig1",
     "xkbcommon-x11": "libxkbcommon-x11-0", "xcb-cursor": "libxcb-cursor0", "xcb-icccm": "libxcb-icccm4",
     "xcb-image": "libxcb-image0", "xcb-keysyms": "libxcb-keysyms1", "xcb-randr": "libxcb-randr0",
     "xcb-render-util": "libxcb-render-util0", "xcb-shape": "libxcb-shape0", "xcb-xkb": "libxcb-xkb1",
+    "portaudio": "libportaudio2",
 }  # fmt: skip
-"""Libraries of the system that a window of Qt needs under Linux, and Debian's package of each."""
+"""Libraries of the system that the window needs under Linux (Qt's, and the microphones'), and Debian's package of each."""
 
 
 def bring_test_programs(download: Download) -> None:
     """Installed where that is possible; otherwise the tests that need them skip and say so."""
-    packages = [package for name, package in TEST_PROGRAMS.items() if not shutil.which(name)]
-    packages += missing_window_packages()
-    if not packages or not may_install():
-        return
-    say(f"• with apt-get: {' '.join(packages)} (a key store and a display for the tests)")
-    try:
-        apt_install(packages, download, "")
-    except Fault:
-        say("  That failed; the tests that need them will be skipped.")
+    programs = [package for name, package in TEST_PROGRAMS.items() if not shutil.which(name)]
+    for packages, what in (
+        ([*programs, *missing_window_packages()], "a key store and a display"),
+        (missing_sound_packages(), "a sound server"),  # by itself: beside a desktop's own it may be refused
+        (missing_database_packages(), "a database server; Debian starts one of its own with it"),
+    ):
+        if not packages or not may_install():
+            continue
+        say(f"• with apt-get: {' '.join(packages)} ({what} for the tests)")
+        try:
+            apt_install(packages, download, "")
+        except Fault:
+            say("  That failed; the tests that need them will be skipped.")
+
+
+def missing_database_packages() -> list[str]:
+    """Debian's package of PostgreSQL, where there is none; the tests and `make cloud` start their own server with its programs."""
+    if not sys.platform.startswith("linux"):
+        return []
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb"), *Path("/usr").glob("pgsql-*/bin/initdb")]
+    return [] if found or shutil.which("initdb") else ["postgresql"]
 
 
 def bring_window_libraries(download: Download) -> None:
@@ -391,13 +409,21 @@ def missing_window_packages() -> list[str]:
     return [package for name, package in WINDOW_LIBRARIES.items() if not ctypes.util.find_library(name)]
 
 
+def missing_sound_packages() -> list[str]:
+    """TEST_SOUND where one of them is not there."""
+    if not sys.platform.startswith("linux"):
+        return []
+    plugins = Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")
+    return [] if shutil.which("pulseaudio") and shutil.which("pacat") and any(plugins) else list(TEST_SOUND)
+
+
 def may_install() -> bool:
     """Whether there is apt-get, and a way to be root for it."""
     return bool(shutil.which("apt-get") and (os.geteuid() == 0 or shutil.which("sudo")))
 
 
 def apt_install(packages: Sequence[str], download: Download, by_hand: str) -> None:
-    """Installs Debian's packages as root or by sudo. Raises Fault with the remedy `by_hand`."""
+    """Installs Debian's packages as root or by sudo, and takes none away for them. Raises Fault with the remedy `by_hand`."""
     prefix: list[str] = []
     if os.geteuid() != 0:
         prefix = ["sudo", *([] if sys.stdin and sys.stdin.isatty() else ["--non-interactive"])]
@@ -408,7 +434,11 @@ def apt_install(packages: Sequence[str], download: Download, by_hand: str) -> No
             download.count(found[1], found[2])
 
     run([*apt, "update"], remedy=by_hand, on_line=count)
-    run([*apt, "install", "-y", "--no-install-recommends", *packages], remedy=by_hand, on_line=count)
+    run(
+        [*apt, "install", "-y", "--no-remove", "--no-install-recommends", *packages],
+        remedy=by_hand,
+        on_line=count,
+    )
 
 
 # --- Third-party files out of locked wheels ----------------------------------------------------------
@@ -509,14 +539,16 @@ def lock() -> int:
         "--custom-compile-command=make lock",
     ]
     compile_command = [program("uv"), "pip", "compile", *options, "pyproject.toml", "--group=build"]
-    more = (
-        [f"--group={level}", "-c", "requirements/app.txt", "-o", f"requirements/{level}.txt"]
-        for level in ("dev", "bench")
+    more = (  # what two levels both hold is the same in both
+        ["--group=dev", "-c", "requirements/app.txt", "-o", "requirements/dev.txt"],
+        ["--group=bench", "-c", "requirements/dev.txt", "-o", "requirements/bench.txt"],
     )
     for extra in (["-o", "requirements/app.txt"], *more):
         if status := subprocess.call([*compile_command, *extra, *upgrade()], env=environment()):
             return status
-    return 0
+    # The backend has no part of the application: its functions are made of this lock alone.
+    cloud = [program("uv"), "pip", "compile", *options, "--group=cloud", "-c", "requirements/dev.txt"]
+    return subprocess.call([*cloud, "-o", "requirements/cloud.txt", *upgrade()], env=environment())
 
 
 def translations(folder: Path) -> list[str]:

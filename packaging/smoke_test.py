@@ -285,6 +285,8 @@ def check_doctor(guest: Guest) -> str:
     for name in ("system", "weights", "engine"):
         if checks[name]["state"] != "ok":
             raise Wrong(f"{checks[name]}")
+    if LINUX and "PortAudio" in checks["microphone"]["says"]:
+        raise Wrong(f"{checks['microphone']}")
     if LINUX and "none was found" not in checks["keyring"]["says"]:
         raise Wrong(f"there is no key store here, and it says {checks['keyring']}")
     return "; ".join(f"{name} {check['state']}" for name, check in checks.items())

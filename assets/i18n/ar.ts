@@ -544,6 +544,14 @@
         <translation>إضافة شخص</translation>
     </message>
     <message>
+        <source>Rename a person</source>
+        <translation>تغيير اسم شخص</translation>
+    </message>
+    <message>
+        <source>Another name for {name}; what is kept of them stays theirs:</source>
+        <translation>اسم آخر بدلًا من {name}؛ ويبقى كل ما هو محفوظ لهذا الشخص باسمه:</translation>
+    </message>
+    <message>
         <source>Name of the person whose results are to be kept:</source>
         <translation>اسم الشخص الذي ستُحفظ نتائجه:</translation>
     </message>
@@ -554,6 +562,10 @@
     <message>
         <source>Add</source>
         <translation>إضافة</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>تغيير الاسم</translation>
     </message>
     <message>
         <source>Type a name.</source>
@@ -568,8 +580,36 @@
         <translation>باسم {name}. تُميَّز بأنها مُدخلة يدويًا.</translation>
     </message>
     <message>
+        <source>Deleted in the last {days} days</source>
+        <translation>المحذوف خلال آخر {days} يومًا</translation>
+    </message>
+    <message>
+        <source>Choose what is to be put back. A person comes back with all that was deleted with them.</source>
+        <translation>اختر ما تريد استعادته. يعود الشخص مع كل ما حُذف معه.</translation>
+    </message>
+    <message>
+        <source>Nothing was deleted in the last {days} days.</source>
+        <translation>لم يُحذف شيء خلال آخر {days} يومًا.</translation>
+    </message>
+    <message>
+        <source>Deleted</source>
+        <translation>وقت الحذف</translation>
+    </message>
+    <message>
+        <source>Whose</source>
+        <translation>لمن</translation>
+    </message>
+    <message>
+        <source>Put back</source>
+        <translation>استعادة</translation>
+    </message>
+    <message>
         <source>Guest</source>
         <translation>ضيف</translation>
+    </message>
+    <message>
+        <source>This person, with all that was kept of them</source>
+        <translation>هذا الشخص، مع كل ما كان محفوظًا له</translation>
     </message>
     <message>
         <source>Device</source>
@@ -594,6 +634,10 @@
     <message>
         <source>Write this down or print it, and keep it away from this computer. It opens what is kept here when this computer&apos;s key store is lost, and on another computer. It is shown only now.</source>
         <translation>اكتبه أو اطبعه، واحتفظ به بعيدًا عن هذا الحاسوب. فهو يفتح ما هو محفوظ هنا إذا فُقد مخزن المفاتيح في هذا الحاسوب، ويفتحه على حاسوب آخر. لا يُعرض إلا الآن.</translation>
+    </message>
+    <message>
+        <source>Recovery key: {key}</source>
+        <translation>مفتاح الاسترداد: ‎{key}</translation>
     </message>
     <message>
         <source>Print…</source>
@@ -672,6 +716,10 @@
         <translation>تصدير…</translation>
     </message>
     <message>
+        <source>Deleted…</source>
+        <translation>المحذوفات…</translation>
+    </message>
+    <message>
         <source>History of {name}</source>
         <translation>سجل {name}</translation>
     </message>
@@ -720,6 +768,10 @@
         <translation>رجوع</translation>
     </message>
     <message>
+        <source>This can&apos;t be saved now: {why}</source>
+        <translation>لا يمكن حفظ هذا الآن: {why}</translation>
+    </message>
+    <message>
         <source>Scan</source>
         <translation>قياس بالكاميرا</translation>
     </message>
@@ -730,6 +782,10 @@
     <message>
         <source>For a guest. To keep results under a name, choose one at the top.</source>
         <translation>القياس لضيف. لحفظ النتائج تحت اسم، اختر اسمًا من الأعلى.</translation>
+    </message>
+    <message>
+        <source>A result that is not saved was hidden, because nobody was there. A new scan replaces it.</source>
+        <translation>أُخفيت نتيجة غير محفوظة لعدم وجود أحد. وأي قياس جديد يحل محلها.</translation>
     </message>
     <message>
         <source>Measure your pulse with the camera</source>
@@ -756,20 +812,20 @@
         <translation>ابدأ القياس</translation>
     </message>
     <message>
-        <source>What to do now</source>
-        <translation>ما يجب فعله الآن</translation>
-    </message>
-    <message>
-        <source>Heart rate now</source>
-        <translation>معدل نبض القلب الآن</translation>
-    </message>
-    <message>
         <source>beats per minute</source>
         <translation>نبضة في الدقيقة</translation>
     </message>
     <message>
         <source>Finish now</source>
         <translation>إنهاء الآن</translation>
+    </message>
+    <message>
+        <source>What to do now: {hint}</source>
+        <translation>ما يجب فعله الآن: {hint}</translation>
+    </message>
+    <message>
+        <source>Heart rate now: {rate}</source>
+        <translation>معدل نبض القلب الآن: {rate}</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -868,6 +924,10 @@
         <translation>إضافة شخص…</translation>
     </message>
     <message>
+        <source>Rename the chosen person…</source>
+        <translation>تغيير اسم الشخص المختار…</translation>
+    </message>
+    <message>
         <source>Delete the chosen person…</source>
         <translation>حذف الشخص المختار…</translation>
     </message>
@@ -964,8 +1024,28 @@
         <translation>افتح قفله وأعد المحاولة.</translation>
     </message>
     <message>
+        <source>This failed, by a bug of Health Helper&apos;s own</source>
+        <translation>تعذر ذلك بسبب خطأ داخلي في Health Helper</translation>
+    </message>
+    <message>
+        <source>Try again; if it comes back, close the window and open it anew.</source>
+        <translation>أعد المحاولة؛ وإذا تكرر ذلك، فأغلق النافذة وافتحها من جديد.</translation>
+    </message>
+    <message>
         <source>The settings could not be written; they hold until the window is closed.</source>
         <translation>تعذرت كتابة الإعدادات؛ تبقى سارية حتى إغلاق النافذة.</translation>
+    </message>
+    <message>
+        <source>Go on, or, if it comes back, close the window and open it anew. Please report what is below; it names nobody.</source>
+        <translation>تابع العمل، وإذا تكرر الخطأ فأغلق النافذة وافتحها من جديد. يُرجى الإبلاغ عما هو مذكور أدناه؛ فهو لا يذكر اسم أحد.</translation>
+    </message>
+    <message>
+        <source>There is no display to show a window on</source>
+        <translation>لا توجد شاشة لعرض النافذة عليها</translation>
+    </message>
+    <message>
+        <source>Log in to a desktop, or measure in the terminal: health-helper scan.</source>
+        <translation>سجّل الدخول إلى سطح مكتب، أو قس في الطرفية: health-helper scan.</translation>
     </message>
     <message>
         <source>Health Helper has met a bug of its own. Nothing that was saved is lost.</source>
@@ -1228,6 +1308,34 @@
         <translation>حُفظ باسم {name}.</translation>
     </message>
     <message>
+        <source>This was deleted before.</source>
+        <translation>حُذف هذا من قبل.</translation>
+    </message>
+    <message>
+        <source>The result is hidden, because nobody used this for {minutes} min.</source>
+        <translation>أُخفيت النتيجة لعدم الاستخدام مدة {minutes} د.</translation>
+    </message>
+    <message>
+        <source>What was being typed or asked is closed; nothing of it was kept.</source>
+        <translation>أُغلق ما كان يُكتب أو يُسأل عنه؛ ولم يُحفظ منه شيء.</translation>
+    </message>
+    <message>
+        <source>Show it</source>
+        <translation>عرضها</translation>
+    </message>
+    <message>
+        <source>The result of the last scan is not saved. Close, and throw it away?</source>
+        <translation>نتيجة القياس الأخير غير محفوظة. هل تريد الإغلاق وتجاهلها؟</translation>
+    </message>
+    <message>
+        <source>Not saved</source>
+        <translation>غير محفوظة</translation>
+    </message>
+    <message>
+        <source>Throw it away</source>
+        <translation>تجاهلها</translation>
+    </message>
+    <message>
         <source>Undo</source>
         <translation>تراجع</translation>
     </message>
@@ -1256,6 +1364,18 @@
         <translation>مكان الحفظ</translation>
     </message>
     <message>
+        <source>{name} is there already. Replace it?</source>
+        <translation>الملف {name} موجود بالفعل. هل تريد استبداله؟</translation>
+    </message>
+    <message>
+        <source>Replace</source>
+        <translation>استبدال</translation>
+    </message>
+    <message>
+        <source>Choose a person at the top first; a guest has no name.</source>
+        <translation>اختر أولًا شخصًا من الأعلى؛ فالضيف ليس له اسم.</translation>
+    </message>
+    <message>
         <source>Choose a person at the top first; a guest can&apos;t be deleted.</source>
         <translation>اختر أولًا شخصًا من الأعلى؛ لا يمكن حذف الضيف.</translation>
     </message>
@@ -1276,6 +1396,10 @@
         <translation>تم حذف {name}.</translation>
     </message>
     <message>
+        <source>This can&apos;t be put back: its person is deleted, or it was too long ago.</source>
+        <translation>لا يمكن استعادة هذا: حُذف صاحبه، أو مضى وقت طويل.</translation>
+    </message>
+    <message>
         <source>Nobody has a recovery key on paper yet. Without one, what is kept is lost with this computer&apos;s key store.</source>
         <translation>لا أحد لديه مفتاح استرداد على ورق بعد. وبدونه يضيع كل ما هو محفوظ إذا ضاع مخزن المفاتيح في هذا الحاسوب.</translation>
     </message>
@@ -1286,6 +1410,10 @@
     <message>
         <source>The recovery key is in force now, instead of any older one.</source>
         <translation>مفتاح الاسترداد سارٍ الآن، بدلًا من أي مفتاح أقدم.</translation>
+    </message>
+    <message>
+        <source>The new recovery key is not in force: throw its paper away. An older one stays valid.</source>
+        <translation>مفتاح الاسترداد الجديد غير سارٍ: تخلص من ورقته. ويبقى أي مفتاح أقدم صالحًا.</translation>
     </message>
     <message>
         <source>Locked, because nobody used it for {minutes} min.</source>
@@ -1318,6 +1446,10 @@
     <message>
         <source>Check its cable; the camera is opened again as soon as it is back.</source>
         <translation>تحقق من الكابل؛ تُفتح الكاميرا من جديد فور عودتها.</translation>
+    </message>
+    <message>
+        <source>{name} sends pictures of {width}×{height} pixels, too small for a face</source>
+        <translation>الصور من {name} بحجم ‎{width}×{height}‎ بكسل، وهي أصغر من أن يُقاس فيها وجه</translation>
     </message>
     <message>
         <source>Set it to 640×480 in its own program, or use another camera.</source>
@@ -1360,6 +1492,10 @@
         <translation>لا توجد الكاميرا {name}</translation>
     </message>
     <message>
+        <source>Choose one of: {names} (health-helper cameras).</source>
+        <translation>اختر واحدة من: {names} (health-helper cameras).</translation>
+    </message>
+    <message>
         <source>{name} was unplugged</source>
         <translation>تم فصل {name}</translation>
     </message>
@@ -1392,8 +1528,32 @@
         <translation>أغلق البرامج الأخرى التي تستخدمها (مكالمات الفيديو والمتصفحات)، واسمح لهذه الطرفية باستخدام الكاميرا في إعدادات الخصوصية في النظام، ثم أعد توصيلها.</translation>
     </message>
     <message>
+        <source>process {number}</source>
+        <translation>العملية {number}</translation>
+    </message>
+    <message>
+        <source>a web page</source>
+        <translation>صفحة ويب</translation>
+    </message>
+    <message>
+        <source>a single picture</source>
+        <translation>صورة واحدة</translation>
+    </message>
+    <message>
+        <source>data without a type</source>
+        <translation>بيانات بلا نوع محدد</translation>
+    </message>
+    <message>
+        <source>something else</source>
+        <translation>شيء آخر</translation>
+    </message>
+    <message>
         <source>Check the camera and its network; the connection is tried again by itself.</source>
         <translation>تحقق من الكاميرا وشبكتها؛ تُعاد محاولة الاتصال تلقائيًا.</translation>
+    </message>
+    <message>
+        <source>{name} sends {what}, not an MJPEG stream</source>
+        <translation>ما يصل من {name} هو {what}، وليس بث MJPEG</translation>
     </message>
     <message>
         <source>Look up the address of the camera&apos;s MJPEG stream (multipart/x-mixed-replace) in its manual.</source>
@@ -1404,6 +1564,10 @@
         <translation>اختر صورة أكبر في إعدادات الكاميرا، مثل ‎640×480‎.</translation>
     </message>
     <message>
+        <source>{name} sends data that are no JPEG pictures ({count} could not be decoded)</source>
+        <translation>ما يصل من {name} بيانات ليست صور JPEG (عدد ما تعذر فك ترميزه: {count})</translation>
+    </message>
+    <message>
         <source>Check the stream in a browser; restart the camera, or choose MJPEG in its settings.</source>
         <translation>تحقق من البث في متصفح؛ أعد تشغيل الكاميرا، أو اختر MJPEG في إعداداتها.</translation>
     </message>
@@ -1412,88 +1576,224 @@
         <translation>أزل غطاء العدسة، أو أوقف وضع الخصوصية، أو وفر لها ضوءًا.</translation>
     </message>
     <message>
+        <source>{name} answered but sent no picture within {seconds} s</source>
+        <translation>وصل رد من {name} ولم تصل أي صورة خلال {seconds} ث</translation>
+    </message>
+    <message>
         <source>Check that the camera is on and not used by others, then try again.</source>
         <translation>تأكد من أن الكاميرا تعمل ولا يستخدمها آخرون، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>{name} ended its stream before the first picture</source>
+        <translation>انتهى البث من {name} قبل وصول أول صورة</translation>
+    </message>
+    <message>
+        <source>Give an address like http://192.168.1.20:8080/video.</source>
+        <translation>اكتب عنوانًا مثل ‎http://192.168.1.20:8080/video‎.</translation>
     </message>
     <message>
         <source>The address of the stream is not a URL</source>
         <translation>عنوان البث ليس عنوان URL</translation>
     </message>
     <message>
+        <source>The address of the stream starts with {scheme}; only http:// and https:// can be read</source>
+        <translation>يبدأ عنوان البث بـ ‎{scheme}‎؛ ولا يمكن قراءة غير http://‎ وhttps://‎</translation>
+    </message>
+    <message>
+        <source>The address of the stream does not start with http:// or https://</source>
+        <translation>لا يبدأ عنوان البث بـ http://‎ أو https://‎</translation>
+    </message>
+    <message>
         <source>The address of the stream names no computer</source>
         <translation>عنوان البث لا يتضمن اسم حاسوب</translation>
+    </message>
+    <message>
+        <source>{name} asks for a user name and a password (401)</source>
+        <translation>يطلب {name} اسم مستخدم وكلمة مرور (401)</translation>
     </message>
     <message>
         <source>Put the right ones into the address: http://user:password@host/….</source>
         <translation>ضع الصحيحين في العنوان: http://user:password@host/…‎.</translation>
     </message>
     <message>
+        <source>{name} refuses this user (403)</source>
+        <translation>يرفض {name} هذا المستخدم (403)</translation>
+    </message>
+    <message>
         <source>Use another user, or allow this one to see the stream in the camera&apos;s settings.</source>
         <translation>استخدم مستخدمًا آخر، أو اسمح لهذا المستخدم بمشاهدة البث في إعدادات الكاميرا.</translation>
+    </message>
+    <message>
+        <source>{name} has no stream at this path ({status})</source>
+        <translation>لا يوجد بث في هذا المسار على {name} ({status})</translation>
     </message>
     <message>
         <source>Look up the path of the MJPEG stream in the camera&apos;s manual.</source>
         <translation>ابحث عن مسار بث MJPEG في دليل الكاميرا.</translation>
     </message>
     <message>
+        <source>{name} says that the stream is elsewhere ({status})</source>
+        <translation>يفيد {name} بأن البث في مكان آخر ({status})</translation>
+    </message>
+    <message>
         <source>Open the address in a browser and use the one that it ends at.</source>
         <translation>افتح العنوان في متصفح واستخدم العنوان الذي ينتهي إليه.</translation>
+    </message>
+    <message>
+        <source>{name} has a fault of its own ({status})</source>
+        <translation>حدث خطأ في {name} نفسه ({status})</translation>
     </message>
     <message>
         <source>Restart the camera, or wait until others stop using it.</source>
         <translation>أعد تشغيل الكاميرا، أو انتظر حتى يتوقف الآخرون عن استخدامها.</translation>
     </message>
     <message>
+        <source>{name} answered with status {status} instead of a stream</source>
+        <translation>رد {name} بالحالة {status} بدلًا من البث</translation>
+    </message>
+    <message>
         <source>Check the address.</source>
         <translation>تحقق من العنوان.</translation>
+    </message>
+    <message>
+        <source>The certificate of {name} is not trusted</source>
+        <translation>شهادة {name} غير موثوقة</translation>
     </message>
     <message>
         <source>Install the camera&apos;s certificate (or its authority&apos;s) on this computer, or use http://.</source>
         <translation>ثبّت شهادة الكاميرا (أو شهادة جهة إصدارها) على هذا الحاسوب، أو استخدم http://‎.</translation>
     </message>
     <message>
+        <source>{name} does not speak TLS as expected</source>
+        <translation>لا يتواصل {name} ببروتوكول TLS كما هو متوقع</translation>
+    </message>
+    <message>
         <source>Check the port, or use http:// in the address.</source>
         <translation>تحقق من المنفذ، أو استخدم http://‎ في العنوان.</translation>
+    </message>
+    <message>
+        <source>No computer named {name} is known</source>
+        <translation>لا يُعرف حاسوب باسم {name}</translation>
     </message>
     <message>
         <source>Check the spelling and the network.</source>
         <translation>تحقق من الكتابة ومن الشبكة.</translation>
     </message>
     <message>
+        <source>{name} refuses the connection</source>
+        <translation>يرفض {name} الاتصال</translation>
+    </message>
+    <message>
         <source>Check that the camera&apos;s stream is switched on and that the port is right.</source>
         <translation>تأكد من أن بث الكاميرا مفعّل وأن المنفذ صحيح.</translation>
+    </message>
+    <message>
+        <source>{name} broke off or does not speak HTTP</source>
+        <translation>قطع {name} الاتصال أو أنه لا يتواصل ببروتوكول HTTP</translation>
     </message>
     <message>
         <source>Check the port, and open the address in a browser.</source>
         <translation>تحقق من المنفذ، وافتح العنوان في متصفح.</translation>
     </message>
     <message>
+        <source>{name} cannot be reached</source>
+        <translation>لا يمكن الوصول إلى {name}</translation>
+    </message>
+    <message>
         <source>Check the network and the address.</source>
         <translation>تحقق من الشبكة ومن العنوان.</translation>
+    </message>
+    <message>
+        <source>{name} has no frames</source>
+        <translation>لا توجد إطارات في {name}</translation>
     </message>
     <message>
         <source>Ask the simulation for more than 0 s.</source>
         <translation>اطلب من المحاكاة أكثر من 0 ث.</translation>
     </message>
     <message>
+        <source>a still picture (PNG)</source>
+        <translation>صورة ثابتة (PNG)</translation>
+    </message>
+    <message>
+        <source>a still picture (JPEG)</source>
+        <translation>صورة ثابتة (JPEG)</translation>
+    </message>
+    <message>
+        <source>a PDF document</source>
+        <translation>مستند PDF</translation>
+    </message>
+    <message>
+        <source>a ZIP archive or an office document</source>
+        <translation>أرشيف ZIP أو مستند مكتبي</translation>
+    </message>
+    <message>
+        <source>sound only (MP3)</source>
+        <translation>صوت فقط (MP3)</translation>
+    </message>
+    <message>
+        <source>sound only (FLAC)</source>
+        <translation>صوت فقط (FLAC)</translation>
+    </message>
+    <message>
+        <source>an Ogg file, most likely sound only</source>
+        <translation>ملف Ogg، وهو على الأرجح صوت فقط</translation>
+    </message>
+    <message>
+        <source>Give a video file that a media player can play, for example an MP4 of your phone.</source>
+        <translation>اختر ملف فيديو يستطيع مشغّل الوسائط تشغيله، مثل ملف MP4 من هاتفك.</translation>
+    </message>
+    <message>
+        <source>{name} holds sound but no picture</source>
+        <translation>في الملف {name} صوت بلا صورة</translation>
+    </message>
+    <message>
+        <source>{name} breaks off before anything in it can be decoded</source>
+        <translation>ينقطع الملف {name} قبل أن يمكن فك ترميز أي شيء منه</translation>
+    </message>
+    <message>
         <source>Copy or record the file again; it was not written to its end.</source>
         <translation>انسخ الملف أو سجّله من جديد؛ فهو لم يُكتب حتى نهايته.</translation>
+    </message>
+    <message>
+        <source>{name} is not a video that can be decoded</source>
+        <translation>الملف {name} ليس فيديو يمكن فك ترميزه</translation>
+    </message>
+    <message>
+        <source>{name} has pictures of {width}×{height} pixels, more than can be handled</source>
+        <translation>صور الملف {name} بحجم ‎{width}×{height}‎ بكسل، وهو أكبر مما يمكن معالجته</translation>
     </message>
     <message>
         <source>Scale the video down to 4K or less; a face needs only a few hundred pixels.</source>
         <translation>صغّر الفيديو إلى ‎4K أو أقل؛ فالوجه لا يحتاج إلا إلى بضع مئات من البكسلات.</translation>
     </message>
     <message>
+        <source>{name} holds no frame that can be decoded</source>
+        <translation>لا يحتوي الملف {name} على أي إطار يمكن فك ترميزه</translation>
+    </message>
+    <message>
         <source>Copy or record the file again, or convert it to H.264 in an MP4.</source>
         <translation>انسخ الملف أو سجّله من جديد، أو حوّله إلى H.264 في ملف MP4.</translation>
+    </message>
+    <message>
+        <source>{name} has pictures of {width}×{height} pixels, too small for a face</source>
+        <translation>صور الملف {name} بحجم ‎{width}×{height}‎ بكسل، وهي أصغر من أن يُقاس فيها وجه</translation>
     </message>
     <message>
         <source>Give a larger video; a face needs some hundred pixels.</source>
         <translation>استخدم فيديو أكبر؛ فالوجه يحتاج إلى بضع مئات من البكسلات.</translation>
     </message>
     <message>
+        <source>{name} says nothing about when its frames were taken</source>
+        <translation>لا يذكر الملف {name} متى التُقطت إطاراته</translation>
+    </message>
+    <message>
         <source>Record again with a program that stores times, or convert the file to MP4 or Matroska.</source>
         <translation>سجّل من جديد ببرنامج يحفظ الأوقات، أو حوّل الملف إلى MP4 أو Matroska.</translation>
+    </message>
+    <message>
+        <source>{name} has a name, or lies in a folder, whose letters are not UTF-8</source>
+        <translation>اسم الملف {name} أو اسم مجلده مكتوب بحروف ليست بترميز UTF-8</translation>
     </message>
     <message>
         <source>Rename it, for example to scan.mp4.</source>
@@ -1504,20 +1804,52 @@
         <translation>حدد ملف الفيديو الموجود داخله.</translation>
     </message>
     <message>
+        <source>{name} is not an ordinary file</source>
+        <translation>{name} ليس ملفًا عاديًا</translation>
+    </message>
+    <message>
         <source>Copy or record the file again.</source>
         <translation>انسخ الملف أو سجّله من جديد.</translation>
+    </message>
+    <message>
+        <source>{name} is empty</source>
+        <translation>الملف {name} فارغ</translation>
     </message>
     <message>
         <source>Check the path of the video file.</source>
         <translation>تحقق من مسار ملف الفيديو.</translation>
     </message>
     <message>
+        <source>{name} does not exist</source>
+        <translation>الملف {name} غير موجود</translation>
+    </message>
+    <message>
+        <source>{name} may not be read</source>
+        <translation>لا يُسمح بقراءة الملف {name}</translation>
+    </message>
+    <message>
         <source>Give your user the right to read the file, or copy it.</source>
         <translation>امنح حسابك إذن قراءة الملف، أو انسخه.</translation>
     </message>
     <message>
+        <source>{name} cannot be read ({why})</source>
+        <translation>لا يمكن قراءة الملف {name} ({why})</translation>
+    </message>
+    <message>
         <source>Check the disk, or copy the file elsewhere.</source>
         <translation>تحقق من القرص، أو انسخ الملف إلى مكان آخر.</translation>
+    </message>
+    <message>
+        <source>sound only (WAV)</source>
+        <translation>صوت فقط (WAV)</translation>
+    </message>
+    <message>
+        <source>a text file</source>
+        <translation>ملف نصي</translation>
+    </message>
+    <message>
+        <source>{name} is {what}, not a video</source>
+        <translation>الملف {name} هو {what}، وليس فيديو</translation>
     </message>
     <message>
         <source>Stopped before the end</source>
@@ -1596,8 +1928,20 @@
         <translation>لا يمكن تحميل مكتبة مخزن البيانات المشفر (sqlcipher3)</translation>
     </message>
     <message>
-        <source>Run &apos;make setup&apos; again (without make: &apos;python packaging/setup.py setup&apos;).</source>
-        <translation>شغّل &apos;make setup&apos; من جديد (إن لم يتوفر make فشغّل: &apos;python packaging/setup.py setup&apos;).</translation>
+        <source>mmHg</source>
+        <translation>ملم زئبق</translation>
+    </message>
+    <message>
+        <source>%</source>
+        <translation>%</translation>
+    </message>
+    <message>
+        <source>°C</source>
+        <translation>°م</translation>
+    </message>
+    <message>
+        <source>kg</source>
+        <translation>كغ</translation>
     </message>
     <message>
         <source>This was kept by another version of Health Helper and cannot be shown by this one</source>
@@ -1650,6 +1994,18 @@
     <message>
         <source>Copy the whole folder from the backup or the old computer and try again.</source>
         <translation>انسخ المجلد كله من النسخة الاحتياطية أو من الحاسوب القديم وأعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>an entry that is not ours</source>
+        <translation>فيه عنصر ليس من هذا التطبيق</translation>
+    </message>
+    <message>
+        <source>A recovery key has {wanted} letters and digits, and this has {found}</source>
+        <translation>عدد حروف مفتاح الاسترداد وأرقامه {wanted}، وعددها هنا {found}</translation>
+    </message>
+    <message>
+        <source>This has signs that are in no recovery key</source>
+        <translation>توجد هنا رموز لا ترد في أي مفتاح استرداد</translation>
     </message>
     <message>
         <source>Type it as it is printed, with or without the hyphens.</source>
@@ -1712,8 +2068,288 @@
         <translation>شغّل &apos;health-helper doctor&apos;. يمكنك القياس في هذه الأثناء وحفظ نسخة من التقرير.</translation>
     </message>
     <message>
+        <source>it does not give back what it was told</source>
+        <translation>لا يعيد ما أُودع فيه</translation>
+    </message>
+    <message>
+        <source>finds the face in a picture</source>
+        <translation>لإيجاد الوجه في الصورة</translation>
+    </message>
+    <message>
+        <source>the licence text that must travel with every copy of face_rfb_320</source>
+        <translation>نص الترخيص الذي يجب أن يرافق كل نسخة من face_rfb_320</translation>
+    </message>
+    <message>
+        <source>the face of the simulated person (demo and tests)</source>
+        <translation>وجه الشخص المحاكى (للعرض التجريبي والاختبارات)</translation>
+    </message>
+    <message>
+        <source>the letters of the report, Latin and Arabic</source>
+        <translation>حروف التقرير، اللاتينية والعربية</translation>
+    </message>
+    <message>
+        <source>the bold letters of the report, Latin and Arabic</source>
+        <translation>حروف التقرير العريضة، اللاتينية والعربية</translation>
+    </message>
+    <message>
+        <source>the licence text that must travel with every copy of the report&apos;s fonts</source>
+        <translation>نص الترخيص الذي يجب أن يرافق كل نسخة من خطوط التقرير</translation>
+    </message>
+    <message>
+        <source>The list of weights (MODELS.toml) cannot be read ({kind})</source>
+        <translation>لا يمكن قراءة قائمة ملفات النماذج (MODELS.toml) ({kind})</translation>
+    </message>
+    <message>
         <source>Restore it from the repository or install Health Helper again.</source>
         <translation>استعده من المستودع أو ثبّت Health Helper من جديد.</translation>
+    </message>
+    <message>
+        <source>{name} ({purpose}) is missing</source>
+        <translation>الملف {name} ({purpose}) مفقود</translation>
+    </message>
+    <message>
+        <source>{name} ({purpose}) is not the listed one and is refused</source>
+        <translation>الملف {name} ({purpose}) ليس هو المذكور في القائمة، لذلك رُفض</translation>
+    </message>
+    <message>
+        <source>{name} ({purpose}) cannot be read</source>
+        <translation>لا يمكن قراءة الملف {name} ({purpose})</translation>
+    </message>
+    <message>
+        <source>There is nobody of this name on this device</source>
+        <translation>لا يوجد شخص بهذا الاسم على هذا الجهاز</translation>
+    </message>
+    <message>
+        <source>Add them first: health-helper people --add &quot;NAME&quot;.</source>
+        <translation>أضف الشخص أولًا: ‎health-helper people --add &quot;NAME&quot;‎.</translation>
+    </message>
+    <message>
+        <source>--id and --person are two ways to choose a scan</source>
+        <translation>الخياران ‎--id و‎--person طريقتان لاختيار القياس</translation>
+    </message>
+    <message>
+        <source>Give one of them.</source>
+        <translation>حدد واحدًا منها فقط.</translation>
+    </message>
+    <message>
+        <source>There is no such scan on this device</source>
+        <translation>لا يوجد هذا القياس على هذا الجهاز</translation>
+    </message>
+    <message>
+        <source>See &apos;health-helper history --ids&apos; for what is kept.</source>
+        <translation>لرؤية المحفوظات شغّل ‎&apos;health-helper history --ids&apos;‎.</translation>
+    </message>
+    <message>
+        <source>The new recovery key is not in force</source>
+        <translation>مفتاح الاسترداد الجديد غير سارٍ</translation>
+    </message>
+    <message>
+        <source>Throw it away; an older one stays valid.</source>
+        <translation>تخلص منه؛ ويبقى أي مفتاح أقدم صالحًا.</translation>
+    </message>
+    <message>
+        <source>No scan is kept yet</source>
+        <translation>لا يوجد قياس محفوظ بعد</translation>
+    </message>
+    <message>
+        <source>Measure first: health-helper scan.</source>
+        <translation>قس أولًا: health-helper scan.</translation>
+    </message>
+    <message>
+        <source>--person and --no-save contradict each other</source>
+        <translation>الخياران ‎--person و‎--no-save متعارضان</translation>
+    </message>
+    <message>
+        <source>--seconds {seconds} cannot be measured</source>
+        <translation>لا يمكن القياس بالخيار ‎--seconds {seconds}</translation>
+    </message>
+    <message>
+        <source>Give a number from {least} to {most}.</source>
+        <translation>اكتب رقمًا من {least} إلى {most}.</translation>
+    </message>
+    <message>
+        <source>{one} and {other}</source>
+        <translation>‎{one} و‎{other}</translation>
+    </message>
+    <message>
+        <source>{both} are two sources</source>
+        <translation>مصادر مختلفة: {both}</translation>
+    </message>
+    <message>
+        <source>--demo-bpm and --demo-scene are for the demo only</source>
+        <translation>الخياران ‎--demo-bpm و‎--demo-scene للعرض التجريبي فقط</translation>
+    </message>
+    <message>
+        <source>Add --demo, or leave them out.</source>
+        <translation>أضف ‎--demo، أو احذفهما.</translation>
+    </message>
+    <message>
+        <source>--demo-bpm {rate} is no heart rate that can be simulated</source>
+        <translation>لا يمكن محاكاة معدل نبض القلب المحدد بالخيار ‎--demo-bpm {rate}</translation>
+    </message>
+    <message>
+        <source>No camera was found and no other source was named</source>
+        <translation>لم يُعثر على كاميرا ولم يُحدد مصدر آخر</translation>
+    </message>
+    <message>
+        <source>Plug in a camera, or use --video FILE, --url URL or --demo.</source>
+        <translation>وصّل كاميرا، أو استخدم ‎--video FILE أو ‎--url URL أو ‎--demo.</translation>
+    </message>
+    <message>
+        <source>Install Health Helper again.</source>
+        <translation>ثبّت Health Helper من جديد.</translation>
+    </message>
+    <message>
+        <source>Run &apos;make setup&apos; (without make: &apos;python packaging/setup.py setup&apos;) and try again.</source>
+        <translation>شغّل &apos;make setup&apos; (إن لم يتوفر make فشغّل: &apos;python packaging/setup.py setup&apos;) ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>{one}, {other}</source>
+        <translation>{one}، {other}</translation>
+    </message>
+    <message>
+        <source>The sound system does not answer</source>
+        <translation>نظام الصوت لا يستجيب</translation>
+    </message>
+    <message>
+        <source>Restart it, or this computer, then try again.</source>
+        <translation>أعد تشغيله، أو أعد تشغيل هذا الحاسوب، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>The library sounddevice can&apos;t be loaded</source>
+        <translation>لا يمكن تحميل المكتبة sounddevice</translation>
+    </message>
+    <message>
+        <source>The library PortAudio is missing</source>
+        <translation>المكتبة PortAudio غير موجودة</translation>
+    </message>
+    <message>
+        <source>Install it (under Debian and Ubuntu: sudo apt-get install libportaudio2), then try again.</source>
+        <translation>ثبّتها (في Debian وUbuntu: sudo apt-get install libportaudio2)، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>The sound system can&apos;t be used</source>
+        <translation>لا يمكن استخدام نظام الصوت</translation>
+    </message>
+    <message>
+        <source>You may not use the microphone</source>
+        <translation>لا يُسمح لك باستخدام الميكروفون</translation>
+    </message>
+    <message>
+        <source>Allow it: sudo usermod -aG audio {user}, then log in again.</source>
+        <translation>اسمح بذلك بالأمر: sudo usermod -aG audio {user} ثم سجّل الدخول من جديد.</translation>
+    </message>
+    <message>
+        <source>No microphone was found</source>
+        <translation>لم يُعثر على ميكروفون</translation>
+    </message>
+    <message>
+        <source>Plug one in, or switch it on, and try again.</source>
+        <translation>وصّل ميكروفونًا أو شغّله، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>The system&apos;s own microphone</source>
+        <translation>ميكروفون النظام</translation>
+    </message>
+    <message>
+        <source>{name} is not there</source>
+        <translation>الميكروفون {name} غير موجود</translation>
+    </message>
+    <message>
+        <source>Plug it in, or choose another microphone.</source>
+        <translation>وصّله، أو اختر ميكروفونًا آخر.</translation>
+    </message>
+    <message>
+        <source>{name} is used by another program</source>
+        <translation>الميكروفون {name} يستخدمه برنامج آخر</translation>
+    </message>
+    <message>
+        <source>Close that program, or choose the system&apos;s own microphone, which can be shared.</source>
+        <translation>أغلق ذلك البرنامج، أو اختر ميكروفون النظام، فهو قابل للاستخدام المشترك.</translation>
+    </message>
+    <message>
+        <source>{name} can&apos;t be opened</source>
+        <translation>لا يمكن فتح الميكروفون {name}</translation>
+    </message>
+    <message>
+        <source>Allow this program to use the microphone in the system&apos;s privacy settings, close other programs that use it, then plug it in again.</source>
+        <translation>اسمح لهذا البرنامج باستخدام الميكروفون في إعدادات الخصوصية في النظام، وأغلق البرامج الأخرى التي تستخدمه، ثم أعد توصيله.</translation>
+    </message>
+    <message>
+        <source>{name} was unplugged, or the sound system has stopped</source>
+        <translation>تم فصل الميكروفون {name}، أو توقف نظام الصوت</translation>
+    </message>
+    <message>
+        <source>Plug it in again, then try again.</source>
+        <translation>أعد توصيله، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>{name} sends nothing</source>
+        <translation>لا يصل شيء من الميكروفون {name}</translation>
+    </message>
+    <message>
+        <source>Plug it out and in again, or restart the sound system, then try again.</source>
+        <translation>افصله ووصّله من جديد، أو أعد تشغيل نظام الصوت، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>Microphone</source>
+        <translation>الميكروفون</translation>
+    </message>
+    <message>
+        <source>Try it</source>
+        <translation>تجربته</translation>
+    </message>
+    <message>
+        <source>The assistant will listen with it once there is one. Until then nothing listens but this try; nothing of it is recorded or sent.</source>
+        <translation>سيستمع به المساعد حين يتوفر. وحتى ذلك الحين لا يستمع شيء سوى هذه التجربة؛ ولا يُسجَّل منها شيء ولا يُرسل.</translation>
+    </message>
+    <message>
+        <source>The microphone is being opened …</source>
+        <translation>جارٍ فتح الميكروفون …</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>إيقاف</translation>
+    </message>
+    <message>
+        <source>No microphone was found. Plug one in and open this page again.</source>
+        <translation>لم يُعثر على ميكروفون. وصّل ميكروفونًا وافتح هذه الصفحة من جديد.</translation>
+    </message>
+    <message>
+        <source>The try has ended by itself after a minute.</source>
+        <translation>انتهت التجربة تلقائيًا بعد دقيقة.</translation>
+    </message>
+    <message>
+        <source>The microphone gives only silence. Switch it on (a key or a switch at it), raise its level in the system&apos;s sound settings, and allow this program to use it there.</source>
+        <translation>لا يصل من الميكروفون إلا صمت. شغّله (بزر أو مفتاح عليه)، وارفع مستواه في إعدادات الصوت في النظام، واسمح لهذا البرنامج باستخدامه هناك.</translation>
+    </message>
+    <message>
+        <source>Hardly anything is heard. Speak; if that changes nothing, raise its level in the system&apos;s sound settings.</source>
+        <translation>لا يكاد يُسمع شيء. تكلم؛ وإن لم يتغير شيء، فارفع مستواه في إعدادات الصوت في النظام.</translation>
+    </message>
+    <message>
+        <source>Something is heard. If that is your voice, it works.</source>
+        <translation>يُسمع صوت. إن كان هذا صوتك، فالميكروفون يعمل.</translation>
+    </message>
+    <message>
+        <source>Too loud. Lower its level in the system&apos;s sound settings, or move it away.</source>
+        <translation>الصوت عالٍ جدًا. اخفض مستواه في إعدادات الصوت في النظام، أو أبعده.</translation>
+    </message>
+    <message>
+        <source>{level} dB</source>
+        <translation>‎{level} dB</translation>
+    </message>
+    <message>
+        <source>The system&apos;s own</source>
+        <translation>ميكروفون النظام</translation>
+    </message>
+    <message>
+        <source>{name} (not there now)</source>
+        <translation>{name} (غير موجود الآن)</translation>
+    </message>
+    <message>
+        <source>Level of the microphone</source>
+        <translation>مستوى الميكروفون</translation>
     </message>
 </context>
 </TS>

@@ -544,6 +544,14 @@
         <translation>Añadir una persona</translation>
     </message>
     <message>
+        <source>Rename a person</source>
+        <translation>Cambiar el nombre de una persona</translation>
+    </message>
+    <message>
+        <source>Another name for {name}; what is kept of them stays theirs:</source>
+        <translation>Otro nombre para {name}; lo guardado de esta persona sigue siendo suyo:</translation>
+    </message>
+    <message>
         <source>Name of the person whose results are to be kept:</source>
         <translation>Nombre de la persona cuyos resultados se guardarán:</translation>
     </message>
@@ -554,6 +562,10 @@
     <message>
         <source>Add</source>
         <translation>Añadir</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>Cambiar el nombre</translation>
     </message>
     <message>
         <source>Type a name.</source>
@@ -568,8 +580,36 @@
         <translation>Para {name}. Se marca como escrita a mano.</translation>
     </message>
     <message>
+        <source>Deleted in the last {days} days</source>
+        <translation>Eliminado en los últimos {days} días</translation>
+    </message>
+    <message>
+        <source>Choose what is to be put back. A person comes back with all that was deleted with them.</source>
+        <translation>Elija lo que quiere recuperar. Una persona vuelve con todo lo que se eliminó con ella.</translation>
+    </message>
+    <message>
+        <source>Nothing was deleted in the last {days} days.</source>
+        <translation>No se eliminó nada en los últimos {days} días.</translation>
+    </message>
+    <message>
+        <source>Deleted</source>
+        <translation>Eliminado</translation>
+    </message>
+    <message>
+        <source>Whose</source>
+        <translation>De quién</translation>
+    </message>
+    <message>
+        <source>Put back</source>
+        <translation>Recuperar</translation>
+    </message>
+    <message>
         <source>Guest</source>
         <translation>Invitado</translation>
+    </message>
+    <message>
+        <source>This person, with all that was kept of them</source>
+        <translation>Esta persona, con todo lo que se guardó de ella</translation>
     </message>
     <message>
         <source>Device</source>
@@ -594,6 +634,10 @@
     <message>
         <source>Write this down or print it, and keep it away from this computer. It opens what is kept here when this computer&apos;s key store is lost, and on another computer. It is shown only now.</source>
         <translation>Anótela o imprímala, y guárdela lejos de este equipo. Abre lo guardado aquí si se pierde el almacén de claves de este equipo, y también en otro equipo. Solo se muestra ahora.</translation>
+    </message>
+    <message>
+        <source>Recovery key: {key}</source>
+        <translation>Clave de recuperación: {key}</translation>
     </message>
     <message>
         <source>Print…</source>
@@ -672,6 +716,10 @@
         <translation>Exportar…</translation>
     </message>
     <message>
+        <source>Deleted…</source>
+        <translation>Eliminados…</translation>
+    </message>
+    <message>
         <source>History of {name}</source>
         <translation>Historial de {name}</translation>
     </message>
@@ -720,6 +768,10 @@
         <translation>Volver</translation>
     </message>
     <message>
+        <source>This can&apos;t be saved now: {why}</source>
+        <translation>Esto no se puede guardar ahora: {why}</translation>
+    </message>
+    <message>
         <source>Scan</source>
         <translation>Medición</translation>
     </message>
@@ -730,6 +782,10 @@
     <message>
         <source>For a guest. To keep results under a name, choose one at the top.</source>
         <translation>Para un invitado. Para guardar resultados con un nombre, elíjalo arriba.</translation>
+    </message>
+    <message>
+        <source>A result that is not saved was hidden, because nobody was there. A new scan replaces it.</source>
+        <translation>Se ocultó un resultado sin guardar, porque no había nadie. Una medición nueva lo reemplaza.</translation>
     </message>
     <message>
         <source>Measure your pulse with the camera</source>
@@ -756,20 +812,20 @@
         <translation>Iniciar la medición</translation>
     </message>
     <message>
-        <source>What to do now</source>
-        <translation>Qué hacer ahora</translation>
-    </message>
-    <message>
-        <source>Heart rate now</source>
-        <translation>Frecuencia cardíaca actual</translation>
-    </message>
-    <message>
         <source>beats per minute</source>
         <translation>latidos por minuto</translation>
     </message>
     <message>
         <source>Finish now</source>
         <translation>Terminar ahora</translation>
+    </message>
+    <message>
+        <source>What to do now: {hint}</source>
+        <translation>Qué hacer ahora: {hint}</translation>
+    </message>
+    <message>
+        <source>Heart rate now: {rate}</source>
+        <translation>Frecuencia cardíaca actual: {rate}</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -868,6 +924,10 @@
         <translation>Añadir una persona…</translation>
     </message>
     <message>
+        <source>Rename the chosen person…</source>
+        <translation>Cambiar el nombre de la persona elegida…</translation>
+    </message>
+    <message>
         <source>Delete the chosen person…</source>
         <translation>Eliminar a la persona elegida…</translation>
     </message>
@@ -964,8 +1024,28 @@
         <translation>Desbloquéelo e inténtelo de nuevo.</translation>
     </message>
     <message>
+        <source>This failed, by a bug of Health Helper&apos;s own</source>
+        <translation>Esto no funcionó por un error propio de Health Helper</translation>
+    </message>
+    <message>
+        <source>Try again; if it comes back, close the window and open it anew.</source>
+        <translation>Inténtelo de nuevo; si vuelve a ocurrir, cierre la ventana y ábrala otra vez.</translation>
+    </message>
+    <message>
         <source>The settings could not be written; they hold until the window is closed.</source>
         <translation>No se pudieron guardar los ajustes; valen hasta que se cierre la ventana.</translation>
+    </message>
+    <message>
+        <source>Go on, or, if it comes back, close the window and open it anew. Please report what is below; it names nobody.</source>
+        <translation>Continúe o, si vuelve a ocurrir, cierre la ventana y ábrala otra vez. Por favor, comunique lo que aparece abajo; no nombra a nadie.</translation>
+    </message>
+    <message>
+        <source>There is no display to show a window on</source>
+        <translation>No hay ninguna pantalla en la que mostrar una ventana</translation>
+    </message>
+    <message>
+        <source>Log in to a desktop, or measure in the terminal: health-helper scan.</source>
+        <translation>Inicie sesión en un escritorio o mida en la terminal: health-helper scan.</translation>
     </message>
     <message>
         <source>Health Helper has met a bug of its own. Nothing that was saved is lost.</source>
@@ -1228,6 +1308,34 @@
         <translation>Guardado para {name}.</translation>
     </message>
     <message>
+        <source>This was deleted before.</source>
+        <translation>Esto ya se había eliminado.</translation>
+    </message>
+    <message>
+        <source>The result is hidden, because nobody used this for {minutes} min.</source>
+        <translation>El resultado está oculto, porque nadie usó esto durante {minutes} min.</translation>
+    </message>
+    <message>
+        <source>What was being typed or asked is closed; nothing of it was kept.</source>
+        <translation>Lo que se estaba escribiendo o preguntando se cerró; no se guardó nada de ello.</translation>
+    </message>
+    <message>
+        <source>Show it</source>
+        <translation>Mostrarlo</translation>
+    </message>
+    <message>
+        <source>The result of the last scan is not saved. Close, and throw it away?</source>
+        <translation>El resultado de la última medición no está guardado. ¿Cerrar y descartarlo?</translation>
+    </message>
+    <message>
+        <source>Not saved</source>
+        <translation>Sin guardar</translation>
+    </message>
+    <message>
+        <source>Throw it away</source>
+        <translation>Descartarlo</translation>
+    </message>
+    <message>
         <source>Undo</source>
         <translation>Deshacer</translation>
     </message>
@@ -1256,6 +1364,18 @@
         <translation>Dónde guardar</translation>
     </message>
     <message>
+        <source>{name} is there already. Replace it?</source>
+        <translation>{name} ya existe. ¿Reemplazarlo?</translation>
+    </message>
+    <message>
+        <source>Replace</source>
+        <translation>Reemplazar</translation>
+    </message>
+    <message>
+        <source>Choose a person at the top first; a guest has no name.</source>
+        <translation>Elija primero a una persona arriba; un invitado no tiene nombre.</translation>
+    </message>
+    <message>
         <source>Choose a person at the top first; a guest can&apos;t be deleted.</source>
         <translation>Elija primero a una persona arriba; un invitado no se puede eliminar.</translation>
     </message>
@@ -1276,6 +1396,10 @@
         <translation>Se eliminó a {name}.</translation>
     </message>
     <message>
+        <source>This can&apos;t be put back: its person is deleted, or it was too long ago.</source>
+        <translation>Esto no se puede recuperar: la persona está eliminada o pasó demasiado tiempo.</translation>
+    </message>
+    <message>
         <source>Nobody has a recovery key on paper yet. Without one, what is kept is lost with this computer&apos;s key store.</source>
         <translation>Todavía nadie tiene una clave de recuperación en papel. Sin ella, si se pierde el almacén de claves de este equipo, se pierde lo guardado.</translation>
     </message>
@@ -1286,6 +1410,10 @@
     <message>
         <source>The recovery key is in force now, instead of any older one.</source>
         <translation>La clave de recuperación ya está en vigor y reemplaza a cualquier otra anterior.</translation>
+    </message>
+    <message>
+        <source>The new recovery key is not in force: throw its paper away. An older one stays valid.</source>
+        <translation>La nueva clave de recuperación no está en vigor: tire el papel. Una anterior sigue siendo válida.</translation>
     </message>
     <message>
         <source>Locked, because nobody used it for {minutes} min.</source>
@@ -1318,6 +1446,10 @@
     <message>
         <source>Check its cable; the camera is opened again as soon as it is back.</source>
         <translation>Revise su cable; la cámara se abrirá de nuevo en cuanto vuelva.</translation>
+    </message>
+    <message>
+        <source>{name} sends pictures of {width}×{height} pixels, too small for a face</source>
+        <translation>{name} envía imágenes de {width}×{height} píxeles, demasiado pequeñas para una cara</translation>
     </message>
     <message>
         <source>Set it to 640×480 in its own program, or use another camera.</source>
@@ -1360,6 +1492,10 @@
         <translation>No existe la cámara {name}</translation>
     </message>
     <message>
+        <source>Choose one of: {names} (health-helper cameras).</source>
+        <translation>Elija una de estas: {names} (health-helper cameras).</translation>
+    </message>
+    <message>
         <source>{name} was unplugged</source>
         <translation>{name} se desconectó</translation>
     </message>
@@ -1392,8 +1528,32 @@
         <translation>Cierre otros programas que la usen (videollamadas, navegadores), permita a esta terminal usar la cámara en los ajustes de privacidad del sistema y vuelva a conectarla.</translation>
     </message>
     <message>
+        <source>process {number}</source>
+        <translation>proceso {number}</translation>
+    </message>
+    <message>
+        <source>a web page</source>
+        <translation>una página web</translation>
+    </message>
+    <message>
+        <source>a single picture</source>
+        <translation>una sola imagen</translation>
+    </message>
+    <message>
+        <source>data without a type</source>
+        <translation>datos sin tipo</translation>
+    </message>
+    <message>
+        <source>something else</source>
+        <translation>otra cosa</translation>
+    </message>
+    <message>
         <source>Check the camera and its network; the connection is tried again by itself.</source>
         <translation>Revise la cámara y su red; la conexión se reintenta sola.</translation>
+    </message>
+    <message>
+        <source>{name} sends {what}, not an MJPEG stream</source>
+        <translation>{name} envía {what}, no una transmisión MJPEG</translation>
     </message>
     <message>
         <source>Look up the address of the camera&apos;s MJPEG stream (multipart/x-mixed-replace) in its manual.</source>
@@ -1404,6 +1564,10 @@
         <translation>Elija una imagen más grande en los ajustes de la cámara, por ejemplo 640×480.</translation>
     </message>
     <message>
+        <source>{name} sends data that are no JPEG pictures ({count} could not be decoded)</source>
+        <translation>{name} envía datos que no son imágenes JPEG (no se pudieron decodificar: {count})</translation>
+    </message>
+    <message>
         <source>Check the stream in a browser; restart the camera, or choose MJPEG in its settings.</source>
         <translation>Revise la transmisión en un navegador; reinicie la cámara o elija MJPEG en sus ajustes.</translation>
     </message>
@@ -1412,88 +1576,224 @@
         <translation>Quite la tapa del objetivo, desactive el modo de privacidad o dele luz.</translation>
     </message>
     <message>
+        <source>{name} answered but sent no picture within {seconds} s</source>
+        <translation>{name} respondió, pero no envió ninguna imagen en {seconds} s</translation>
+    </message>
+    <message>
         <source>Check that the camera is on and not used by others, then try again.</source>
         <translation>Compruebe que la cámara está encendida y que nadie más la usa, e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>{name} ended its stream before the first picture</source>
+        <translation>{name} terminó su transmisión antes de la primera imagen</translation>
+    </message>
+    <message>
+        <source>Give an address like http://192.168.1.20:8080/video.</source>
+        <translation>Indique una dirección como http://192.168.1.20:8080/video.</translation>
     </message>
     <message>
         <source>The address of the stream is not a URL</source>
         <translation>La dirección de la transmisión no es una URL</translation>
     </message>
     <message>
+        <source>The address of the stream starts with {scheme}; only http:// and https:// can be read</source>
+        <translation>La dirección de la transmisión empieza por {scheme}; solo se pueden leer http:// y https://</translation>
+    </message>
+    <message>
+        <source>The address of the stream does not start with http:// or https://</source>
+        <translation>La dirección de la transmisión no empieza por http:// ni por https://</translation>
+    </message>
+    <message>
         <source>The address of the stream names no computer</source>
         <translation>La dirección de la transmisión no indica ningún equipo</translation>
+    </message>
+    <message>
+        <source>{name} asks for a user name and a password (401)</source>
+        <translation>{name} pide un nombre de usuario y una contraseña (401)</translation>
     </message>
     <message>
         <source>Put the right ones into the address: http://user:password@host/….</source>
         <translation>Ponga el usuario y la contraseña correctos en la dirección: http://user:password@host/….</translation>
     </message>
     <message>
+        <source>{name} refuses this user (403)</source>
+        <translation>{name} rechaza a este usuario (403)</translation>
+    </message>
+    <message>
         <source>Use another user, or allow this one to see the stream in the camera&apos;s settings.</source>
         <translation>Use otro usuario o permita que este vea la transmisión, en los ajustes de la cámara.</translation>
+    </message>
+    <message>
+        <source>{name} has no stream at this path ({status})</source>
+        <translation>{name} no tiene ninguna transmisión en esta ruta ({status})</translation>
     </message>
     <message>
         <source>Look up the path of the MJPEG stream in the camera&apos;s manual.</source>
         <translation>Busque la ruta de la transmisión MJPEG en el manual de la cámara.</translation>
     </message>
     <message>
+        <source>{name} says that the stream is elsewhere ({status})</source>
+        <translation>{name} dice que la transmisión está en otro lugar ({status})</translation>
+    </message>
+    <message>
         <source>Open the address in a browser and use the one that it ends at.</source>
         <translation>Abra la dirección en un navegador y use la dirección a la que este llega al final.</translation>
+    </message>
+    <message>
+        <source>{name} has a fault of its own ({status})</source>
+        <translation>{name} tiene un fallo propio ({status})</translation>
     </message>
     <message>
         <source>Restart the camera, or wait until others stop using it.</source>
         <translation>Reinicie la cámara o espere a que otros dejen de usarla.</translation>
     </message>
     <message>
+        <source>{name} answered with status {status} instead of a stream</source>
+        <translation>{name} respondió con el estado {status} en lugar de una transmisión</translation>
+    </message>
+    <message>
         <source>Check the address.</source>
         <translation>Revise la dirección.</translation>
+    </message>
+    <message>
+        <source>The certificate of {name} is not trusted</source>
+        <translation>El certificado de {name} no es de confianza</translation>
     </message>
     <message>
         <source>Install the camera&apos;s certificate (or its authority&apos;s) on this computer, or use http://.</source>
         <translation>Instale en este equipo el certificado de la cámara (o el de su autoridad de certificación), o use http://.</translation>
     </message>
     <message>
+        <source>{name} does not speak TLS as expected</source>
+        <translation>{name} no se comunica por TLS como se esperaba</translation>
+    </message>
+    <message>
         <source>Check the port, or use http:// in the address.</source>
         <translation>Revise el puerto o use http:// en la dirección.</translation>
+    </message>
+    <message>
+        <source>No computer named {name} is known</source>
+        <translation>No se conoce ningún equipo con el nombre {name}</translation>
     </message>
     <message>
         <source>Check the spelling and the network.</source>
         <translation>Revise la ortografía y la red.</translation>
     </message>
     <message>
+        <source>{name} refuses the connection</source>
+        <translation>{name} rechaza la conexión</translation>
+    </message>
+    <message>
         <source>Check that the camera&apos;s stream is switched on and that the port is right.</source>
         <translation>Compruebe que la transmisión de la cámara está activada y que el puerto es correcto.</translation>
+    </message>
+    <message>
+        <source>{name} broke off or does not speak HTTP</source>
+        <translation>{name} cortó la conexión o no se comunica por HTTP</translation>
     </message>
     <message>
         <source>Check the port, and open the address in a browser.</source>
         <translation>Revise el puerto y abra la dirección en un navegador.</translation>
     </message>
     <message>
+        <source>{name} cannot be reached</source>
+        <translation>No se puede llegar a {name}</translation>
+    </message>
+    <message>
         <source>Check the network and the address.</source>
         <translation>Revise la red y la dirección.</translation>
+    </message>
+    <message>
+        <source>{name} has no frames</source>
+        <translation>{name} no tiene fotogramas</translation>
     </message>
     <message>
         <source>Ask the simulation for more than 0 s.</source>
         <translation>Pida a la simulación más de 0 s.</translation>
     </message>
     <message>
+        <source>a still picture (PNG)</source>
+        <translation>una imagen fija (PNG)</translation>
+    </message>
+    <message>
+        <source>a still picture (JPEG)</source>
+        <translation>una imagen fija (JPEG)</translation>
+    </message>
+    <message>
+        <source>a PDF document</source>
+        <translation>un documento PDF</translation>
+    </message>
+    <message>
+        <source>a ZIP archive or an office document</source>
+        <translation>un archivo ZIP o un documento ofimático</translation>
+    </message>
+    <message>
+        <source>sound only (MP3)</source>
+        <translation>solo sonido (MP3)</translation>
+    </message>
+    <message>
+        <source>sound only (FLAC)</source>
+        <translation>solo sonido (FLAC)</translation>
+    </message>
+    <message>
+        <source>an Ogg file, most likely sound only</source>
+        <translation>un archivo Ogg, probablemente solo sonido</translation>
+    </message>
+    <message>
+        <source>Give a video file that a media player can play, for example an MP4 of your phone.</source>
+        <translation>Indique un archivo de video que un reproductor pueda reproducir, por ejemplo un MP4 de su teléfono.</translation>
+    </message>
+    <message>
+        <source>{name} holds sound but no picture</source>
+        <translation>{name} contiene sonido, pero no imagen</translation>
+    </message>
+    <message>
+        <source>{name} breaks off before anything in it can be decoded</source>
+        <translation>{name} se interrumpe antes de que se pueda decodificar algo</translation>
+    </message>
+    <message>
         <source>Copy or record the file again; it was not written to its end.</source>
         <translation>Copie o grabe el archivo de nuevo; no se escribió hasta el final.</translation>
+    </message>
+    <message>
+        <source>{name} is not a video that can be decoded</source>
+        <translation>{name} no es un video que se pueda decodificar</translation>
+    </message>
+    <message>
+        <source>{name} has pictures of {width}×{height} pixels, more than can be handled</source>
+        <translation>{name} tiene imágenes de {width}×{height} píxeles, más de lo que se puede procesar</translation>
     </message>
     <message>
         <source>Scale the video down to 4K or less; a face needs only a few hundred pixels.</source>
         <translation>Reduzca el video a 4K o menos; una cara solo necesita unos cientos de píxeles.</translation>
     </message>
     <message>
+        <source>{name} holds no frame that can be decoded</source>
+        <translation>{name} no contiene ningún fotograma que se pueda decodificar</translation>
+    </message>
+    <message>
         <source>Copy or record the file again, or convert it to H.264 in an MP4.</source>
         <translation>Copie o grabe el archivo de nuevo, o conviértalo a H.264 en un MP4.</translation>
+    </message>
+    <message>
+        <source>{name} has pictures of {width}×{height} pixels, too small for a face</source>
+        <translation>{name} tiene imágenes de {width}×{height} píxeles, demasiado pequeñas para una cara</translation>
     </message>
     <message>
         <source>Give a larger video; a face needs some hundred pixels.</source>
         <translation>Use un video más grande; una cara necesita unos cientos de píxeles.</translation>
     </message>
     <message>
+        <source>{name} says nothing about when its frames were taken</source>
+        <translation>{name} no indica cuándo se tomaron sus fotogramas</translation>
+    </message>
+    <message>
         <source>Record again with a program that stores times, or convert the file to MP4 or Matroska.</source>
         <translation>Grabe de nuevo con un programa que guarde los tiempos, o convierta el archivo a MP4 o Matroska.</translation>
+    </message>
+    <message>
+        <source>{name} has a name, or lies in a folder, whose letters are not UTF-8</source>
+        <translation>{name} tiene un nombre, o está en una carpeta, cuyas letras no son UTF-8</translation>
     </message>
     <message>
         <source>Rename it, for example to scan.mp4.</source>
@@ -1504,20 +1804,52 @@
         <translation>Indique el archivo de video que está dentro.</translation>
     </message>
     <message>
+        <source>{name} is not an ordinary file</source>
+        <translation>{name} no es un archivo normal</translation>
+    </message>
+    <message>
         <source>Copy or record the file again.</source>
         <translation>Copie o grabe el archivo de nuevo.</translation>
+    </message>
+    <message>
+        <source>{name} is empty</source>
+        <translation>{name} está vacío</translation>
     </message>
     <message>
         <source>Check the path of the video file.</source>
         <translation>Revise la ruta del archivo de video.</translation>
     </message>
     <message>
+        <source>{name} does not exist</source>
+        <translation>{name} no existe</translation>
+    </message>
+    <message>
+        <source>{name} may not be read</source>
+        <translation>No se permite leer {name}</translation>
+    </message>
+    <message>
         <source>Give your user the right to read the file, or copy it.</source>
         <translation>Dé a su usuario permiso para leer el archivo o haga una copia.</translation>
     </message>
     <message>
+        <source>{name} cannot be read ({why})</source>
+        <translation>No se puede leer {name} ({why})</translation>
+    </message>
+    <message>
         <source>Check the disk, or copy the file elsewhere.</source>
         <translation>Revise el disco o copie el archivo a otro lugar.</translation>
+    </message>
+    <message>
+        <source>sound only (WAV)</source>
+        <translation>solo sonido (WAV)</translation>
+    </message>
+    <message>
+        <source>a text file</source>
+        <translation>un archivo de texto</translation>
+    </message>
+    <message>
+        <source>{name} is {what}, not a video</source>
+        <translation>{name} es {what}, no un video</translation>
     </message>
     <message>
         <source>Stopped before the end</source>
@@ -1596,8 +1928,20 @@
         <translation>No se puede cargar la biblioteca del almacén de datos cifrado (sqlcipher3)</translation>
     </message>
     <message>
-        <source>Run &apos;make setup&apos; again (without make: &apos;python packaging/setup.py setup&apos;).</source>
-        <translation>Ejecute &apos;make setup&apos; de nuevo (sin make: &apos;python packaging/setup.py setup&apos;).</translation>
+        <source>mmHg</source>
+        <translation>mmHg</translation>
+    </message>
+    <message>
+        <source>%</source>
+        <translation>%</translation>
+    </message>
+    <message>
+        <source>°C</source>
+        <translation>°C</translation>
+    </message>
+    <message>
+        <source>kg</source>
+        <translation>kg</translation>
     </message>
     <message>
         <source>This was kept by another version of Health Helper and cannot be shown by this one</source>
@@ -1650,6 +1994,18 @@
     <message>
         <source>Copy the whole folder from the backup or the old computer and try again.</source>
         <translation>Copie toda la carpeta desde la copia de seguridad o el equipo anterior e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>an entry that is not ours</source>
+        <translation>una entrada que no es de esta aplicación</translation>
+    </message>
+    <message>
+        <source>A recovery key has {wanted} letters and digits, and this has {found}</source>
+        <translation>Una clave de recuperación tiene {wanted} letras y cifras, y esta tiene {found}</translation>
+    </message>
+    <message>
+        <source>This has signs that are in no recovery key</source>
+        <translation>Aquí hay signos que no aparecen en ninguna clave de recuperación</translation>
     </message>
     <message>
         <source>Type it as it is printed, with or without the hyphens.</source>
@@ -1712,8 +2068,288 @@
         <translation>Ejecute &apos;health-helper doctor&apos;. Mientras tanto, puede medir y guardar una copia del informe.</translation>
     </message>
     <message>
+        <source>it does not give back what it was told</source>
+        <translation>no devuelve lo que se le entregó</translation>
+    </message>
+    <message>
+        <source>finds the face in a picture</source>
+        <translation>encuentra la cara en una imagen</translation>
+    </message>
+    <message>
+        <source>the licence text that must travel with every copy of face_rfb_320</source>
+        <translation>el texto de la licencia que debe acompañar a cada copia de face_rfb_320</translation>
+    </message>
+    <message>
+        <source>the face of the simulated person (demo and tests)</source>
+        <translation>la cara de la persona simulada (demostración y pruebas)</translation>
+    </message>
+    <message>
+        <source>the letters of the report, Latin and Arabic</source>
+        <translation>las letras del informe, latinas y árabes</translation>
+    </message>
+    <message>
+        <source>the bold letters of the report, Latin and Arabic</source>
+        <translation>las letras en negrita del informe, latinas y árabes</translation>
+    </message>
+    <message>
+        <source>the licence text that must travel with every copy of the report&apos;s fonts</source>
+        <translation>el texto de la licencia que debe acompañar a cada copia de las fuentes del informe</translation>
+    </message>
+    <message>
+        <source>The list of weights (MODELS.toml) cannot be read ({kind})</source>
+        <translation>No se puede leer la lista de archivos del modelo (MODELS.toml) ({kind})</translation>
+    </message>
+    <message>
         <source>Restore it from the repository or install Health Helper again.</source>
         <translation>Restaure el archivo desde el repositorio o instale Health Helper de nuevo.</translation>
+    </message>
+    <message>
+        <source>{name} ({purpose}) is missing</source>
+        <translation>Falta {name} ({purpose})</translation>
+    </message>
+    <message>
+        <source>{name} ({purpose}) is not the listed one and is refused</source>
+        <translation>{name} ({purpose}) no es el de la lista y se rechaza</translation>
+    </message>
+    <message>
+        <source>{name} ({purpose}) cannot be read</source>
+        <translation>No se puede leer {name} ({purpose})</translation>
+    </message>
+    <message>
+        <source>There is nobody of this name on this device</source>
+        <translation>No hay nadie con este nombre en este dispositivo</translation>
+    </message>
+    <message>
+        <source>Add them first: health-helper people --add &quot;NAME&quot;.</source>
+        <translation>Añada antes a esa persona: health-helper people --add &quot;NOMBRE&quot;.</translation>
+    </message>
+    <message>
+        <source>--id and --person are two ways to choose a scan</source>
+        <translation>--id y --person son dos formas de elegir una medición</translation>
+    </message>
+    <message>
+        <source>Give one of them.</source>
+        <translation>Indique solo una.</translation>
+    </message>
+    <message>
+        <source>There is no such scan on this device</source>
+        <translation>No existe esa medición en este dispositivo</translation>
+    </message>
+    <message>
+        <source>See &apos;health-helper history --ids&apos; for what is kept.</source>
+        <translation>Vea lo guardado con &apos;health-helper history --ids&apos;.</translation>
+    </message>
+    <message>
+        <source>The new recovery key is not in force</source>
+        <translation>La nueva clave de recuperación no está en vigor</translation>
+    </message>
+    <message>
+        <source>Throw it away; an older one stays valid.</source>
+        <translation>Deséchela; una anterior sigue siendo válida.</translation>
+    </message>
+    <message>
+        <source>No scan is kept yet</source>
+        <translation>Todavía no hay ninguna medición guardada</translation>
+    </message>
+    <message>
+        <source>Measure first: health-helper scan.</source>
+        <translation>Mida primero: health-helper scan.</translation>
+    </message>
+    <message>
+        <source>--person and --no-save contradict each other</source>
+        <translation>--person y --no-save se contradicen</translation>
+    </message>
+    <message>
+        <source>--seconds {seconds} cannot be measured</source>
+        <translation>No se puede medir --seconds {seconds}</translation>
+    </message>
+    <message>
+        <source>Give a number from {least} to {most}.</source>
+        <translation>Indique un número de {least} a {most}.</translation>
+    </message>
+    <message>
+        <source>{one} and {other}</source>
+        <translation>{one} y {other}</translation>
+    </message>
+    <message>
+        <source>{both} are two sources</source>
+        <translation>{both} son fuentes distintas</translation>
+    </message>
+    <message>
+        <source>--demo-bpm and --demo-scene are for the demo only</source>
+        <translation>--demo-bpm y --demo-scene son solo para la demostración</translation>
+    </message>
+    <message>
+        <source>Add --demo, or leave them out.</source>
+        <translation>Añada --demo o no los ponga.</translation>
+    </message>
+    <message>
+        <source>--demo-bpm {rate} is no heart rate that can be simulated</source>
+        <translation>--demo-bpm {rate} no es una frecuencia cardíaca que se pueda simular</translation>
+    </message>
+    <message>
+        <source>No camera was found and no other source was named</source>
+        <translation>No se encontró ninguna cámara ni se indicó otra fuente</translation>
+    </message>
+    <message>
+        <source>Plug in a camera, or use --video FILE, --url URL or --demo.</source>
+        <translation>Conecte una cámara o use --video ARCHIVO, --url URL o --demo.</translation>
+    </message>
+    <message>
+        <source>Install Health Helper again.</source>
+        <translation>Instale Health Helper de nuevo.</translation>
+    </message>
+    <message>
+        <source>Run &apos;make setup&apos; (without make: &apos;python packaging/setup.py setup&apos;) and try again.</source>
+        <translation>Ejecute &apos;make setup&apos; (sin make: &apos;python packaging/setup.py setup&apos;) e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>{one}, {other}</source>
+        <translation>{one}, {other}</translation>
+    </message>
+    <message>
+        <source>The sound system does not answer</source>
+        <translation>El sistema de sonido no responde</translation>
+    </message>
+    <message>
+        <source>Restart it, or this computer, then try again.</source>
+        <translation>Reinícielo, o reinicie este equipo, e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>The library sounddevice can&apos;t be loaded</source>
+        <translation>No se puede cargar la biblioteca sounddevice</translation>
+    </message>
+    <message>
+        <source>The library PortAudio is missing</source>
+        <translation>Falta la biblioteca PortAudio</translation>
+    </message>
+    <message>
+        <source>Install it (under Debian and Ubuntu: sudo apt-get install libportaudio2), then try again.</source>
+        <translation>Instálela (en Debian y Ubuntu: sudo apt-get install libportaudio2) e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>The sound system can&apos;t be used</source>
+        <translation>No se puede usar el sistema de sonido</translation>
+    </message>
+    <message>
+        <source>You may not use the microphone</source>
+        <translation>No tiene permiso para usar el micrófono</translation>
+    </message>
+    <message>
+        <source>Allow it: sudo usermod -aG audio {user}, then log in again.</source>
+        <translation>Permítalo: sudo usermod -aG audio {user}, y vuelva a iniciar sesión.</translation>
+    </message>
+    <message>
+        <source>No microphone was found</source>
+        <translation>No se encontró ningún micrófono</translation>
+    </message>
+    <message>
+        <source>Plug one in, or switch it on, and try again.</source>
+        <translation>Conecte o encienda uno e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>The system&apos;s own microphone</source>
+        <translation>El micrófono del sistema</translation>
+    </message>
+    <message>
+        <source>{name} is not there</source>
+        <translation>{name} no está disponible</translation>
+    </message>
+    <message>
+        <source>Plug it in, or choose another microphone.</source>
+        <translation>Conéctelo o elija otro micrófono.</translation>
+    </message>
+    <message>
+        <source>{name} is used by another program</source>
+        <translation>Otro programa está usando {name}</translation>
+    </message>
+    <message>
+        <source>Close that program, or choose the system&apos;s own microphone, which can be shared.</source>
+        <translation>Cierre ese programa o elija el micrófono del sistema, que se puede compartir.</translation>
+    </message>
+    <message>
+        <source>{name} can&apos;t be opened</source>
+        <translation>No se puede abrir {name}</translation>
+    </message>
+    <message>
+        <source>Allow this program to use the microphone in the system&apos;s privacy settings, close other programs that use it, then plug it in again.</source>
+        <translation>Permita a este programa usar el micrófono en los ajustes de privacidad del sistema, cierre otros programas que lo usen y vuelva a conectarlo.</translation>
+    </message>
+    <message>
+        <source>{name} was unplugged, or the sound system has stopped</source>
+        <translation>Se desconectó {name} o se detuvo el sistema de sonido</translation>
+    </message>
+    <message>
+        <source>Plug it in again, then try again.</source>
+        <translation>Vuelva a conectarlo e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>{name} sends nothing</source>
+        <translation>{name} no envía nada</translation>
+    </message>
+    <message>
+        <source>Plug it out and in again, or restart the sound system, then try again.</source>
+        <translation>Desconéctelo y vuelva a conectarlo, o reinicie el sistema de sonido, e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>Microphone</source>
+        <translation>Micrófono</translation>
+    </message>
+    <message>
+        <source>Try it</source>
+        <translation>Probarlo</translation>
+    </message>
+    <message>
+        <source>The assistant will listen with it once there is one. Until then nothing listens but this try; nothing of it is recorded or sent.</source>
+        <translation>El asistente escuchará con él cuando lo haya. Hasta entonces solo escucha esta prueba; no se graba ni se envía nada de ella.</translation>
+    </message>
+    <message>
+        <source>The microphone is being opened …</source>
+        <translation>Abriendo el micrófono …</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>Detener</translation>
+    </message>
+    <message>
+        <source>No microphone was found. Plug one in and open this page again.</source>
+        <translation>No se encontró ningún micrófono. Conecte uno y abra esta página de nuevo.</translation>
+    </message>
+    <message>
+        <source>The try has ended by itself after a minute.</source>
+        <translation>La prueba terminó sola después de un minuto.</translation>
+    </message>
+    <message>
+        <source>The microphone gives only silence. Switch it on (a key or a switch at it), raise its level in the system&apos;s sound settings, and allow this program to use it there.</source>
+        <translation>El micrófono solo da silencio. Enciéndalo (con una tecla o un interruptor del propio micrófono), suba su nivel en los ajustes de sonido del sistema y permita allí que este programa lo use.</translation>
+    </message>
+    <message>
+        <source>Hardly anything is heard. Speak; if that changes nothing, raise its level in the system&apos;s sound settings.</source>
+        <translation>Apenas se oye algo. Hable; si eso no cambia nada, suba su nivel en los ajustes de sonido del sistema.</translation>
+    </message>
+    <message>
+        <source>Something is heard. If that is your voice, it works.</source>
+        <translation>Se oye algo. Si es su voz, funciona.</translation>
+    </message>
+    <message>
+        <source>Too loud. Lower its level in the system&apos;s sound settings, or move it away.</source>
+        <translation>Demasiado fuerte. Baje su nivel en los ajustes de sonido del sistema o aléjelo.</translation>
+    </message>
+    <message>
+        <source>{level} dB</source>
+        <translation>{level} dB</translation>
+    </message>
+    <message>
+        <source>The system&apos;s own</source>
+        <translation>El del sistema</translation>
+    </message>
+    <message>
+        <source>{name} (not there now)</source>
+        <translation>{name} (no disponible ahora)</translation>
+    </message>
+    <message>
+        <source>Level of the microphone</source>
+        <translation>Nivel del micrófono</translation>
     </message>
 </context>
 </TS>

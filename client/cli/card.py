@@ -41,7 +41,7 @@ def card(record: ScanRecord, columns: int, glyphs: Glyphs) -> RenderableType:
     parts += [*_headline(record), _vitals(record, framed, glyphs), Text("")]
     parts += [Text(line, style="dim") for line in _how(record, glyphs)]
     if not record.simulated:  # the banner says more than the source's note
-        parts += [Text(note, style="dim") for note in record.notes]
+        parts += [Text(str(note), style="dim") for note in record.notes]
     parts += [
         Text(saved_words(record.saved_reason), style="dim"),
         Text(NOT_A_DEVICE, style="dim"),

@@ -1,7 +1,8 @@
 """`health-helper doctor`: is this machine ready? One line each: ok, warn or fail, and what to do.
 
 fail: no scan works until it is mended (status 4). warn: a scan works, but something is missing or doubtful;
-having no camera is a warning, for files, streams and the demo need none.
+having no camera is a warning, for files, streams and the demo need none; so is having no microphone, for only the assistant to
+come will listen.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             bool, typer.Option("--json", help="Print one JSON object on standard output.")
         ] = False,
     ) -> None:
-        """Check camera, weights, keyring, store, disk and clock; a line each, with a remedy.
+        """Check camera, microphone, weights, keyring, store, disk and clock; a line each, with a remedy.
 
         Exit status: 0 a scan would work, 4 it would not.
         """
@@ -94,6 +95,7 @@ def examine(parts: Parts) -> Iterator[Check]:
     yield check_weights(parts)
     yield check_engine(parts)
     yield check_camera(parts)
+    yield check_microphone(parts)
     yield check_keyring()
     yield check_store(parts, config.store_folder() / FILE_NAME)
     yield check_disk(config.data_folder())
@@ -120,9 +122,7 @@ def check_weights(parts: Parts) -> Check:
             "weights", State.OK, f"{', '.join(entry.file_name for entry in entries)}: hash as listed"
         )
     says = ", ".join(f"{entry.file_name} ({entry.purpose}) {entry.state}" for entry in bad)
-    return Check(
-        "weights", State.WARN, says, "Run 'make setup' (without make: 'python packaging/setup.py setup')."
-    )
+    return Check("weights", State.WARN, says, config.repair())
 
 
 def check_engine(parts: Parts) -> Check:
@@ -132,9 +132,7 @@ def check_engine(parts: Parts) -> Check:
     except EnvironmentFault as fault:
         return Check("engine", State.FAIL, fault.title, fault.remedy)
     except ImportError as error:
-        return Check(
-            "engine", State.FAIL, f"{error.name or 'a library'} cannot be loaded", "Run 'make setup' again."
-        )
+        return Check("engine", State.FAIL, f"{error.name or 'a library'} cannot be loaded", config.repair())
     return Check("engine", State.OK, "loads and is ready to measure")
 
 
@@ -185,6 +183,19 @@ def _judge_camera(name: str, truth: CameraTruth) -> Check:
     return Check("camera", State.OK, says)
 
 
+def check_microphone(parts: Parts) -> Check:
+    """Which microphones are there. None is opened: whether one hears is shown in the window, to whoever asks for it."""
+    later = "A scan needs none; the assistant to come will."
+    try:
+        found = parts.microphones()
+    except EnvironmentFault as fault:
+        return Check("microphone", State.WARN, fault.title, f"{fault.remedy} {later}")
+    if not found:
+        return Check("microphone", State.WARN, "none was found", f"Plug one in. {later}")
+    names = ", ".join(entry.name for entry in found)
+    return Check("microphone", State.OK, f"{names} (listed, not opened; try it in the window's settings)")
+
+
 _HOLDS = {
     "held": "locked",
     "refused": "not locked (the driver refused)",
@@ -200,9 +211,7 @@ def check_keyring() -> Check:
         import keyring
         from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError, PasswordDeleteError
     except ImportError:
-        return Check(
-            "keyring", State.WARN, "the library 'keyring' cannot be loaded", "Run 'make setup' again."
-        )
+        return Check("keyring", State.WARN, "the library 'keyring' cannot be loaded", config.repair())
     backend = type(keyring.get_keyring())
     name = f"{backend.__module__.rpartition('.')[2]} ({backend.__name__})"
     service, user, secret = f"{config.APPLICATION}-doctor", secrets.token_hex(8), secrets.token_hex(16)
@@ -231,8 +240,17 @@ def check_keyring() -> Check:
 
 def check_store(parts: Parts, path: Path) -> Check:
     """Does what is kept on this device open? Nothing is made where there is none yet."""
-    if not path.exists():
+    try:
+        path.stat()
+    except FileNotFoundError:
         return Check("store", State.OK, "nothing is kept on this device yet")
+    except OSError as error:
+        return Check(
+            "store",
+            State.WARN,
+            f"its folder cannot be looked into ({_why(error)})",
+            "Mend the rights of the folder. A scan works without it; nothing can be kept.",
+        )
     try:
         with parts.store() as kept:
             people = len(kept.observations.people())
@@ -250,30 +268,42 @@ def check_store(parts: Parts, path: Path) -> Check:
 
 def check_disk(folder: Path) -> Check:
     """May the data folder be written to (or made), and is there room? Leaves nothing behind."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
     shown = f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
-    free_mb = shutil.disk_usage(place).free / 1e6
-    says = f"{shown}, {free_mb / 1000.0:.1f} GB free"
     later = "A scan works without it; reports go where --report says."
     try:
+        place = _nearest(folder)
+        free_mb = shutil.disk_usage(place).free / 1e6
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError
         with tempfile.TemporaryFile(dir=place) as probe:
             probe.write(b"\0" * 65536)
             probe.flush()
     except OSError as error:
-        why = error.strerror or "no permission"
         return Check(
             "disk",
             State.WARN,
-            f"{shown} cannot be written to ({why})",
+            f"{shown} cannot be written to ({_why(error)})",
             f"Free it or mend its rights. {later}",
         )
+    says = f"{shown}, {free_mb / 1000.0:.1f} GB free"
     if free_mb < ENOUGH_FREE_MB:
         return Check("disk", State.WARN, says, f"Free some space. {later}")
     return Check("disk", State.OK, says)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what is there of the way to it. Raises OSError where that may not be asked: Path.exists() does so only before Python 3.14."""
+    for place in (folder, *folder.parents):
+        try:
+            place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return place
+    return folder
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or "no permission"
 
 
 def check_clock(clock: Clock, pause: Callable[[float], object] | None = None) -> Check:
@@ -304,7 +334,7 @@ def _line(check: Check) -> Table:
     colour = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}[check.state]
     table = Table.grid(padding=(0, 2))
     table.add_column(width=4)
-    table.add_column(width=8)
+    table.add_column(width=10)
     table.add_column()
     words = Text(check.says)
     if check.remedy:

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from client.errors import BadInput
+from client.errors import BadInput, Interrupted
+from client.language import said
 from client.parts import Kept, Parts
 from client.reports.files import check_target, write_report, write_table
 from client.reports.wording import interval_text
@@ -35,8 +36,8 @@ def person_named(kept: Kept, name: str) -> Person:
         if name_key(person.name) == name_key(name):
             return person
     raise BadInput(
-        title="There is nobody of this name on this device",
-        remedy='Add them first: health-helper people --add "NAME".',
+        title=said("There is nobody of this name on this device"),
+        remedy=said('Add them first: health-helper people --add "NAME".'),
     )
 
 
@@ -120,15 +121,16 @@ def add(app: typer.Typer, parts: Parts) -> None:
         check_target(file)
         if scan_id is not None and person is not None:
             raise BadInput(
-                title="--id and --person are two ways to choose a scan", remedy="Give one of them."
+                title=said("--id and --person are two ways to choose a scan"),
+                remedy=said("Give one of them."),
             )
         with parts.store() as kept:
             wanted = scan_id or _newest_scan(kept, person)
             found = kept.observations.get(wanted)
             if found is None or found.line.kind != Kind.SCAN:
                 raise BadInput(
-                    title="There is no such scan on this device",
-                    remedy="See 'health-helper history --ids' for what is kept.",
+                    title=said("There is no such scan on this device"),
+                    remedy=said("See 'health-helper history --ids' for what is kept."),
                 )
             record, whose = to_record(found), found.line.person
             write_report(
@@ -150,7 +152,9 @@ def add(app: typer.Typer, parts: Parts) -> None:
             ),
         ] = False,
     ) -> None:
-        """Print a new recovery key of the store, or use one. An older key opens only older copies of the store's folder."""
+        """Print a new recovery key of the store, or use one. Once you say that it is written down, an older key opens only older copies
+        of the store's folder.
+        """
         if restore:
             typed = typer.prompt("Recovery key", hide_input=True, err=True)
             with parts.restore_store(typed) as kept:
@@ -164,8 +168,21 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 file=sys.stderr,
             )
             sys.stdout.flush()
+            if not _written_down():
+                raise Interrupted(
+                    title=said("The new recovery key is not in force"),
+                    remedy=said("Throw it away; an older one stays valid."),
+                )
             kept.confirm_recovery_key()
             print("It is in force now, instead of any older one.", file=sys.stderr)
+
+
+def _written_down() -> bool:
+    """Asked before an older key on paper is worth nothing; where nobody can answer, it is not."""
+    try:
+        return typer.confirm("Have you written it down?", err=True)
+    except typer.Abort:
+        return False
 
 
 def _table(kept: Kept, lines: list[Line], *, ids: bool) -> Table:
@@ -234,7 +251,7 @@ def _whose(kept: Kept, name: str | None) -> str | None:
 def _newest_scan(kept: Kept, person: str | None) -> str:
     newest = kept.observations.newest(_whose(kept, person), Kind.SCAN)
     if newest is None:
-        raise BadInput(title="No scan is kept yet", remedy="Measure first: health-helper scan.")
+        raise BadInput(title=said("No scan is kept yet"), remedy=said("Measure first: health-helper scan."))
     return newest.id
 
 

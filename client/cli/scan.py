@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -27,6 +28,7 @@ from client.cli.display import Display, LivePanel, PlainLines
 from client.cli.kept import person_named
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
+from client.language import said
 from client.parts import Demo, DemoScene, Parts
 from client.pipeline.memory import peak_rss_mb
 from client.pipeline.outcome import STOPPED_EARLY, not_kept_because, to_record
@@ -111,7 +113,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
         if person is not None:
             if no_save:
                 raise BadInput(
-                    title="--person and --no-save contradict each other", remedy="Give one of them."
+                    title=said("--person and --no-save contradict each other"),
+                    remedy=said("Give one of them."),
                 )
             with parts.store() as kept:  # before anybody sits still for it
                 person_named(kept, person)
@@ -162,10 +165,20 @@ def add(app: typer.Typer, parts: Parts) -> None:
 def _seconds(seconds: float | None) -> float | None:
     if seconds is not None and not MIN_SECONDS <= seconds <= MAX_SECONDS:  # a NaN is in no range
         raise BadInput(
-            title=f"--seconds {seconds:g} cannot be measured",
-            remedy=f"Give a number from {MIN_SECONDS:g} to {MAX_SECONDS:g}.",
+            title=said("--seconds {seconds} cannot be measured", seconds=f"{seconds:g}"),
+            remedy=_give_from_to(MIN_SECONDS, MAX_SECONDS),
         )
     return seconds
+
+
+def _give_from_to(least: float, most: float) -> str:
+    return said("Give a number from {least} to {most}.", least=f"{least:g}", most=f"{most:g}")
+
+
+def too_many_sources(named: Sequence[str]) -> BadInput:
+    """More than one option that names a source was given."""
+    both = reduce(lambda one, other: said("{one} and {other}", one=one, other=other), named)
+    return BadInput(title=said("{both} are two sources", both=both), remedy=said("Give one of them."))
 
 
 def _demo(
@@ -174,15 +187,15 @@ def _demo(
     if not demo:
         if bpm is not None or scene is not None:
             raise BadInput(
-                title="--demo-bpm and --demo-scene are for the demo only",
-                remedy="Add --demo, or leave them out.",
+                title=said("--demo-bpm and --demo-scene are for the demo only"),
+                remedy=said("Add --demo, or leave them out."),
             )
         return None
     rate = 72.0 if bpm is None else bpm
     if math.isnan(rate) or not MIN_BPM <= rate <= MAX_BPM:
         raise BadInput(
-            title=f"--demo-bpm {rate:g} is no heart rate that can be simulated",
-            remedy=f"Give a number from {MIN_BPM:g} to {MAX_BPM:g}.",
+            title=said("--demo-bpm {rate} is no heart rate that can be simulated", rate=f"{rate:g}"),
+            remedy=_give_from_to(MIN_BPM, MAX_BPM),
         )
     return Demo(
         scene=scene or DemoScene.PERSON,
@@ -208,7 +221,7 @@ def _source(
         if given is not None
     ]
     if len(named) > 1:
-        raise BadInput(title=f"{' and '.join(named)} are two sources", remedy="Give one of them.")
+        raise too_many_sources(named)
     if video is not None:
         return parts.video(video), Goal(at_most_s=seconds)
     if url is not None:
@@ -222,8 +235,8 @@ def _source(
     found = parts.cameras()
     if not found:
         raise BadInput(
-            title="No camera was found and no other source was named",
-            remedy="Plug in a camera, or use --video FILE, --url URL or --demo.",
+            title=said("No camera was found and no other source was named"),
+            remedy=said("Plug in a camera, or use --video FILE, --url URL or --demo."),
         )
     return parts.camera(found[0].id), goal
 

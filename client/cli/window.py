@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from client import log
-from client.cli.scan import MAX_SECONDS, MIN_SECONDS
+from client.cli.scan import MAX_SECONDS, MIN_SECONDS, too_many_sources
 from client.devices.ports import FrameSource
-from client.errors import BadInput
 from client.parts import Demo, DemoScene, Parts, WindowChoice
 from client.pipeline.session import Goal
 
@@ -66,7 +65,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             if given is not None
         ]
         if len(named) > 1:
-            raise BadInput(title=f"{' and '.join(named)} are two sources", remedy="Give one of them.")
+            raise too_many_sources(named)
 
         def source() -> FrameSource:
             if video is not None:
@@ -80,6 +79,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         choice = WindowChoice(
             source=source if named else None,
             goal=_goal(seconds, ends=video is not None or demo),
+            simulated=demo,
             begin=begin,
             end_after_result=end_after_result,
             full_screen=full_screen,

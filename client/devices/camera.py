@@ -23,7 +23,7 @@ from client.devices.opencv import MIN_SIDE_PX, coarse, is_black, prepare_opencv,
 from client.devices.ports import SourceFacts
 from client.devices.relay import NothingCame, Relay
 from client.errors import EnvironmentFault, SourceStalled
-from client.language import said
+from client.language import Sentence, marked, said
 from edge_models.types import ByteArray, Frame
 
 _WIDTH_PX, _HEIGHT_PX, _FPS = 640, 480, 30.0
@@ -199,10 +199,11 @@ class Camera:
         notes = reader.notes()
         fps = self._measured_fps()
         if fps is not None and reader.header_fps is not None and fps < 0.8 * reader.header_fps:
-            notes.append(
-                f"The camera gives {fps:.1f} frames per second instead of {reader.header_fps:g}: "
-                "most cameras do in dim light, so give it more."
+            words = marked(
+                "The camera gives {rate} frames per second instead of {promised}: most cameras do in dim light, so give it "
+                "more."
             )
+            notes.append(Sentence(words, {"rate": f"{fps:.1f}", "promised": f"{reader.header_fps:g}"}))
         return SourceFacts(
             name=name,
             live=True,
@@ -286,7 +287,7 @@ class _Reader:
         self.relay = Relay()
         self.header_fps: float | None = None
         self.size_px = (0, 0)
-        self._format = ""
+        self._format: Sentence | None = None
 
     @property
     def alive(self) -> bool:
@@ -385,7 +386,12 @@ class _Reader:
             failures = 0
             if min(image.shape[:2]) < MIN_SIDE_PX:
                 raise EnvironmentFault(
-                    title=f"{self._camera.name} sends pictures of {image.shape[1]}×{image.shape[0]} pixels",
+                    title=said(
+                        "{name} sends pictures of {width}×{height} pixels, too small for a face",
+                        name=self._camera.name,
+                        width=image.shape[1],
+                        height=image.shape[0],
+                    ),
                     remedy=said("Set it to 640×480 in its own program, or use another camera."),
                 )
             self._grabbed += 1
@@ -441,14 +447,17 @@ class _Reader:
             retry=True,
         )
 
-    def notes(self) -> list[str]:
-        """Sentences about the format, the times and the regulation."""
-        notes = [self._format, self._times.note(), *self._regulation.notes()]
+    def notes(self) -> list[Sentence]:
+        """About the format, the times and the regulation."""
+        notes = [] if self._format is None else [self._format]
+        notes += [self._times.note(), *self._regulation.notes()]
         if self._reopened:
-            notes.append(f"The camera failed and was opened again ({self._reopened} ×).")
+            words = marked("The camera failed and was opened again ({count} ×).")
+            notes.append(Sentence(words, {"count": self._reopened}))
         if self.relay.dropped:
-            notes.append(f"{self.relay.dropped} pictures were dropped because this computer was late.")
-        return [one for one in notes if one]
+            words = marked("{count} pictures were dropped because this computer was late.")
+            notes.append(Sentence(words, {"count": self.relay.dropped}))
+        return notes
 
 
 def _new_capture(camera: FoundCamera) -> Capture:
@@ -464,7 +473,7 @@ def _new_capture(camera: FoundCamera) -> Capture:
     return cv2.VideoCapture(camera.index)
 
 
-def _ask_for_format(capture: Capture) -> str:
+def _ask_for_format(capture: Capture) -> Sentence:
     """640×480 at 30 /s, uncompressed where that reaches the rate; a sentence that says what it became.
 
     JPEG's colour subsampling and 8×8 blocks take away part of a pulse that is a fraction of a grey level.
@@ -483,9 +492,15 @@ def _ask_for_format(capture: Capture) -> str:
             break
     number = int(capture.get(cv2.CAP_PROP_FOURCC))
     code = bytes((number >> shift) & 0xFF for shift in (0, 8, 16, 24)).decode("latin-1")
-    shown = code if code.isprintable() and code.isascii() and code.strip() else "unknown format"
-    rate = f", {fps:g} frames per second promised" if fps > 0 else ""
-    return f"Camera: {width:.0f}×{height:.0f}, {shown}{rate}."
+    known = code.isprintable() and code.isascii() and code.strip()
+    values = {
+        "size": f"{width:.0f}×{height:.0f}",
+        "format": code if known else Sentence(marked("unknown format")),
+    }
+    if fps <= 0:
+        return Sentence(marked("Camera: {size}, {format}."), values)
+    words = marked("Camera: {size}, {format}, {rate} frames per second promised.")
+    return Sentence(words, {**values, "rate": f"{fps:g}"})
 
 
 class _GrabTimes:
@@ -540,13 +555,15 @@ class _GrabTimes:
         same_clock = min(delays) >= 0 and max(delays) < self._MAX_DELAY_S
         return 0.0 if same_clock else min(delays)
 
-    def note(self) -> str:
+    def note(self) -> Sentence:
         """Which clock the times come from."""
         if self._distrusted:
-            return "Times are those of the grab: the driver's own stopped agreeing with the clock."
-        if self._offset_s is not None:
-            return "Times are the driver's own."
-        return "Times are those of the grab: the driver has none that can be used."
+            words = marked("Times are those of the grab: the driver's own stopped agreeing with the clock.")
+        elif self._offset_s is not None:
+            words = marked("Times are the driver's own.")
+        else:
+            words = marked("Times are those of the grab: the driver has none that can be used.")
+        return Sentence(words)
 
 
 class _Regulation:
@@ -618,17 +635,31 @@ class _Regulation:
             capture.set(regulated, before)
         self._before.clear()
 
-    def notes(self) -> list[str]:
-        """Sentences about what was held."""
+    def notes(self) -> list[Sentence]:
+        """About what was held."""
         if self._jumped:
-            return ["Exposure could not be locked: the picture changed its brightness when it was tried."]
-        words = {
-            Hold.HELD: "{} locked.",
-            Hold.REFUSED: "{} could not be locked: the driver refused.",
-            Hold.ABSENT: "{} could not be locked: the driver has no such control.",
-        }
-        held = (("Exposure", self.controls.exposure), ("White balance", self.controls.white_balance))
-        return [words[hold].format(what) for what, hold in held if hold in words]
+            words = marked(
+                "Exposure could not be locked: the picture changed its brightness when it was tried."
+            )
+            return [Sentence(words)]
+        held = (
+            _EXPOSURE.get(self.controls.exposure),
+            _WHITE_BALANCE.get(self.controls.white_balance),
+        )
+        return [Sentence(words) for words in held if words is not None]
+
+
+_EXPOSURE = {
+    Hold.HELD: marked("Exposure locked."),
+    Hold.REFUSED: marked("Exposure could not be locked: the driver refused."),
+    Hold.ABSENT: marked("Exposure could not be locked: the driver has no such control."),
+}
+_WHITE_BALANCE = {
+    Hold.HELD: marked("White balance locked."),
+    Hold.REFUSED: marked("White balance could not be locked: the driver refused."),
+    Hold.ABSENT: marked("White balance could not be locked: the driver has no such control."),
+}
+"""What became of each, in words; nothing while it is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import EnvironmentFault
-from client.language import said
+from client.language import listing, said
 
 _QUERY_CAPABILITIES = 0x80685600
 """VIDIOC_QUERYCAP of linux/videodev2.h: _IOR('V', 0, struct v4l2_capability of 104 bytes)."""
@@ -144,7 +144,9 @@ def find_camera(wanted: str | None, found: Sequence[FoundCamera]) -> FoundCamera
             return camera
     raise EnvironmentFault(
         title=said("There is no camera {name}", name=wanted),
-        remedy=f"Choose one of: {', '.join(camera.id for camera in found)} (health-helper cameras).",
+        remedy=said(
+            "Choose one of: {names} (health-helper cameras).", names=listing(camera.id for camera in found)
+        ),
         retry=True,
     )
 
@@ -195,5 +197,5 @@ def programs_using(node: Path, *, processes: Path = Path("/proc")) -> list[str]:
         except OSError:  # ended meanwhile, or not ours to look at
             continue
         if held:
-            names.add(_text(process / "comm") or f"process {process.name}")
+            names.add(_text(process / "comm") or said("process {number}", number=process.name))
     return sorted(names)

@@ -28,7 +28,7 @@ from client.devices.opencv import MAX_PIXELS, MIN_SIDE_PX, is_black, prepare_ope
 from client.devices.ports import SourceFacts
 from client.devices.relay import NothingCame, Relay
 from client.errors import BadInput, EnvironmentFault, HealthHelperError, SourceStalled
-from client.language import said
+from client.language import Sentence, marked, said
 from edge_models.types import ByteArray, Frame, Reason
 
 _MAX_BAD_IN_A_ROW = 60
@@ -41,6 +41,12 @@ _JITTER_S, _WRONG_RATE, _MAX_DRIFT_S = 0.1, 0.02, 0.75
 _SAME_CLOCK_S = 2.0
 _JOIN_S = 1.0
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
+_KNOWN_TYPES = {
+    "text/html": marked("a web page"),
+    "image/jpeg": marked("a single picture"),
+    "": marked("data without a type"),
+}
+_UNKNOWN_TYPE = marked("something else")
 _KEPT_FRAMES = 16
 """Networks deliver in bursts; half a second of them is kept for a reader who is late."""
 
@@ -129,7 +135,11 @@ class HttpMjpeg:
             except NothingCame:
                 self._quiet_since_s = self._clock.now_s()
                 raise SourceStalled(
-                    title=f"{self._name} has sent no picture for {self._stall_s:g} s",
+                    title=said(
+                        "{name} has sent no picture for {seconds} s",
+                        name=self._name,
+                        seconds=f"{self._stall_s:g}",
+                    ),
                     remedy=said("Check the camera and its network; the connection is tried again by itself."),
                     retry=True,
                 ) from None
@@ -143,7 +153,12 @@ class HttpMjpeg:
             return SourceFacts(self._name, True, False, None, 0, 0)
         notes = connection.notes()
         if self._relay.dropped:
-            notes.append(f"{self._relay.dropped} pictures were dropped because this computer was late.")
+            notes.append(
+                Sentence(
+                    marked("{count} pictures were dropped because this computer was late."),
+                    {"count": self._relay.dropped},
+                )
+            )
         return SourceFacts(
             name=self._name,
             live=True,
@@ -331,9 +346,12 @@ class _Connection:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith("multipart/"):
             return
-        known = {"text/html": "a web page", "image/jpeg": "a single picture", "": "data without a type"}
         fault = BadInput(
-            title=f"{self._name} sends {known.get(kind, 'something else')}, not an MJPEG stream",
+            title=said(
+                "{name} sends {what}, not an MJPEG stream",
+                name=self._name,
+                what=said(_KNOWN_TYPES.get(kind, _UNKNOWN_TYPE)),
+            ),
             remedy=said(
                 "Look up the address of the camera's MJPEG stream (multipart/x-mixed-replace) in its manual."
             ),
@@ -367,7 +385,12 @@ class _Connection:
             self._count_bad(1)
             return
         raise BadInput(
-            title=f"{self._name} sends pictures of {image.shape[1]}×{image.shape[0]} pixels, too small for a face",
+            title=said(
+                "{name} sends pictures of {width}×{height} pixels, too small for a face",
+                name=self._name,
+                width=image.shape[1],
+                height=image.shape[0],
+            ),
             remedy=said("Choose a larger picture in the camera's settings, 640×480 for example."),
         )
 
@@ -380,7 +403,11 @@ class _Connection:
 
     def _rubbish(self) -> BadInput:
         return BadInput(
-            title=f"{self._name} sends data that are no JPEG pictures ({self._bad} could not be decoded)",
+            title=said(
+                "{name} sends data that are no JPEG pictures ({count} could not be decoded)",
+                name=self._name,
+                count=self._bad,
+            ),
             remedy=said(
                 "Check the stream in a browser; restart the camera, or choose MJPEG in its settings."
             ),
@@ -392,16 +419,17 @@ class _Connection:
             return self._rubbish()
         if self._black:
             return EnvironmentFault(
-                title=f"{self._name} shows only black",
+                title=said("{name} shows only black", name=self._name),
                 remedy=said("Take the cover off the lens, switch its privacy mode off, or give it light."),
                 retry=True,
             )
-        if self._answered:
-            title = f"{self._name} answered but sent no picture within {self._first_frame_s:g} s"
-        else:
-            title = f"{self._name} did not answer within {self._first_frame_s:g} s"
+        seconds = f"{self._first_frame_s:g}"
         return EnvironmentFault(
-            title=title,
+            title=said(
+                "{name} answered but sent no picture within {seconds} s", name=self._name, seconds=seconds
+            )
+            if self._answered
+            else said("{name} did not answer within {seconds} s", name=self._name, seconds=seconds),
             remedy=said("Check that the camera is on and not used by others, then try again."),
             retry=True,
         )
@@ -411,7 +439,7 @@ class _Connection:
         if self._bad:
             return self._rubbish()
         return EnvironmentFault(
-            title=f"{self._name} ended its stream before the first picture",
+            title=said("{name} ended its stream before the first picture", name=self._name),
             remedy=said("Check that the camera is on and not used by others, then try again."),
             retry=True,
         )
@@ -421,16 +449,19 @@ class _Connection:
         stalled = (Reason.SOURCE_STALLED,) if self.gave_up else ()
         return (*stalled, Reason.FRAME_RATE_UNTRUSTED) if self._times.untrusted else stalled
 
-    def notes(self) -> list[str]:
-        """Sentences about the times used and about what went wrong."""
-        said = [self._times.note()] if self._pictures else []
+    def notes(self) -> list[Sentence]:
+        """About the times used and about what went wrong."""
+        notes = [self._times.note()] if self._pictures else []
         if self._bad:
-            said.append(f"{self._bad} pictures in the stream could not be decoded and were skipped.")
+            words = marked("{count} pictures in the stream could not be decoded and were skipped.")
+            notes.append(Sentence(words, {"count": self._bad}))
         if self._reconnections:
-            said.append(f"The stream broke off; it was connected again ({self._reconnections} ×).")
+            words = marked("The stream broke off; it was connected again ({count} ×).")
+            notes.append(Sentence(words, {"count": self._reconnections}))
         if self.gave_up:
-            said.append(f"The stream broke off and did not come back within {self._give_up_s:g} s.")
-        return said
+            words = marked("The stream broke off and did not come back within {seconds} s.")
+            notes.append(Sentence(words, {"seconds": f"{self._give_up_s:g}"}))
+        return notes
 
 
 class _Drift:
@@ -537,18 +568,19 @@ class _StreamTimes:
         """`t_s`, or a little after the last time if that is later."""
         return t_s if self._last_s is None else max(t_s, self._last_s + _MIN_STEP_S)
 
-    def note(self) -> str:
+    def note(self) -> Sentence:
         """Which clock the times come from."""
         if self._trusted:
-            return "Times are the stream's own (X-Timestamp)."
+            return Sentence(marked("Times are the stream's own (X-Timestamp)."))
         if self._drifted_s:
-            return (
-                "Times are those of arrival: the stream's own (X-Timestamp) ran away from them by "
-                f"{self._drifted_s:.1f} s before that was certain."
+            words = marked(
+                "Times are those of arrival: the stream's own (X-Timestamp) ran away from them by {seconds} s before that "
+                "was certain."
             )
+            return Sentence(words, {"seconds": f"{self._drifted_s:.1f}"})
         if self._used_stamps:
-            return "Times are those of arrival: the stream's own (X-Timestamp) jumped."
-        return "Times are those of arrival at this computer."
+            return Sentence(marked("Times are those of arrival: the stream's own (X-Timestamp) jumped."))
+        return Sentence(marked("Times are those of arrival at this computer."))
 
 
 def _seconds(stamp: str | None) -> float | None:
@@ -574,16 +606,20 @@ def _decoded(data: bytes) -> ByteArray | None:
 
 
 def _checked(text: str) -> httpx.URL:
-    remedy = "Give an address like http://192.168.1.20:8080/video."
+    remedy = said("Give an address like http://192.168.1.20:8080/video.")
     try:
         url = httpx.URL(text.strip())
         port = urlsplit(text.strip()).port  # httpx takes a number that is no port for part of the name
     except (httpx.InvalidURL, TypeError, ValueError):
         raise BadInput(title=said("The address of the stream is not a URL"), remedy=remedy) from None
     if url.scheme not in ("http", "https"):
-        scheme = f"{url.scheme}://" if url.scheme.isalnum() else "no http://"
         raise BadInput(
-            title=f"The address of the stream starts with {scheme}; only http:// and https:// can be read",
+            title=said(
+                "The address of the stream starts with {scheme}; only http:// and https:// can be read",
+                scheme=f"{url.scheme}://",
+            )
+            if url.scheme.isalnum()
+            else said("The address of the stream does not start with http:// or https://"),
             remedy=remedy,
         )
     if port == 0 or not (_HOST.fullmatch(url.raw_host.decode("ascii")) or _is_ipv6(url.host)):
@@ -616,32 +652,33 @@ def _status_fault(name: str, response: httpx.Response) -> HealthHelperError:
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
         return BadInput(
-            title=f"{name} asks for a user name and a password (401)",
+            title=said("{name} asks for a user name and a password (401)", name=name),
             remedy=said("Put the right ones into the address: http://user:password@host/…."),
         )
     if status == httpx.codes.FORBIDDEN:
         return BadInput(
-            title=f"{name} refuses this user (403)",
+            title=said("{name} refuses this user (403)", name=name),
             remedy=said("Use another user, or allow this one to see the stream in the camera's settings."),
         )
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return BadInput(
-            title=f"{name} has no stream at this path ({status})",
+            title=said("{name} has no stream at this path ({status})", name=name, status=status),
             remedy=said("Look up the path of the MJPEG stream in the camera's manual."),
         )
     if response.is_redirect:
         return BadInput(
-            title=f"{name} says that the stream is elsewhere ({status})",
+            title=said("{name} says that the stream is elsewhere ({status})", name=name, status=status),
             remedy=said("Open the address in a browser and use the one that it ends at."),
         )
     if response.is_server_error:
         return EnvironmentFault(
-            title=f"{name} has a fault of its own ({status})",
+            title=said("{name} has a fault of its own ({status})", name=name, status=status),
             remedy=said("Restart the camera, or wait until others stop using it."),
             retry=True,
         )
     return BadInput(
-        title=f"{name} answered with status {status} instead of a stream", remedy=said("Check the address.")
+        title=said("{name} answered with status {status} instead of a stream", name=name, status=status),
+        remedy=said("Check the address."),
     )
 
 
@@ -658,34 +695,36 @@ def _connection_fault(name: str, error: Exception) -> HealthHelperError:
 
     if caused_by(ssl.SSLCertVerificationError):
         return EnvironmentFault(
-            title=f"The certificate of {name} is not trusted",
+            title=said("The certificate of {name} is not trusted", name=name),
             remedy=said(
                 "Install the camera's certificate (or its authority's) on this computer, or use http://."
             ),
         )
     if caused_by(ssl.SSLError):
         return EnvironmentFault(
-            title=f"{name} does not speak TLS as expected",
+            title=said("{name} does not speak TLS as expected", name=name),
             remedy=said("Check the port, or use http:// in the address."),
         )
     if caused_by(socket.gaierror):
         return EnvironmentFault(
-            title=f"No computer named {name} is known",
+            title=said("No computer named {name} is known", name=name),
             remedy=said("Check the spelling and the network."),
             retry=True,
         )
     if caused_by(ConnectionRefusedError):
         return EnvironmentFault(
-            title=f"{name} refuses the connection",
+            title=said("{name} refuses the connection", name=name),
             remedy=said("Check that the camera's stream is switched on and that the port is right."),
             retry=True,
         )
     if isinstance(error, httpx.ProtocolError):
         return EnvironmentFault(
-            title=f"{name} broke off or does not speak HTTP",
+            title=said("{name} broke off or does not speak HTTP", name=name),
             remedy=said("Check the port, and open the address in a browser."),
             retry=True,
         )
     return EnvironmentFault(
-        title=f"{name} cannot be reached", remedy=said("Check the network and the address."), retry=True
+        title=said("{name} cannot be reached", name=name),
+        remedy=said("Check the network and the address."),
+        retry=True,
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from client.language import Sentence, marked
+
 _MOST_CONTENTS = 64 << 20
 """Bytes of a table of contents (moov) that are still read: hours of video have less."""
 _DISAGREE = 0.02
@@ -15,12 +17,12 @@ _DISAGREE = 0.02
 @dataclass(frozen=True, slots=True)
 class Mp4:
     """bytes_missing: how far the file ends before its own statement of length. sound_only: its table of contents
-    names sound and no picture. contradictions: sentences on why its frame rate cannot be trusted.
+    names sound and no picture. contradictions: why its frame rate cannot be trusted.
     """
 
     bytes_missing: int
     sound_only: bool
-    contradictions: tuple[str, ...]
+    contradictions: tuple[Sentence, ...]
 
 
 def look_at(file: BinaryIO, size: int) -> Mp4:
@@ -47,7 +49,7 @@ def look_at(file: BinaryIO, size: int) -> Mp4:
         bytes_missing=missing,
         sound_only=b"soun" in kinds and b"vide" not in kinds,
         contradictions=tuple(
-            said for track in tracks if track.kind == b"vide" for said in track.contradictions()
+            one for track in tracks if track.kind == b"vide" for one in track.contradictions()
         ),
     )
 
@@ -64,19 +66,25 @@ class _Track:
     frames: int
     shown_s: float | None
 
-    def contradictions(self) -> Iterator[str]:
+    def contradictions(self) -> Iterator[Sentence]:
         media_s = self.timed_s or self.listed_s
         if not media_s:  # a fragmented file lists its frames elsewhere
             return
         if self.listed_s and abs(media_s / self.listed_s - 1) > _DISAGREE:
-            yield (
-                f"The header speaks of {self.listed_s:.1f} s, its table of frames of {media_s:.1f} s: "
-                "the frame rate in the file cannot be trusted."
+            yield Sentence(
+                marked(
+                    "The header speaks of {listed} s, its table of frames of {timed} s: the frame rate in the file "
+                    "cannot be trusted."
+                ),
+                {"listed": f"{self.listed_s:.1f}", "timed": f"{media_s:.1f}"},
             )
         if self.shown_s and abs(self.shown_s / media_s - 1) > _DISAGREE:
-            yield (
-                f"The header lists {self.frames} frames in {media_s:.1f} s and has {self.shown_s:.1f} s of them shown: "
-                "the file was cut or re-timed after it was recorded, so its frame rate cannot be trusted."
+            yield Sentence(
+                marked(
+                    "The header lists {frames} frames in {timed} s and has {shown} s of them shown: the file was cut or "
+                    "re-timed after it was recorded, so its frame rate cannot be trusted."
+                ),
+                {"frames": self.frames, "timed": f"{media_s:.1f}", "shown": f"{self.shown_s:.1f}"},
             )
 
 

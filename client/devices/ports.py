@@ -1,6 +1,6 @@
-"""What the pipeline needs of a source of frames, and the benchmark of a writer of clips.
+"""What the pipeline needs of a source of frames, the window of a microphone, and the benchmark of a writer of clips.
 
-Every source passes tests/contract/frame_source.
+Every source passes tests/contract/test_frame_source.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from client.language import Sentence
 from edge_models.types import Frame, Reason
 
 
@@ -22,7 +23,7 @@ class SourceFacts:
     header_fps: what the container or the driver claims, frames per second; None where it claims nothing.
     width_px, height_px: of the frames delivered.
     warnings: reasons to distrust the source itself, known so far (a file's may grow until its end).
-    notes: sentences for the person (exposure could not be locked, header's frame rate is wrong …).
+    notes: for the person (exposure could not be locked, header's frame rate is wrong …).
     """
 
     name: str
@@ -32,7 +33,7 @@ class SourceFacts:
     width_px: int
     height_px: int
     warnings: tuple[Reason, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
 
 
 class FrameSource(Protocol):
@@ -55,6 +56,37 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Release the device. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How loud it is at a microphone.
+
+    dbfs: root mean square of the newest tenth of a second, dB; a sine of full scale has 0 (AES17). −200 at the least.
+    only_zeros: for a second or longer every sample was exactly zero. No room is so quiet; something keeps the sound back.
+    """
+
+    dbfs: float
+    only_zeros: bool
+
+
+class LevelSource(Protocol):
+    """open → level … → close, once. Only open and close wait for the device, each for as long as its driver likes."""
+
+    def open(self) -> None:
+        """Start to listen.
+
+        Raises EnvironmentFault with a remedy. Nothing stays open after a failure. After close it does nothing.
+        """
+
+    def level(self) -> Level | None:
+        """The newest, or None before the first. Does not wait.
+
+        Raises SourceStalled when nothing has come for a while: it may come yet; EnvironmentFault when nothing will come any more.
+        """
+
+    def close(self) -> None:
+        """Let go of the device. Never raises; safe at any time, and twice. After it, level gives None."""
 
 
 class Codec(StrEnum):

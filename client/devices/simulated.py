@@ -9,7 +9,7 @@ from client.clock import Clock, SystemClock
 from client.devices.opencv import sealed
 from client.devices.ports import SourceFacts
 from client.errors import BadInput
-from client.language import said
+from client.language import Sentence, marked, said
 from edge_models.types import Frame
 
 
@@ -51,7 +51,8 @@ class Simulated:
         first = next(iterator, None)
         if first is None:
             raise BadInput(
-                title=f"{self._name} has no frames", remedy=said("Ask the simulation for more than 0 s.")
+                title=said("{name} has no frames", name=self._name),
+                remedy=said("Ask the simulation for more than 0 s."),
             )
         self._iterator = iterator
         self._waiting = first
@@ -88,7 +89,7 @@ class Simulated:
             header_fps=self._header_fps,
             width_px=self._size_px[0],
             height_px=self._size_px[1],
-            notes=("Simulated: no person was in front of a camera.",),
+            notes=(Sentence(marked("Simulated: no person was in front of a camera.")),),
         )
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from client.devices import mp4
 from client.devices.opencv import MAX_PIXELS, MIN_SIDE_PX, prepare_opencv, sealed
 from client.devices.ports import SourceFacts
 from client.errors import BadInput
-from client.language import said
+from client.language import Sentence, marked, said
 from edge_models.types import Frame, Reason
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ _LONGEST_GAP_S = 60.0
 """A longer step between two frames is no pause but another clock: recorders write a new file, or end."""
 
 _NOT_VIDEO = {
-    b"\x89PNG": "a still picture (PNG)",
-    b"\xff\xd8\xff": "a still picture (JPEG)",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive or an office document",
-    b"ID3": "sound only (MP3)",
-    b"fLaC": "sound only (FLAC)",
-    b"OggS": "an Ogg file, most likely sound only",
+    b"\x89PNG": marked("a still picture (PNG)"),
+    b"\xff\xd8\xff": marked("a still picture (JPEG)"),
+    b"%PDF": marked("a PDF document"),
+    b"PK\x03\x04": marked("a ZIP archive or an office document"),
+    b"ID3": marked("sound only (MP3)"),
+    b"fLaC": marked("sound only (FLAC)"),
+    b"OggS": marked("an Ogg file, most likely sound only"),
 }
-_ASK_FOR_ANOTHER = "Give a video file that a media player can play, for example an MP4 of your phone."
+_ASK_FOR_ANOTHER = marked("Give a video file that a media player can play, for example an MP4 of your phone.")
 
 
 class VideoFile:
@@ -98,17 +98,27 @@ class VideoFile:
         name = _shown_name(self._path)
         if not capture.isOpened():
             if self._kind.sound_only:
-                raise BadInput(title=f"{name} holds sound but no picture", remedy=_ASK_FOR_ANOTHER)
+                raise BadInput(
+                    title=said("{name} holds sound but no picture", name=name), remedy=said(_ASK_FOR_ANOTHER)
+                )
             if self._kind.bytes_missing:
                 raise BadInput(
-                    title=f"{name} breaks off before anything in it can be decoded",
+                    title=said("{name} breaks off before anything in it can be decoded", name=name),
                     remedy=said("Copy or record the file again; it was not written to its end."),
                 )
-            raise BadInput(title=f"{name} is not a video that can be decoded", remedy=_ASK_FOR_ANOTHER)
+            raise BadInput(
+                title=said("{name} is not a video that can be decoded", name=name),
+                remedy=said(_ASK_FOR_ANOTHER),
+            )
         if _pixels(capture) > MAX_PIXELS:
             width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
             raise BadInput(
-                title=f"{name} has pictures of {width:.0f}×{height:.0f} pixels, more than can be handled",
+                title=said(
+                    "{name} has pictures of {width}×{height} pixels, more than can be handled",
+                    name=name,
+                    width=f"{width:.0f}",
+                    height=f"{height:.0f}",
+                ),
                 remedy=said("Scale the video down to 4K or less; a face needs only a few hundred pixels."),
             )
         # Asked for explicitly: a phone held upright writes its pictures lying and says so in the metadata.
@@ -120,13 +130,18 @@ class VideoFile:
         self._waiting = self._decode(capture)
         if self._waiting is None:
             raise BadInput(
-                title=f"{name} holds no frame that can be decoded",
+                title=said("{name} holds no frame that can be decoded", name=name),
                 remedy=said("Copy or record the file again, or convert it to H.264 in an MP4."),
             )
         self._size_px = self._waiting.image.shape[1], self._waiting.image.shape[0]
         if min(self._size_px) < MIN_SIDE_PX:
             raise BadInput(
-                title=f"{name} has pictures of {self._size_px[0]}×{self._size_px[1]} pixels, too small for a face",
+                title=said(
+                    "{name} has pictures of {width}×{height} pixels, too small for a face",
+                    name=name,
+                    width=self._size_px[0],
+                    height=self._size_px[1],
+                ),
                 remedy=said("Give a larger video; a face needs some hundred pixels."),
             )
 
@@ -155,7 +170,9 @@ class VideoFile:
         t_s = self._times.next(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         if t_s is None:
             raise BadInput(
-                title=f"{_shown_name(self._path)} says nothing about when its frames were taken",
+                title=said(
+                    "{name} says nothing about when its frames were taken", name=_shown_name(self._path)
+                ),
                 remedy=said(
                     "Record again with a program that stores times, or convert the file to MP4 or Matroska."
                 ),
@@ -171,16 +188,35 @@ class VideoFile:
         notes = [*distrust, *self._rate_contradictions()]
         copies = self._copies.share()
         if copies >= _COPY_SHARE and self._times.mean_fps is not None:
+            taken_fps, mean_fps = self._times.mean_fps * (1 - copies), self._times.mean_fps
             notes.append(
-                f"{100 * copies:.0f} % of the frames are copies of the one before: pictures were taken about "
-                f"{self._times.mean_fps * (1 - copies):.1f} times per second, not {self._times.mean_fps:.1f}."
+                Sentence(
+                    marked(
+                        "{percent} % of the frames are copies of the one before: pictures were taken about {taken} times per "
+                        "second, not {rate}."
+                    ),
+                    {
+                        "percent": f"{100 * copies:.0f}",
+                        "taken": f"{taken_fps:.1f}",
+                        "rate": f"{mean_fps:.1f}",
+                    },
+                )
             )
         if self._kind.bytes_missing:
             notes.append(
-                f"The file breaks off ({self._kind.bytes_missing} bytes are missing): only what is there is measured."
+                Sentence(
+                    marked(
+                        "The file breaks off ({count} bytes are missing): only what is there is measured."
+                    ),
+                    {"count": self._kind.bytes_missing},
+                )
             )
         if self._kind.name == "avi":
-            notes.append("An AVI file stores no time per frame: times follow the one rate in its header.")
+            notes.append(
+                Sentence(
+                    marked("An AVI file stores no time per frame: times follow the one rate in its header.")
+                )
+            )
         return SourceFacts(
             name=_shown_name(self._path),
             live=False,
@@ -192,30 +228,37 @@ class VideoFile:
             notes=tuple(notes),
         )
 
-    def _rate_contradictions(self) -> list[str]:
+    def _rate_contradictions(self) -> list[Sentence]:
         header, mean, usual = self._header_fps, self._times.mean_fps, self._times.usual_fps
         if header is None or mean is None or usual is None or self._times.count < _MIN_FRAMES_TO_JUDGE:
             return []
         # A header may honestly name either: the average, or the rate aimed at that dim light then slowed.
         if min(abs(mean / header - 1), abs(usual / header - 1)) <= _DISAGREE:
             return []
-        words = (
-            f"The header says {header:.2f} frames per second, the times of the frames say {mean:.2f}; "
-            "the times are used."
+        words = marked(
+            "The header says {header} frames per second, the times of the frames say {mean}; the times are used."
         )
-        return [words]
+        return [Sentence(words, {"header": f"{header:.2f}", "mean": f"{mean:.2f}"})]
 
-    def _count_contradictions(self) -> list[str]:
+    def _count_contradictions(self) -> list[Sentence]:
         # Matroska has no count of frames: FFmpeg computes one from the header's rate, which proves nothing.
         listed, shown = self._header_frames, self._times.count
         if listed is None or self._kind.name == "matroska" or abs(shown / listed - 1) <= _DISAGREE:
             return []
-        fewer = "fewer" if shown < listed else "more"
-        words = (
-            f"The header lists {listed} frames, {shown} can be shown ({100 * abs(shown / listed - 1):.1f} % {fewer}): "
-            "the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted."
+        fewer = marked(
+            "The header lists {listed} frames, {shown} can be shown ({percent} % fewer): the file was cut or re-timed after "
+            "it was recorded, so the frame rate in its header cannot be trusted."
         )
-        return [words]
+        more = marked(
+            "The header lists {listed} frames, {shown} can be shown ({percent} % more): the file was cut or re-timed after "
+            "it was recorded, so the frame rate in its header cannot be trusted."
+        )
+        percent = f"{100 * abs(shown / listed - 1):.1f}"
+        return [
+            Sentence(
+                fewer if shown < listed else more, {"listed": listed, "shown": shown, "percent": percent}
+            )
+        ]
 
     def close(self) -> None:
         """Release the decoder and the file."""
@@ -293,21 +336,23 @@ class _ContainerTimes:
         median_s = steps_s[(len(steps_s) - 1) // 2]  # one that occurs, where two rates share the file
         return 1 / float(steps_s[np.abs(steps_s - median_s) < 0.25 * median_s].mean())
 
-    def contradictions(self) -> list[str]:
-        """Sentences about times that had to be repaired."""
-        said = []
+    def contradictions(self) -> list[Sentence]:
+        """About times that had to be repaired."""
+        found = []
         if self._repeated:
-            said.append(
-                f"{self._repeated} of {self.count} frames carry no time of their own; "
-                "the usual distance between frames was put in."
+            words = marked(
+                "{count} of {all} frames carry no time of their own; the usual distance between frames was put in."
             )
-        for jumps, way in (
-            (self._backward, "back"),
-            (self._forward, f"ahead by more than {_LONGEST_GAP_S:g} s"),
-        ):
-            if jumps:
-                said.append(f"The times in the file jump {way} ({jumps} ×); they were joined end to end.")
-        return said
+            found.append(Sentence(words, {"count": self._repeated, "all": self.count}))
+        if self._backward:
+            words = marked("The times in the file jump back ({count} ×); they were joined end to end.")
+            found.append(Sentence(words, {"count": self._backward}))
+        if self._forward:
+            words = marked(
+                "The times in the file jump ahead by more than {seconds} s ({count} ×); they were joined end to end."
+            )
+            found.append(Sentence(words, {"seconds": f"{_LONGEST_GAP_S:g}", "count": self._forward}))
+        return found
 
 
 class _Copies:
@@ -350,14 +395,14 @@ class _Container:
     """What the first bytes of a file tell.
 
     name: "mp4", "matroska", "avi" or "". bytes_missing: how far the file ends before its own statement of
-    length. sound_only: its table of contents names sound and no picture. contradictions: sentences on why
-    the frame rate that it states cannot be trusted.
+    length. sound_only: its table of contents names sound and no picture. contradictions: why the frame rate
+    that it states cannot be trusted.
     """
 
     name: str
     bytes_missing: int
     sound_only: bool = False
-    contradictions: tuple[str, ...] = ()
+    contradictions: tuple[Sentence, ...] = ()
 
 
 def _decoder(path: Path, *, threads: int) -> cv2.VideoCapture:
@@ -384,7 +429,9 @@ def _name_for_decoder(path: Path) -> str:
         return os.fsencode(path.resolve()).decode("utf-8")
     except UnicodeDecodeError:
         raise BadInput(
-            title=f"{_shown_name(path)} has a name, or lies in a folder, whose letters are not UTF-8",
+            title=said(
+                "{name} has a name, or lies in a folder, whose letters are not UTF-8", name=_shown_name(path)
+            ),
             remedy=said("Rename it, for example to scan.mp4."),
         ) from None
 
@@ -395,36 +442,49 @@ def _look_at(path: Path) -> _Container:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise BadInput(title=f"{name} is a folder", remedy=said("Name the video file inside it."))
+            raise BadInput(
+                title=said("{name} is a folder", name=name), remedy=said("Name the video file inside it.")
+            )
         if not stat.S_ISREG(status.st_mode):
-            raise BadInput(title=f"{name} is not an ordinary file", remedy=_ASK_FOR_ANOTHER)
+            raise BadInput(
+                title=said("{name} is not an ordinary file", name=name), remedy=said(_ASK_FOR_ANOTHER)
+            )
         if status.st_size == 0:
-            raise BadInput(title=f"{name} is empty", remedy=said("Copy or record the file again."))
+            raise BadInput(
+                title=said("{name} is empty", name=name), remedy=said("Copy or record the file again.")
+            )
         with path.open("rb") as file:
             head = file.read(_FIRST_BYTES)
             container = _container(file, head, status.st_size)
     except FileNotFoundError:
         raise BadInput(
-            title=f"{name} does not exist", remedy=said("Check the path of the video file.")
+            title=said("{name} does not exist", name=name), remedy=said("Check the path of the video file.")
         ) from None
     except PermissionError:
         raise BadInput(
-            title=f"{name} may not be read",
+            title=said("{name} may not be read", name=name),
             remedy=said("Give your user the right to read the file, or copy it."),
         ) from None
     except OSError as error:
         raise BadInput(
-            title=f"{name} cannot be read ({error.strerror})",
+            title=said("{name} cannot be read ({why})", name=name, why=error.strerror),
             remedy=said("Check the disk, or copy the file elsewhere."),
         ) from None
     for magic, what in _NOT_VIDEO.items():
         if head.startswith(magic):
-            raise BadInput(title=f"{name} is {what}, not a video", remedy=_ASK_FOR_ANOTHER)
+            raise _no_video(name, what)
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
-        raise BadInput(title=f"{name} is sound only (WAV), not a video", remedy=_ASK_FOR_ANOTHER)
+        raise _no_video(name, marked("sound only (WAV)"))
     if not any(byte < 9 or 13 < byte < 27 for byte in head):
-        raise BadInput(title=f"{name} is a text file, not a video", remedy=_ASK_FOR_ANOTHER)
+        raise _no_video(name, marked("a text file"))
     return container
+
+
+def _no_video(name: str, what: str) -> BadInput:
+    """what: it is, marked for the translators."""
+    return BadInput(
+        title=said("{name} is {what}, not a video", name=name, what=said(what)), remedy=said(_ASK_FOR_ANOTHER)
+    )
 
 
 def _container(file: BinaryIO, head: bytes, size: int) -> _Container:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from client import config
-from client.language import marked, said
+from client.language import Sentence, marked
 from client.pipeline.run import Outcome
 from client.pipeline.session import EndedBy
 from client.records import ScanRecord
@@ -18,14 +18,14 @@ def to_record(outcome: Outcome, *, taken_at: datetime) -> ScanRecord:
     """The record of a scan, not yet saved. taken_at: UTC."""
     notes = list(outcome.facts.notes)
     if outcome.session.ended_by is EndedBy.PERSON:
-        notes.insert(0, said(STOPPED_EARLY))
+        notes.insert(0, Sentence(STOPPED_EARLY))
     elif outcome.session.ended_by is EndedBy.HOPELESS:
         notes.insert(0, gave_up(outcome.result.quality.limiting_factor))
     if outcome.dropped_frames:
         notes.append(
-            said(
-                "{count} frames were skipped: this machine was too slow for the source.",
-                count=outcome.dropped_frames,
+            Sentence(
+                marked("{count} frames were skipped: this machine was too slow for the source."),
+                {"count": outcome.dropped_frames},
             )
         )
     return ScanRecord(

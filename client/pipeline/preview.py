@@ -21,6 +21,7 @@ class Preview:
         self._source = source
         self._frame: Latest[Frame | None] = Latest(None)
         self._fault: Latest[HealthHelperError | None] = Latest(None)
+        self._bug: BaseException | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="preview", daemon=True)
 
@@ -42,7 +43,10 @@ class Preview:
         return self._frame.get()
 
     def fault(self) -> HealthHelperError | None:
-        """What keeps pictures from coming, or None."""
+        """What keeps pictures from coming, or None. Raises our own bug, if it was that, once."""
+        bug, self._bug = self._bug, None
+        if bug is not None:
+            raise bug
         return self._fault.get()
 
     def _read(self) -> None:
@@ -61,5 +65,7 @@ class Preview:
                 self._frame.set(frame)
         except HealthHelperError as fault:
             self._fault.set(fault)
+        except BaseException as bug:  # noqa: BLE001 (raised where somebody looks)
+            self._bug = bug
         finally:
             self._source.close()

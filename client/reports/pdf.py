@@ -518,7 +518,7 @@ def _how(page: _Page, record: ScanRecord) -> None:
     if limit is not None:
         lines.append(said("What limited it most: {why}.", why=said(REASONS[limit].seen)))
     if not record.simulated:  # the banner says more than the source's note
-        lines += [_shortened(note, _NOTE_MOST) for note in record.notes[:_NOTES_MOST]]
+        lines += [_shortened(str(note), _NOTE_MOST) for note in record.notes[:_NOTES_MOST]]
         lines += ["…"] * (len(record.notes) > _NOTES_MOST)
     for line in lines:
         page.line(line, size=8.5, colour=_PALE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from client.language import marked, said
+from client.language import Sentence, marked, said
 from edge_models.types import Estimate, Reason
 
 NOT_A_DEVICE = marked(
@@ -191,13 +191,12 @@ def why_not(name: str, estimate: Estimate) -> str:
     return said("not shown: {why}", why=said(REASONS[estimate.reasons[0]].seen))
 
 
-def gave_up(limit: Reason | None) -> str:
+def gave_up(limit: Reason | None) -> Sentence:
     """Why a scan ended by itself before its time, and what to do. limit: what stood in the way most."""
     words = REASONS[limit or Reason.TOO_SHORT]
-    return said(
-        "Ended early, because going on would not have helped: {why}. {remedy} Then start again.",
-        why=said(words.seen),
-        remedy=said(words.remedy),
+    return Sentence(
+        marked("Ended early, because going on would not have helped: {why}. {remedy} Then start again."),
+        {"why": Sentence(words.seen), "remedy": Sentence(words.remedy)},
     )
 
 

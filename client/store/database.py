@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
+from client.config import repair
 from client.errors import EnvironmentFault
 from client.language import said
 
@@ -137,7 +138,7 @@ class StoreUnavailable(StoreFault):
     def __init__(self) -> None:
         super().__init__(
             title=said("The library of the encrypted store (sqlcipher3) cannot be loaded"),
-            remedy=said("Run 'make setup' again (without make: 'python packaging/setup.py setup')."),
+            remedy=repair(),
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from client.errors import BadInput
-from client.language import said
+from client.language import marked, said
 from client.store.observations import Kind, Line, Numbers, Observation, new_id, utc_offset_min
 
 BODY_SCHEMA = "health-helper/entry/1"
@@ -20,19 +20,20 @@ BODY_SCHEMA = "health-helper/entry/1"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One number of a kind of entry. optional: the device may not show it."""
+    """One number of a kind of entry. unit: not yet translated. optional: the device may not show it."""
 
     name: str
     unit: str
     optional: bool = False
 
 
-_PULSE = Value("pulse", "/min", optional=True)
+_PRESSURE = marked("mmHg")
+_PULSE = Value("pulse", marked("/min"), optional=True)
 VALUES: Mapping[Kind, tuple[Value, ...]] = {
-    Kind.BLOOD_PRESSURE: (Value("systolic", "mmHg"), Value("diastolic", "mmHg"), _PULSE),
-    Kind.OXIMETER: (Value("spo2", "%"), _PULSE),
-    Kind.TEMPERATURE: (Value("celsius", "°C"),),
-    Kind.WEIGHT: (Value("kg", "kg"),),
+    Kind.BLOOD_PRESSURE: (Value("systolic", _PRESSURE), Value("diastolic", _PRESSURE), _PULSE),
+    Kind.OXIMETER: (Value("spo2", marked("%")), _PULSE),
+    Kind.TEMPERATURE: (Value("celsius", marked("°C")),),
+    Kind.WEIGHT: (Value("kg", marked("kg")),),
 }
 """What each kind of entry has, in the order in which it is asked for and shown."""
 

@@ -86,6 +86,17 @@ class Observation:
     wave: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What can be put back: a person with all that was theirs (line is None), or one observation of somebody who is still here
+    (person is None for a guest's). deleted_at: UTC.
+    """
+
+    deleted_at: datetime
+    person: Person | None
+    line: Line | None
+
+
 def new_id() -> str:
     """A UUID, version 4."""
     return str(uuid.uuid4())
@@ -243,6 +254,24 @@ class Observations:
                 )
             )
 
+    def deleted(self, *, now: datetime) -> list[Deleted]:
+        """What `restore_person` and `restore` can put back, the newest first: what was deleted in the last KEEP_DELETED_DAYS."""
+        since = _text(now - timedelta(days=KEEP_DELETED_DAYS))
+        gone = self._database.ask(
+            "SELECT id, name, made_at, deleted_at FROM person WHERE deleted_at >= ?", (since,)
+        )
+        lines = self._database.ask(
+            f"SELECT {_LINE}, deleted_at FROM observation WHERE deleted_at >= ?"  # noqa: S608 (fixed text)
+            " AND (person IS NULL OR person IN (SELECT id FROM person WHERE deleted_at IS NULL))",
+            (since,),
+        )
+        here = {person.id: person for person in self.people()}
+        found = [Deleted(_moment(row[3]), _person(row), None) for row in gone]
+        for *row, deleted_at in lines:
+            line = _line(row)
+            found.append(Deleted(_moment(deleted_at), here.get(line.person or ""), line))
+        return sorted(found, key=lambda one: one.deleted_at, reverse=True)
+
     def purge(self, *, deleted_before: datetime) -> int:
         """Overwrite what was deleted before a moment, for ever. Returns how many observations that were.
 
@@ -260,7 +289,7 @@ class Observations:
         return gone
 
     def purge_old(self, *, now: datetime) -> int:
-        """What a start of the application does: `purge` what was deleted more than KEEP_DELETED_DAYS ago."""
+        """What every opening of the store does: `purge` what was deleted more than KEEP_DELETED_DAYS ago."""
         return self.purge(deleted_before=now - timedelta(days=KEEP_DELETED_DAYS))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import BadInput
-from client.language import said
+from client.language import listing, said
 from client.store.database import (
     BUSY_MS,
     FILE_NAME,
@@ -133,7 +133,7 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
         raise BadInput(
             title=said(
                 "There is no store with a recovery key in this folder ({names})",
-                names=f"{FILE_NAME}, {RECOVERY_NAME}",
+                names=listing([FILE_NAME, RECOVERY_NAME]),
             ),
             remedy=said("Copy the whole folder from the backup or the old computer and try again."),
         )
@@ -152,10 +152,18 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
     return database
 
 
+def needs_recovery_key(folder: Path, database: Database) -> bool:
+    """Whether nobody has confirmed to have one on paper that opens this store, which is open. For a restored one: its recovery file may
+    be an older one than the database knows.
+    """
+    with _alone(folder):
+        return _needs_recovery_key(folder, database)
+
+
 def _key(vault: Vault) -> bytes | None:
     key = vault.read(VAULT_ENTRY)
     if key is not None and len(key) != DATABASE_KEY_BYTES:
-        raise VaultFailed("an entry that is not ours")
+        raise VaultFailed(said("an entry that is not ours"))
     return key
 
 

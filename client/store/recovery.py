@@ -48,9 +48,13 @@ class RecoveryKey:
         plain = text.upper().translate(_MISTAKEN)
         if len(plain) != _LETTERS + _CHECK_LETTERS or not set(plain) <= set(_ALPHABET):
             raise WrongRecoveryKey(
-                title=f"A recovery key has {_LETTERS + _CHECK_LETTERS} letters and digits, and this has {len(plain)}"
+                title=said(
+                    "A recovery key has {wanted} letters and digits, and this has {found}",
+                    wanted=_LETTERS + _CHECK_LETTERS,
+                    found=len(plain),
+                )
                 if len(plain) != _LETTERS + _CHECK_LETTERS
-                else "This has signs that are in no recovery key",
+                else said("This has signs that are in no recovery key"),
                 remedy=said("Type it as it is printed, with or without the hyphens."),
             )
         number = _number(plain[:_LETTERS])

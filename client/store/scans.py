@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from client.errors import BadInput
-from client.language import said
+from client.language import Sentence, said
 from client.records import SCHEMA, Cost, ScanRecord, sanitised
 from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id, utc_offset_min
 from edge_models.types import Estimate, Quality, Reason, ScanResult, Trace, TrendPoint
@@ -51,7 +51,8 @@ def to_observation(record: ScanRecord, *, person: str | None) -> Observation:
         body={
             "schema": BODY_SCHEMA,
             "scan": record.to_json(),
-            "notes": list(record.notes),
+            "notes": [note.english for note in record.notes],
+            "remarks": [_kept(note) for note in record.notes],
             "version": record.version,
         },
         wave=_wave_bytes(record.result.bvp),
@@ -81,7 +82,7 @@ def to_record(observation: Observation) -> ScanRecord:
                 quality=_quality(scan["quality"]),
                 bvp=wave_of(observation),
             ),
-            notes=tuple(body["notes"]),
+            notes=_notes(body),
             cost=Cost(**_known(Cost, scan["cost"])),
             saved=True,
             saved_reason=None,
@@ -120,6 +121,27 @@ def earlier_heart_rates(
 def taken_at_local(line: Line) -> datetime:
     """When it was there: the moment on the clock of the place where it was taken, without a zone."""
     return (line.taken_at + timedelta(minutes=line.utc_offset_min)).replace(tzinfo=None)
+
+
+def _kept(note: Sentence) -> dict[str, Any]:
+    """Without a language. "notes" beside it has the same in English, as the first versions kept it and as an export is read."""
+    values = {
+        name: _kept(value) if isinstance(value, Sentence) else value for name, value in note.values.items()
+    }
+    return {"text": note.text, "values": values}
+
+
+def _notes(body: Mapping[str, Any]) -> tuple[Sentence, ...]:
+    if "remarks" not in body:
+        return tuple(Sentence(text) for text in body["notes"])
+    return tuple(map(_sentence, body["remarks"]))
+
+
+def _sentence(kept: Mapping[str, Any]) -> Sentence:
+    values = {
+        name: _sentence(value) if isinstance(value, dict) else value for name, value in kept["values"].items()
+    }
+    return Sentence(kept["text"], values)
 
 
 def _finite(estimate: Estimate) -> float | None:

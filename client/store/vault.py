@@ -104,14 +104,14 @@ class SystemVault:
         try:
             return bytes.fromhex(text)
         except ValueError:
-            raise VaultFailed("an entry that is not ours") from None
+            raise VaultFailed(said("an entry that is not ours")) from None
 
     def write(self, name: str, secret: bytes) -> None:
         with _Translated():
             backend = _backend()
             backend.set_password(self._service, name, binascii.hexlify(secret).decode("ascii"))
             if backend.get_password(self._service, name) != secret.hex():
-                raise VaultFailed("it does not give back what it was told")
+                raise VaultFailed(said("it does not give back what it was told"))
 
     def forget(self, name: str) -> None:
         with _Translated():

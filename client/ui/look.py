@@ -74,6 +74,9 @@ def _sheet(p: Palette, points: float) -> str:
     QLabel {{ background: transparent; }}
     QLabel#title {{ font-size: {points * 1.7:.1f}pt; font-weight: 600; }}
     QLabel#heading {{ font-size: {points * 1.25:.1f}pt; font-weight: 600; }}
+    QLabel#key {{ font-size: {points * 1.25:.1f}pt; font-weight: 600; padding: 0.3em;
+                   border: 2px solid transparent; border-radius: 6px; }}
+    QLabel#key:focus {{ border: 2px solid {p.accent}; }}
     QLabel#muted {{ color: {p.muted}; }}
     QLabel#warning {{ color: {p.warning}; font-weight: 600; }}
     QLabel#hint {{ font-size: {points * 1.35:.1f}pt; font-weight: 600; }}

@@ -14,14 +14,15 @@ from client.parts import CameraEntry
 CONSENT_VERSION = 1
 """Raised whenever what is agreed to on the first page changes: everybody is asked again."""
 LOCK_AFTER_MIN = (0, 2, 5, 15, 30)
+THEMES = ("system", "light", "dark")
 
 
 @dataclass(slots=True)
 class Preferences:
-    """language: of translations.LANGUAGES, or "" for the system's. theme: "system", "light", "dark".
+    """language: of translations.LANGUAGES, or "" for the system's. theme: of THEMES.
 
-    text_percent: 100 to 200. camera: its identifier, or "" for the first. microphone: its name, or "" for the system's. seconds: of good signal that a scan takes.
-    lock_after_min: without a key or a click; 0: never. consent: of which CONSENT_VERSION, 0 for none.
+    text_percent: 100 to 200. camera: its identifier, or "" for the first. microphone: its identifier, or "" for the system's own.
+    seconds: of good signal that a scan takes. lock_after_min: without a key or a click; 0: never. consent: of which CONSENT_VERSION, 0 for none.
     """
 
     language: str = ""
@@ -59,6 +60,8 @@ class PreferencesFile:
             elif not isinstance(value, str):
                 continue
             setattr(found, field.name, value)
+        if found.theme not in THEMES:
+            found.theme = "system"
         found.text_percent = min(200, max(100, found.text_percent))
         found.seconds = min(120, max(20, found.seconds))
         found.lock_after_min = max(0, found.lock_after_min)

@@ -51,6 +51,29 @@ class Unusable:
 ShelfState = Closed | Opening | Open | Unusable
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An answer that is still to come. of_window: somebody else than the shelf itself waits for it."""
+
+    future: Future[Any]
+    then: Callable[[Any], None]
+    otherwise: Callable[[HealthHelperError], None]
+    of_window: bool
+
+
+def shut_words(state: ShelfState) -> tuple[str, str]:
+    """Why nothing can be kept or shown now, and what the one button says that helps; two empty texts while it is open."""
+    match state:
+        case Open():
+            return "", ""
+        case Opening():
+            return said("The store is being opened …"), ""
+        case Closed():
+            return said("The store is locked."), said("Unlock")
+        case Unusable(fault):
+            return f"{fault.title}. {fault.remedy}", said("Try again")
+
+
 class Shelf(QObject):
     """changed: the state is another one."""
 
@@ -65,9 +88,8 @@ class Shelf(QObject):
         super().__init__(parent)
         self._open_store, self._restore_store = open_store, restore_store
         self._worker = Worker("store")
-        self._waiting: list[
-            tuple[Future[Any], Callable[[Any], None], Callable[[HealthHelperError], None]]
-        ] = []
+        self._waiting: list[_Asked] = []
+        self._openings = 0
         self._kept: Kept | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_EVERY_MS)
@@ -86,15 +108,14 @@ class Shelf(QObject):
 
     def close(self) -> None:
         """Lock it: the key leaves this program's memory."""
-
-        def shut() -> None:
-            if self._kept is not None:
-                self._kept.close()
-                self._kept = None
-
+        self._worker.do(self._shut)
         if isinstance(self.state, (Open, Opening)):
-            self._worker.do(shut)
             self._set(Closed())
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come that the window asked for."""
+        return any(asked.of_window for asked in self._waiting)
 
     def end(self) -> bool:
         """Close everything; the program is about to end. Whether the thread did within 3 s."""
@@ -109,7 +130,9 @@ class Shelf(QObject):
         then: Callable[[T], None],
         otherwise: Callable[[HealthHelperError], None],
     ) -> None:
-        """Do something with what is kept; then or otherwise are called in the window's thread. Our own bugs are raised there."""
+        """Do something with what is kept; then or otherwise are called in the window's thread. After a bug of our own otherwise is
+        called too, so that nobody waits for ever, and the bug is raised.
+        """
         self._wait_for(self._worker.do(lambda: job(self._need().observations)), then, otherwise)
 
     def elsewhere(
@@ -136,40 +159,68 @@ class Shelf(QObject):
 
         self._wait_for(self._worker.do(lambda: self._need().confirm_recovery_key()), done, otherwise)
 
-    def read_people(self) -> None:
-        """Somebody was added, renamed or deleted."""
+    def change_people(
+        self,
+        job: Callable[[Observations], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[HealthHelperError], None],
+    ) -> None:
+        """Add, rename, delete somebody or put them back; the people are others before `then` is called."""
 
-        def got(people: list[Person]) -> None:
+        def both(kept: Observations) -> tuple[T, tuple[Person, ...]]:
+            return job(kept), tuple(kept.people())
+
+        def got(done: tuple[T, tuple[Person, ...]]) -> None:
             if isinstance(self.state, Open):
-                self._set(Open(tuple(people), self.state.needs_recovery_key))
+                self._set(Open(done[1], self.state.needs_recovery_key))
+            then(done[0])
 
-        self.ask(lambda kept: kept.people(), got, lambda fault: self._set(Unusable(fault)))
+        self.ask(both, got, otherwise)
+
+    def read_people(self) -> None:
+        """Somebody else may have changed them."""
+        self.change_people(lambda _: None, lambda _: None, lambda fault: self._set(Unusable(fault)))
 
     def _need(self) -> Kept:
         if self._kept is None:
             raise EnvironmentFault(title=said("The store is locked"), remedy=said("Unlock it and try again."))
         return self._kept
 
+    def _shut(self) -> None:
+        """In the worker's thread, as whatever touches _kept."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            kept.close()
+
     def _opening(self, make: Callable[[], Kept]) -> None:
         def job() -> Open:
+            self._shut()
             kept = make()
+            try:
+                people = tuple(kept.observations.people())
+            except BaseException:
+                kept.close()
+                raise
             self._kept = kept
-            return Open(tuple(kept.observations.people()), kept.needs_recovery_key)
+            return Open(people, kept.needs_recovery_key)
 
-        def opened(state: Open) -> None:
-            if isinstance(self.state, Opening):
+        def done(state: ShelfState) -> None:
+            if isinstance(self.state, Opening) and this == self._openings:  # not locked meanwhile
                 self._set(state)
 
+        this = self._openings = self._openings + 1
         self._set(Opening())
-        self._wait_for(self._worker.do(job), opened, lambda fault: self._set(Unusable(fault)))
+        self._wait_for(self._worker.do(job), done, lambda fault: done(Unusable(fault)), of_window=False)
 
     def _wait_for(
         self,
         future: Future[T],
         then: Callable[[T], None],
         otherwise: Callable[[HealthHelperError], None],
+        *,
+        of_window: bool = True,
     ) -> None:
-        self._waiting.append((future, then, otherwise))
+        self._waiting.append(_Asked(future, then, otherwise, of_window))
         self._timer.start()
 
     def _set(self, state: ShelfState) -> None:
@@ -177,15 +228,23 @@ class Shelf(QObject):
         self.changed.emit()
 
     def _look(self) -> None:
-        ready = [one for one in self._waiting if one[0].done()]
-        self._waiting = [one for one in self._waiting if not one[0].done()]
-        if not self._waiting:
-            self._timer.stop()
-        for future, then, otherwise in ready:
-            error = future.exception()
+        """One by one: what is raised on the way is ours, and the others are still there for the next look."""
+        while asked := next((one for one in self._waiting if one.future.done()), None):
+            self._waiting.remove(asked)
+            if not self._waiting:
+                self._timer.stop()
+            error = asked.future.exception()
             if error is None:
-                then(future.result())
+                asked.then(asked.future.result())
             elif isinstance(error, HealthHelperError):
-                otherwise(error)
+                asked.otherwise(error)
             else:
+                asked.otherwise(_bug())
                 raise error
+
+
+def _bug() -> EnvironmentFault:
+    return EnvironmentFault(
+        title=said("This failed, by a bug of Health Helper's own"),
+        remedy=said("Try again; if it comes back, close the window and open it anew."),
+    )

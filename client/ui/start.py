@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 
-from PySide6.QtCore import QEventLoop, QTimer
-from PySide6.QtGui import QFontDatabase
+from PySide6.QtCore import QEventLoop, Qt, QTimer
+from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from client import config, log, weights
-from client.errors import EnvironmentFault, HealthHelperError
+from client.errors import EnvironmentFault, HealthHelperError, Interrupted
 from client.language import said
 from client.parts import Parts, WindowChoice
 from client.records import ScanRecord
@@ -20,6 +19,7 @@ from client.ui.shelf import Shelf
 from client.ui.window import Window
 
 SHOWN, NOT_SHOWN = 0, 3
+_AGAIN_MS = 100
 FONTS = ("report_font", "report_font_bold")
 """Shipped for the report; where the system lacks letters of a language, Qt takes them from here."""
 
@@ -32,8 +32,15 @@ class Application:
         self.preferences: Preferences = file.load()
         self.shelf = Shelf(parts.store, parts.restore_store)
         self.status = SHOWN
+        self._bug_box: QMessageBox | None = None
+        self._again = QTimer(app)
+        self._again.setSingleShot(True)
+        self._again.setInterval(_AGAIN_MS)
+        self._again.timeout.connect(self.rebuild)
         add_fonts()
         self.window = self._make()
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._system_changed)
+        self._follows = True  # the system's look, until the end
         if self.preferences.consent == CONSENT_VERSION:
             self.shelf.open()
 
@@ -60,8 +67,11 @@ class Application:
             QTimer.singleShot(0, self.window.begin)
 
     def rebuild(self) -> None:
-        """Another language or look: the same window anew."""
+        """Another language or look: the same window anew, as soon as nothing is going on in it."""
         before = self.window
+        if not before.at_rest:
+            self._again.start()
+            return
         before.let_go()
         self._app.removeEventFilter(before)
         self.window = self._make()
@@ -76,6 +86,10 @@ class Application:
 
     def end(self) -> None:
         """After the loop: no thread stays behind."""
+        self._again.stop()
+        if self._follows:
+            QGuiApplication.styleHints().colorSchemeChanged.disconnect(self._system_changed)
+            self._follows = False
         self._app.removeEventFilter(self.window)
         self.shelf.end()
 
@@ -92,7 +106,47 @@ class Application:
 
     def _gave_up(self) -> None:
         self.status = EnvironmentFault.exit_status
+        if self.window.scan.fault_words:
+            print(f"Error: {self.window.scan.fault_words}", file=sys.stderr)  # noqa: T201 (as `scan` says it)
         self.window.close()
+
+    def _system_changed(self) -> None:
+        if self.preferences.theme == "system":
+            self.rebuild()
+
+    def met(self, error: BaseException) -> None:
+        """What nobody caught: the world's fault is told; Ctrl-C ends it; of a bug of ours the person reads once, and the window stays."""
+        if isinstance(error, HealthHelperError):
+            self.window.notice.tell(f"{error.title}. {error.remedy}")
+            return
+        if isinstance(error, KeyboardInterrupt):
+            self.status = Interrupted.exit_status
+            self._app.exit(self.status)
+            return
+        log.show_bug(type(error), error, None)
+        if self._choice.end_after_result:
+            self.status = HealthHelperError.exit_status
+            self._app.exit(self.status)
+        elif self._bug_box is None:
+            self._tell_bug(error)
+
+    def _tell_bug(self, error: BaseException) -> None:
+        def closed() -> None:
+            self._bug_box = None
+
+        box = self._bug_box = QMessageBox(self.window)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.destroyed.connect(closed)
+        box.setIcon(QMessageBox.Icon.Critical)
+        box.setWindowTitle("Health Helper")
+        box.setText(said("Health Helper has met a bug of its own. Nothing that was saved is lost."))
+        box.setInformativeText(
+            said(
+                "Go on, or, if it comes back, close the window and open it anew. Please report what is below; it names nobody."
+            )
+        )
+        box.setDetailedText(log.describe_bug(error))
+        box.open()
 
 
 def add_fonts() -> None:
@@ -122,30 +176,13 @@ def run_window(parts: Parts, choice: WindowChoice) -> int:
     """
     if not config.has_display():
         raise EnvironmentFault(
-            title="There is no display to show a window on",
-            remedy="Log in to a desktop, or measure in the terminal: health-helper scan.",
+            title=said("There is no display to show a window on"),
+            remedy=said("Log in to a desktop, or measure in the terminal: health-helper scan."),
         )
     app = make_app()
     running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
     before = sys.excepthook
-
-    def bug(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-        if isinstance(error, HealthHelperError):
-            running.window.notice.tell(f"{error.title}. {error.remedy}")
-            return
-        before(kind, error, where)
-        if choice.end_after_result:
-            running.status = 1
-            app.exit(1)
-            return
-        box = QMessageBox(running.window)
-        box.setIcon(QMessageBox.Icon.Critical)
-        box.setWindowTitle("Health Helper")
-        box.setText(said("Health Helper has met a bug of its own. Nothing that was saved is lost."))
-        box.setDetailedText(log.describe_bug(error))
-        box.open()
-
-    sys.excepthook = bug
+    sys.excepthook = lambda _kind, error, _where: running.met(error)
     try:
         running.show()
         app.exec()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QEvent, QObject, QStandardPaths, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
+    QApplication,
     QButtonGroup,
     QComboBox,
     QDialog,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QMainWindow,
+    QMessageBox,
     QPushButton,
     QStackedWidget,
     QVBoxLayout,
@@ -28,32 +27,44 @@ from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError
 from client.language import said
 from client.parts import Parts, WindowChoice
+from client.pipeline.outcome import not_kept_because
 from client.pipeline.session import Goal
 from client.records import ScanRecord
-from client.reports.files import write_report, write_table
 from client.store.entries import to_observation as entry_to_observation
-from client.store.observations import Observation, Observations, utc_offset_min
-from client.store.scans import earlier_heart_rates, to_observation, to_record
-from client.ui.pages.dialogs import (
-    ConfirmDialog,
-    EntryDialog,
-    NameDialog,
-    RecoveryDialog,
-    RestoreDialog,
-    Typed,
-)
+from client.store.observations import Observation
+from client.store.scans import to_observation, to_record
+from client.ui.pages.dialogs import EntryDialog, Typed
+from client.ui.pages.files import Files
 from client.ui.pages.history import HistoryPage
+from client.ui.pages.job import shown_name
+from client.ui.pages.keys import Keys
+from client.ui.pages.people import People
 from client.ui.pages.result import ResultPage, Shown
 from client.ui.pages.scan import ScanPage
 from client.ui.pages.settings import SettingsPage
 from client.ui.pages.welcome import WelcomePage
 from client.ui.preferences import CONSENT_VERSION, Preferences
-from client.ui.shelf import Closed, Open, Shelf, Unusable
-from client.ui.views.guard import Choice, must_ask
+from client.ui.shelf import Closed, Open, Shelf, Unusable, shut_words
+from client.ui.views.guard import Choice, Passing, must_ask
 from client.ui.widgets.layout import button
 from client.ui.widgets.notice import Notice
 
 _IDLE_LOOK_MS = 5000
+
+
+@dataclass(slots=True)
+class _Unsaved:
+    """A result that could be kept and is not yet. Only its person lets go of it; or, if it is hidden, the next scan.
+
+    began_s: when its scan began. made: what is kept of it; made once for a person, so that a second try keeps no second one. saving:
+    the store is at it. hidden: nobody was there any more; it is shown again when somebody asks for it.
+    """
+
+    record: ScanRecord
+    began_s: float
+    made: Observation | None = None
+    saving: bool = False
+    hidden: bool = False
 
 
 class Window(QMainWindow):
@@ -69,16 +80,20 @@ class Window(QMainWindow):
         super().__init__()
         self._parts, self._choice, self._preferences, self._shelf = parts, choice, preferences, shelf
         self._language = language
-        self._whose = Choice(None, parts.clock.now_s())
+        self._time = Passing(parts.clock)
+        self._whose = Choice(None, self._time.now_s())
         self._last_saved: str | None = None
         self._scan_began_s = 0.0
-        self._used_at_s = parts.clock.now_s()
-        self._record: ScanRecord | None = None
+        self._used_at_s = self._time.now_s()
+        self._unsaved: _Unsaved | None = None
+        self._reminded = False  # of the recovery key, since the store was opened
         self.setWindowTitle("Health Helper")
         self.setAccessibleName("Health Helper")
         self.resize(1100, 780)
         self.setMinimumSize(640, 480)
         self._build()
+        self._people.chosen.connect(self._set_person)
+        self._people.kept_changed.connect(self._read_history)
         shelf.changed.connect(self._show_shelf)
         self._idle = QTimer(self)
         self._idle.setInterval(_IDLE_LOOK_MS)
@@ -95,6 +110,8 @@ class Window(QMainWindow):
         column.setSpacing(0)
         self.bar = self._make_bar()
         self.notice = Notice()
+        around = (self, self._shelf, self.notice, self._parts.clock)
+        self._files, self._keys, self._people = Files(*around), Keys(*around), People(*around)
         self.pages = QStackedWidget()
         self.welcome = WelcomePage(self._language)
         self.scan = ScanPage(self._parts, self._make_source)
@@ -114,11 +131,8 @@ class Window(QMainWindow):
         column.addWidget(self.pages, 1)
         self.setCentralWidget(body)
         self._connect()
-        if self._preferences.consent == CONSENT_VERSION:
-            self.go_to_scan()
-        else:
-            self.pages.setCurrentWidget(self.welcome)
-            self.bar.hide()
+        self._free_bar()
+        self.go_to_scan()
 
     def _make_bar(self) -> QFrame:
         bar = QFrame()
@@ -154,56 +168,83 @@ class Window(QMainWindow):
         self.welcome.agreed.connect(self._agreed)
         self.welcome.language.connect(self._choose_language)
         self.scan.began.connect(self._scan_began)
+        self.scan.shows_waiting.connect(self._show_hidden)
         self.scan.finished.connect(self._scan_finished)
-        self.scan.gave_up.connect(self._free_bar)
+        self.scan.gave_up.connect(self._scan_gave_up)
         self.history.open_scan.connect(self._open_kept)
         self.history.delete.connect(self._delete)
         self.history.enter.connect(self._enter)
-        self.history.export.connect(self._export)
-        self.history.failed.connect(self._tell_fault)
+        self.history.export.connect(lambda: self._files.export(self._whose.person))
+        self.history.deleted.connect(self._people.show_deleted)
+        self.history.unlock.connect(self._shelf.open)
+        self.history.failed.connect(self._people.tell_fault)
         settings = self.settings
         settings.changed.connect(self.preferences_changed.emit)
         settings.rebuild.connect(self.rebuild.emit)
         settings.unlock.connect(self._shelf.open)
-        settings.recovery_key.connect(self._recovery_key)
-        settings.restore.connect(self._restore)
-        settings.add_person.connect(self._add_person)
-        settings.remove_person.connect(self._remove_person)
+        settings.recovery_key.connect(self._keys.make)
+        settings.restore.connect(self._keys.restore)
+        settings.add_person.connect(self._people.add)
+        settings.rename_person.connect(lambda: self._people.rename(self._whose.person))
+        settings.remove_person.connect(lambda: self._people.remove(self._whose.person))
+        settings.deleted.connect(self._people.show_deleted)
 
     # Pages
 
+    @property
+    def _agreed_to(self) -> bool:
+        """Whether the person has agreed to be measured."""
+        return self._preferences.consent == CONSENT_VERSION
+
     def go_to_scan(self) -> None:
-        """The scan page."""
-        self._show(self.scan, self.to_scan)
-        self.scan.start.setFocus()
+        """The scan page, or the result that is waiting to be saved or discarded."""
+        waiting = self._unsaved
+        self.scan.show_waiting(hidden=waiting is not None and waiting.hidden)
+        if waiting is None or waiting.hidden:
+            self._show(self.scan, self.to_scan)
+            self.scan.start.setFocus()
+        elif self._turn_to(self.to_scan):
+            self._show_result(Shown(waiting.record, None, self._name()))
 
     def go_to_history(self) -> None:
         """The history of the chosen person."""
         self._show(self.history, self.to_history)
-        if isinstance(self._shelf.state, Open):
-            self.history.show_person(self._whose.person, self._name())
+        self._read_history()
 
     def go_to_settings(self) -> None:
         """The settings."""
         self._show(self.settings, self.to_settings)
 
     def _show(self, page: QWidget, tab: QPushButton) -> None:
-        if (
-            self.scan.running
-        ):  # the bar is off meanwhile; a shortcut must not leave the scan alone with the camera
+        if self._turn_to(tab):
+            self.pages.setCurrentWidget(page)
+
+    def _turn_to(self, tab: QPushButton) -> bool:
+        """Choose a tab; whether its page may be shown."""
+        if not self._agreed_to:
+            self.pages.setCurrentWidget(self.welcome)
+            return False
+        if self.scan.running:  # the bar is off meanwhile; nothing must leave the scan alone with the camera
             self.to_scan.setChecked(True)
-            return
-        if page is not self.settings:
+            return False
+        if tab is not self.to_settings:
             self.settings.end()
         tab.setChecked(True)
-        self.pages.setCurrentWidget(page)
+        return True
+
+    def _free_bar(self) -> None:
+        agreed = self._agreed_to
+        self.bar.setVisible(agreed)
+        self.bar.setEnabled(agreed and not self.scan.running)  # hidden alone, its shortcuts would work
 
     def _agreed(self) -> None:
         self._preferences.consent = CONSENT_VERSION
         self.preferences_changed.emit()
-        self.bar.show()
+        self._free_bar()
         self.go_to_scan()
         self._shelf.open()
+        if self._choice.begin:
+            self.begin()
 
     def _choose_language(self, code: str) -> None:
         self._preferences.language = code
@@ -225,251 +266,188 @@ class Window(QMainWindow):
         return self._parts.camera(camera), goal
 
     def begin(self) -> None:
-        """Start a scan at once, as the button does."""
+        """Start a scan at once, as the button does. Nobody is measured who has not agreed; a simulated person need not."""
         self.go_to_scan()
-        self.scan.begin()
+        if self._choice.simulated and self._unsaved is None:
+            self.pages.setCurrentWidget(self.scan)
+        if self.pages.currentWidget() is self.scan:
+            self.scan.begin()
 
     def _scan_began(self) -> None:
-        self._scan_began_s = self._parts.clock.now_s()
+        self._scan_began_s = self._time.now_s()
+        self._unsaved = None  # a hidden one, for which nobody has asked
+        self.scan.show_waiting(hidden=False)
         self.notice.hide()
         self.bar.setEnabled(False)  # a person is measured for whom it was begun
 
-    def _free_bar(self) -> None:
-        self.bar.setEnabled(True)
+    def _scan_gave_up(self) -> None:
+        self.used()
+        self._free_bar()
 
     def _scan_finished(self, record: ScanRecord) -> None:
+        self.used()  # who was measured is there, and has touched nothing
         self._free_bar()
-        self._record = record
-        can_save = isinstance(self._shelf.state, Open)
-        self._show_result(Shown(record, None, self._name(), can_save))
+        self._unsaved = _Unsaved(record, self._scan_began_s) if not_kept_because(record) is None else None
+        self._show_result(Shown(record, None, self._name()))
         self.result_shown.emit(record)
 
     def _show_result(self, shown: Shown) -> None:
-        if self.result is not None:
-            self.pages.removeWidget(self.result)
-            self.result.deleteLater()
+        self._drop_page()
         page = self.result = ResultPage(shown)
         page.save.connect(self._save)
-        page.report.connect(self._report)
+        page.unlock.connect(self._shelf.open)
+        page.report.connect(lambda: self._files.report(page.shown, self._language))
         page.discard.connect(self._discard)
         page.back.connect(self.go_to_history)
         page.delete.connect(self._delete)
+        self._show_can_save()
         self.pages.addWidget(page)
         self.pages.setCurrentWidget(page)
+        (self.to_scan if shown.kept is None else self.to_history).setChecked(True)
         page.focus_first()
 
+    def _show_can_save(self) -> None:
+        if self.result is not None:
+            saving = self._unsaved is not None and self._unsaved.saving
+            self.result.show_store(*shut_words(self._shelf.state), saving=saving)
+
+    def _drop_page(self) -> None:
+        if self.result is not None:
+            self.pages.removeWidget(self.result)
+            self.result.deleteLater()
+            self.result = None
+
     def _discard(self) -> None:
-        self._record = None
+        self._unsaved = None
         self.go_to_scan()
 
     def _save(self) -> None:
-        record, choice = self._record, self._whose
-        if record is None:
+        result, choice, name = self._unsaved, self._whose, self._name()
+        if result is None or result.saving:
             return
-        now_s = self._parts.clock.now_s()
-        if must_ask(choice, started_s=self._scan_began_s, last_saved=self._last_saved, now_s=now_s):
-            question = said(
-                "Is this the result of {name}? It would be kept in their history.", name=self._name()
-            )
-            if not self._confirmed(
-                said("Whose result is this?"), question, said("Yes, {name}", name=self._name())
-            ):
+        now_s = self._time.now_s()
+        if must_ask(choice, started_s=result.began_s, last_saved=self._last_saved, now_s=now_s):
+            question = said("Is this the result of {name}? It would be kept in their history.", name=name)
+            title, yes = said("Whose result is this?"), said("Yes, {name}", name=name)
+            if not self._people.confirmed(title, question, yes):
                 return
-        made = to_observation(replace(record, saved=True, saved_reason=None), person=choice.person)
+        if result.made is None or result.made.line.person != choice.person:
+            kept_record = replace(result.record, saved=True, saved_reason=None)
+            result.made = to_observation(kept_record, person=choice.person)
+        made = result.made
 
         def saved(_new: object) -> None:
-            self._last_saved, self._record = choice.person, None
-            self.go_to_history()
-            self.notice.tell(
-                said("Saved for {name}.", name=self._name() or said("Guest")),
-                said("Undo"),
-                lambda: self._delete(made.line.id, quietly=True),
-            )
+            self._last_saved = choice.person
+            if self._unsaved is result:
+                self._unsaved = None
+                self.scan.show_waiting(hidden=False)
+            if isinstance(self._shelf.state, Open):
+                self.go_to_history()
+                self.notice.tell(
+                    said("Saved for {name}.", name=shown_name(name)),
+                    said("Undo"),
+                    lambda: self._take_back(made.line.id, _Unsaved(result.record, result.began_s)),
+                )
 
-        self._shelf.ask(lambda kept: kept.save(made), saved, self._tell_fault)
+        def not_saved(fault: HealthHelperError) -> None:
+            result.saving = False
+            self._show_can_save()
+            self._people.tell_fault(fault)
+
+        result.saving = True
+        self._show_can_save()
+        self._shelf.ask(lambda kept: kept.save(made), saved, not_saved)
+
+    def _take_back(self, line_id: str, result: _Unsaved) -> None:
+        """It is not kept after all, and is there to be saved for somebody else."""
+        if self._unsaved is not None:  # another one is there by now
+            self._delete(line_id)
+            return
+
+        def gone(_: object) -> None:
+            self._unsaved = self._unsaved or result
+            self.go_to_scan()
+
+        self._shelf.ask(
+            lambda kept: kept.delete(line_id, now=self._parts.clock.utc()), gone, self._people.tell_fault
+        )
+
+    # What is kept
+
+    def _read_history(self) -> None:
+        if self.pages.currentWidget() is self.history and isinstance(self._shelf.state, Open):
+            self.history.show_person(self._whose.person, self._name())
 
     def _open_kept(self, scan_id: str) -> None:
         def got(found: Observation | None) -> None:
             if found is None:
-                self.history.refresh()
+                self._read_history()
                 return
+            if found.line.person != self._whose.person or self.pages.currentWidget() is not self.history:
+                return  # somebody else was chosen, or something else, before the answer came
             try:
                 record = to_record(found)
             except BadInput as fault:
-                self._tell_fault(fault)
+                self._people.tell_fault(fault)
                 return
-            self._show_result(Shown(record, found.line, self._name(), can_save=True))
+            self._show_result(Shown(record, found.line, self._people.name_of(found.line.person)))
 
-        self._shelf.ask(lambda kept: kept.get(scan_id), got, self._tell_fault)
+        self._shelf.ask(lambda kept: kept.get(scan_id), got, self._people.tell_fault)
 
-    def _delete(self, line_id: str, *, quietly: bool = False) -> None:
-        def gone(_: object) -> None:
+    def _delete(self, line_id: str) -> None:
+        def gone(was_there: bool) -> None:  # noqa: FBT001 (an answer)
             self.go_to_history()
-            if not quietly:
-                self.notice.tell(said("Deleted."), said("Undo"), lambda: self._put_back(line_id))
+            if was_there:
+                self.notice.tell(said("Deleted."), said("Undo"), lambda: self._people.put_back(line_id))
+            else:
+                self.notice.tell(said("This was deleted before."))
 
         self._shelf.ask(
-            lambda kept: kept.delete(line_id, now=self._parts.clock.utc()), gone, self._tell_fault
-        )
-
-    def _put_back(self, line_id: str) -> None:
-        self._shelf.ask(
-            lambda kept: kept.restore(line_id), lambda _: self.history.refresh(), self._tell_fault
+            lambda kept: kept.delete(line_id, now=self._parts.clock.utc()), gone, self._people.tell_fault
         )
 
     def _enter(self) -> None:
-        dialog = EntryDialog(self, self._name(), self._parts.clock.utc().astimezone())
+        person, name = self._whose.person, self._name()  # the dialog says for whom
+        dialog = EntryDialog(self, name, self._parts.clock.utc().astimezone())
         if dialog.exec() != QDialog.DialogCode.Accepted or dialog.typed is None:
             return
         typed: Typed = dialog.typed
-        made = entry_to_observation(typed.kind, typed.values, typed.taken_at, self._whose.person)
+        made = entry_to_observation(typed.kind, typed.values, typed.taken_at, person)
 
         def saved(_new: object) -> None:
-            self.history.refresh()
+            self._read_history()
             self.notice.tell(
-                said("Saved for {name}.", name=self._name() or said("Guest")),
+                said("Saved for {name}.", name=shown_name(name)),
                 said("Undo"),
-                lambda: self._delete(made.line.id, quietly=True),
+                lambda: self._delete(made.line.id),
             )
 
-        self._shelf.ask(lambda kept: kept.save(made), saved, self._tell_fault)
-
-    # Files
-
-    def _report(self) -> None:
-        page = self.result
-        if page is None:
-            return
-        record, line, whose, language = page.shown.record, page.shown.kept, page.shown.whose, self._language
-        path = self._ask_path(
-            f"health-helper-{record.taken_at.astimezone():%Y-%m-%d-%H%M}.pdf",
-            said("Report (*.pdf);;Data (*.json)"),
-        )
-        if path is None:
-            return
-        # On the clock of the place where it was taken, which may be another one by now.
-        offset_min = utc_offset_min(record.taken_at) if line is None else line.utc_offset_min
-
-        def write(history: list[tuple[datetime, float]]) -> None:
-            write_report(
-                record,
-                path,
-                language=language,
-                name=whose or None,
-                utc_offset_min=offset_min,
-                history=history,
-            )
-
-        def written(_: None) -> None:
-            self.notice.tell(said("Report written: {name}", name=path.name))
-
-        if line is not None and isinstance(self._shelf.state, Open):
-            person = line.person
-            self._shelf.ask(
-                lambda kept: write(earlier_heart_rates(kept, person, record.taken_at)),
-                written,
-                self._tell_fault,
-            )
-        else:
-            self._shelf.elsewhere(lambda: write([]), written, self._tell_fault)
-
-    def _export(self) -> None:
-        person = self._whose.person
-        path = self._ask_path("health-helper.csv", said("Table (*.csv);;Data (*.json)"))
-        if path is None:
-            return
-
-        def write(kept: Observations) -> int:
-            from client.store.export import COLUMNS, rows
-
-            found = rows(kept, person, whole=path.suffix.lower() == ".json")
-            write_table(found, COLUMNS, path)
-            return len(found)
-
-        def written(count: int) -> None:
-            self.notice.tell(
-                said("Written: {name}, {count} kept. It is not encrypted.", name=path.name, count=count)
-            )
-
-        self._shelf.ask(write, written, self._tell_fault)
-
-    def _ask_path(self, name: str, kinds: str) -> Path | None:
-        documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        chosen, _ = QFileDialog.getSaveFileName(
-            self, said("Where to"), str(Path(documents or ".") / name), kinds
-        )
-        return Path(chosen) if chosen else None
+        self._shelf.ask(lambda kept: kept.save(made), saved, self._people.tell_fault)
 
     # People
 
     def _name(self) -> str:
         """Of the chosen person; "" for a guest."""
-        state = self._shelf.state
-        people = state.people if isinstance(state, Open) else ()
-        return next((one.name for one in people if one.id == self._whose.person), "")
+        return self._people.name_of(self._whose.person)
 
     def _choose_person(self, at: int) -> None:
         data = self.person.itemData(at)
         if data == _ADD:
             self._fill_people()
-            self._add_person()
+            self._people.add()
             return
         self._set_person(data)
 
     def _set_person(self, person: str | None) -> None:
-        self._whose = Choice(person, self._parts.clock.now_s())
+        self._whose = Choice(person, self._time.now_s())
         self._fill_people()
         page = self.result
-        if self.pages.currentWidget() is self.history:
-            self.go_to_history()
-        elif page is not None and self.pages.currentWidget() is page:
+        self._read_history()
+        if page is not None and self.pages.currentWidget() is page:
             if page.shown.kept is None:
                 self._show_result(replace(page.shown, whose=self._name()))
             else:  # what is kept of somebody is not shown under another name
                 self.go_to_history()
-
-    def _add_person(self) -> None:
-        dialog = NameDialog(self)
-        if dialog.exec() != QDialog.DialogCode.Accepted:
-            return
-        name, now = dialog.name.text(), self._parts.clock.utc()
-        made: list[str] = []
-
-        def add(kept: Observations) -> None:
-            made.append(kept.add_person(name, now=now).id)
-
-        def added(_: None) -> None:
-            self._whose = Choice(made[0], self._parts.clock.now_s())
-            self._shelf.read_people()
-
-        self._shelf.ask(add, added, self._tell_fault)
-
-    def _remove_person(self) -> None:
-        person, name = self._whose.person, self._name()
-        if person is None:
-            self.notice.tell(said("Choose a person at the top first; a guest can't be deleted."))
-            return
-        question = said(
-            "Delete {name} and all that is kept of them? It can be put back for 30 days.", name=name
-        )
-        if not self._confirmed(said("Delete a person"), question, said("Delete {name}", name=name)):
-            return
-
-        def gone(_: None) -> None:
-            self._set_person(None)
-            self._shelf.read_people()
-            self.notice.tell(
-                said("{name} was deleted.", name=name), said("Undo"), lambda: self._bring_back(person)
-            )
-
-        self._shelf.ask(
-            lambda kept: kept.delete_person(person, now=self._parts.clock.utc()), gone, self._tell_fault
-        )
-
-    def _bring_back(self, person: str) -> None:
-        self._shelf.ask(
-            lambda kept: kept.restore_person(person), lambda _: self._shelf.read_people(), self._tell_fault
-        )
 
     def _fill_people(self) -> None:
         self.person.clear()
@@ -481,7 +459,7 @@ class Window(QMainWindow):
             self.person.addItem(said("Add a person…"), _ADD)
         at = self.person.findData(self._whose.person) if self._whose.person is not None else 0
         if at < 0:
-            self._whose = Choice(None, self._parts.clock.now_s())
+            self._whose = Choice(None, self._time.now_s())
         self.person.setCurrentIndex(max(0, at))
         self.scan.show_whose(self._name())
 
@@ -490,82 +468,75 @@ class Window(QMainWindow):
     def _show_shelf(self) -> None:
         self._fill_people()
         state = self._shelf.state
-        page = self.result
-        if page is not None and page.save_button is not None:
-            page.save_button.setEnabled(isinstance(state, Open))
-            page.shown = replace(page.shown, can_save=isinstance(state, Open))
-        match state:
-            case Unusable(fault):
-                self.notice.tell(f"{fault.title}. {fault.remedy}", said("Try again"), self._shelf.open)
-            case Open():
-                self._purge()
-                if self.pages.currentWidget() is self.history:
-                    self.go_to_history()
-                if state.needs_recovery_key and state.people:
-                    self.notice.tell(
-                        said(
-                            "Nobody has a recovery key on paper yet. Without one, what is kept is lost with this computer's key store."
-                        ),
-                        said("Make one…"),
-                        self._recovery_key,
-                    )
-            case Closed():
-                if self.pages.currentWidget() in (self.history, self.result) and self._record is None:
-                    self.go_to_scan()
+        self.history.show_store(*shut_words(state))
+        if isinstance(state, Open):
+            self._show_open(state)
+        else:
+            self._reminded = False
+            if self.result is not None and self.result.shown.kept is not None:
+                self._drop_page()
+                self.go_to_scan()
+        if isinstance(state, Unusable):
+            self.notice.tell(
+                f"{state.fault.title}. {state.fault.remedy}", said("Try again"), self._shelf.open
+            )
+        self._show_can_save()
 
-    def _purge(self) -> None:
-        self._shelf.ask(
-            lambda kept: kept.purge_old(now=self._parts.clock.utc()), lambda _: None, self._tell_fault
-        )
-
-    def _recovery_key(self) -> None:
-        self._shelf.new_recovery_key(self._show_key, self._tell_fault)
-
-    def _show_key(self, key: str) -> None:
-        dialog = RecoveryDialog(self, key, lambda: self._print(key))
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            self._shelf.confirm_recovery_key(
-                lambda _: self.notice.tell(
-                    said("The recovery key is in force now, instead of any older one.")
+    def _show_open(self, state: Open) -> None:
+        if self._unsaved is not None and self._unsaved.hidden:
+            self._show_hidden()
+        self._read_history()
+        if state.needs_recovery_key and state.people and not self._reminded and not self.notice.offers:
+            self._reminded = True  # once is enough until it is opened again
+            self.notice.tell(
+                said(
+                    "Nobody has a recovery key on paper yet. Without one, what is kept is lost with this computer's key store."
                 ),
-                self._tell_fault,
+                said("Make one…"),
+                self._keys.make,
             )
 
-    def _print(self, key: str) -> None:
-        """Straight to a printer: a file of it would be a plain-text copy."""
-        from PySide6.QtGui import QTextDocument
-        from PySide6.QtPrintSupport import QPrintDialog, QPrinter
-
-        printer = QPrinter()
-        if QPrintDialog(printer, self).exec() == QDialog.DialogCode.Accepted:
-            page = QTextDocument()
-            page.setPlainText(f"Health Helper\n{said('Recovery key')}\n\n{key}\n")
-            page.print_(printer)
-
-    def _restore(self) -> None:
-        dialog = RestoreDialog(self)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            self._shelf.restore(dialog.key.text())
+    # Nobody is there
 
     def _lock_if_idle(self) -> None:
         limit_min = self._preferences.lock_after_min
-        idle_s = self._parts.clock.now_s() - self._used_at_s
+        idle_s = self._time.now_s() - self._used_at_s
         if not limit_min or self.scan.running or idle_s < 60.0 * limit_min:
             return
-        if isinstance(self._shelf.state, Open):
-            self._whose = Choice(None, self._parts.clock.now_s())
-            self._record = None
+        is_open = isinstance(self._shelf.state, Open)
+        if not is_open and self.result is None:
+            return  # nothing to lock, and nothing of anybody to be seen
+        asked = _close_dialogs()
+        self._whose = Choice(None, self._time.now_s())
+        if self._unsaved is not None:
+            self._unsaved.hidden = True
+        self._drop_page()
+        if is_open:
             self._shelf.close()
+        self._fill_people()
+        self.go_to_scan()
+        words = [
+            said("Locked, because nobody used it for {minutes} min.", minutes=limit_min)
+            if is_open
+            else said("The result is hidden, because nobody used this for {minutes} min.", minutes=limit_min)
+        ]
+        if asked:
+            words.append(said("What was being typed or asked is closed; nothing of it was kept."))
+        if is_open:
+            self.notice.tell(" ".join(words), said("Unlock"), self._shelf.open)
+        else:
+            self.notice.tell(" ".join(words))
+
+    def _show_hidden(self) -> None:
+        if isinstance(self._shelf.state, Closed):
+            self._shelf.open()  # and it is shown once that is done
+        elif self._unsaved is not None:
+            self._unsaved.hidden = False
             self.go_to_scan()
-            self.notice.tell(
-                said("Locked, because nobody used it for {minutes} min.", minutes=limit_min),
-                said("Unlock"),
-                self._shelf.open,
-            )
 
     def used(self) -> None:
         """Somebody pressed a key or a button."""
-        self._used_at_s = self._parts.clock.now_s()
+        self._used_at_s = self._time.now_s()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's name)
         """Installed on the application: sees every key and click."""
@@ -578,13 +549,7 @@ class Window(QMainWindow):
             self.used()
         return super().eventFilter(watched, event)
 
-    # Errors and the end
-
-    def _tell_fault(self, fault: HealthHelperError) -> None:
-        self.notice.tell(f"{fault.title}. {fault.remedy}")
-
-    def _confirmed(self, title: str, question: str, yes: str) -> bool:
-        return ConfirmDialog(self, title, question, yes).exec() == QDialog.DialogCode.Accepted
+    # The end
 
     def let_go(self) -> None:
         """Before it is closed or made anew: no thread and no camera stays."""
@@ -595,15 +560,47 @@ class Window(QMainWindow):
         self._shelf.changed.disconnect(self.settings.show_store)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
+        """Asks where the person closes it (spontaneous) with a result that is not saved."""
+        if event.spontaneous() and self._unsaved is not None:
+            question = said("The result of the last scan is not saved. Close, and throw it away?")
+            if not self._people.confirmed(said("Not saved"), question, said("Throw it away")):
+                event.ignore()
+                self.go_to_scan()
+                return
         self.let_go()
         event.accept()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it can be made anew now: nobody is measured, no question stands open, no answer of the store is still to come."""
+        return not self.scan.running and not self._shelf.busy and QApplication.activeModalWidget() is None
+
     def keep_of(self, before: Window) -> None:
-        """Made anew: who was chosen, and where one was."""
+        """Made anew: who was chosen, what is not saved yet, and where one was."""
+        self._time, self._used_at_s = before._time, before._used_at_s
         self._whose, self._last_saved = before._whose, before._last_saved
+        self._unsaved, self._reminded = before._unsaved, before._reminded
         self._fill_people()
-        if before.pages.currentWidget() is before.settings:
+        self.go_to_scan()
+        at = before.pages.currentWidget()
+        if at is before.settings:
             self.go_to_settings()
+        elif at is before.history:
+            self.go_to_history()
+        elif before.result is not None and at is before.result:
+            self._show_result(before.result.shown)
+
+
+def _close_dialogs() -> bool:
+    """Whether there were any: a question about somebody, a key, a reading that is being typed."""
+    found = [
+        widget
+        for widget in QApplication.topLevelWidgets()
+        if isinstance(widget, QDialog) and not isinstance(widget, QMessageBox) and widget.isVisible()
+    ]
+    for dialog in found:
+        dialog.reject()
+    return bool(found)
 
 
 _ADD = "add"

@@ -46,7 +46,7 @@ PROGRAMS = {
 
 HEAVY = {
     *("cv2", "onnxruntime", "httpx", "fpdf", "keyring", "sqlcipher3", "cryptography"),
-    *("scipy", "h5py", "matplotlib", "PIL", "PySide6"),
+    *("scipy", "h5py", "matplotlib", "PIL", "PySide6", "sounddevice"),
 }
 """What a command that needs no camera must not pay for."""
 
@@ -188,5 +188,54 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_after(command(*arguments)) == set()
 
 
+@pytest.mark.parametrize(
+    "code",
+    [command("cameras"), "import client.ui.start, client.devices.microphones", "import client.cli.doctor"],
+)
+def test_what_hears_nothing_loads_no_sound(code: str) -> None:
+    """Loading sounddevice starts PortAudio, which looks at every device."""
+    assert "sounddevice" not in loaded_after(code)
+
+
 def test_the_probe_sees_what_is_heavy() -> None:
     assert "cv2" in loaded_after("import cv2")
+
+
+UNTRANSLATED = ("client/evaluation/", "client/cli/bench.py", "client/devices/clip_writer.py", "client/app.py")
+"""The benchmark's, for those who develop this; and of the start, where no language is known yet."""
+
+
+def plain_words(source: str) -> list[str]:
+    """Where a fault gets a title or a remedy as it is, past client.language: "title, line n"."""
+    return [
+        f"{keyword.arg}, line {keyword.value.lineno}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and {"title", "remedy"} <= {str(k.arg) for k in node.keywords}
+        for keyword in node.keywords
+        if keyword.arg in {"title", "remedy"}
+        for part in (
+            [keyword.value.body, keyword.value.orelse]
+            if isinstance(keyword.value, ast.IfExp)
+            else [keyword.value]
+        )
+        if isinstance(part, ast.JoinedStr | ast.Constant | ast.BinOp)
+    ]
+
+
+def test_what_a_fault_says_can_be_translated() -> None:
+    found = {
+        name: where
+        for path in python_files("client")
+        if not (name := path.relative_to(ROOT).as_posix()).startswith(UNTRANSLATED)
+        if (where := plain_words(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "words", ["'It is gone'", "f'{name} is gone'", "name + ' is gone'", "said('Gone') if new else 'Old'"]
+)
+def test_the_rule_of_faults_sees_what_it_forbids(words: str) -> None:
+    assert plain_words(f"raise BadInput(title={words}, remedy=said('Look for it.'))")
+    assert plain_words(f"raise BadInput(title=said('It is gone'), remedy={words})")
+    assert not plain_words("raise BadInput(title=said('It is gone'), remedy=said('Look for it.'))")

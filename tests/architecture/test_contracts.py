@@ -79,6 +79,18 @@ OFFENCES = (
     Offence("processes", "client/devices/camera_list.py", "def f() -> None:\n    from subprocess import run"),
     Offence("processes", "client/evaluation/peers.py", "import multiprocessing"),
     Offence("pictures", "client/pipeline/run.py", "import cv2"),
+    Offence("microphone", "client/app.py", "def f() -> None:\n    import sounddevice"),
+    Offence("microphone", "client/devices/camera.py", "from sounddevice import InputStream"),
+    Offence("ports", "client/ui/pages/settings.py", "import client.devices.microphones"),
+    Offence("backend-ports", "backend_lambda/services/chat.py", "import backend_lambda.aws.bedrock"),
+    Offence("backend-layers", "backend_lambda/store/usage.py", "import backend_lambda.auth.gate"),
+    Offence("backend-layers", "backend_lambda/helpers.py", ""),  # a module that nobody gave a layer
+    Offence("backend-alone", "backend_lambda/wire.py", "import client.records"),
+    Offence("backend-alone", "backend_lambda/services/prompt.py", "import numpy"),
+    Offence("backend-aws", "backend_lambda/services/uploads.py", "def f() -> None:\n    import botocore"),
+    Offence("backend-sql", "backend_lambda/services/chat.py", "import psycopg"),
+    Offence("backend-lambda", "backend_lambda/services/chat.py", "import aws_lambda_powertools"),
+    Offence("backend-lambda", "backend_lambda/auth/gate.py", "import http.client"),
     Offence("pdf", "client/cli/scan.py", "def f() -> None:\n    import fpdf"),
 )
 
@@ -97,7 +109,7 @@ def lint_imports(folder: Path, *options: str) -> subprocess.CompletedProcess[str
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The source without anything else, to be spoilt."""
-    for package in ("client", "edge_models"):
+    for package in ("client", "edge_models", "backend_lambda"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("third_party", "__pycache__")
         )

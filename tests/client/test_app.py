@@ -7,14 +7,20 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from client import app
+from client import app, config
 from client.clock import SystemClock
+from client.errors import BadInput
 from client.pipeline.memory import _from_proc, peak_rss_mb
+from client.store.database import DiskFull
+from client.store.observations import KEEP_DELETED_DAYS, Observations
 from edge_models.simulate.scene import SceneKind
+from tests.client.pipeline.fakes import HandClock
+from tests.client.store.conftest import MemoryVault
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("cv2", "onnxruntime", "httpx", "fpdf", "scipy", "keyring", "PySide6")
@@ -186,3 +192,56 @@ def test_garbage_is_looked_for_again_once_the_command_begins() -> None:
         "sys.exit(command.main())\n"
     )
     assert python("-c", code).returncode == 11
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the application as it is shipped keeps its store, with the key in memory."""
+    vault = MemoryVault()
+    monkeypatch.setattr(app, "SystemVault", lambda: vault)
+    monkeypatch.setattr(config, "store_folder", lambda: tmp_path / "store")
+    return tmp_path / "store"
+
+
+@pytest.mark.parametrize("arguments", [("people",), ("history",), ("export", "all.json")])
+def test_whatever_opens_the_store_forgets_what_was_deleted_a_month_ago(
+    folder: Path, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clock = HandClock()
+    parts = app.real_parts(clock)
+    with parts.store() as kept:
+        anna = kept.observations.add_person("Anna", now=clock.utc()).id
+        kept.observations.delete_person(anna, now=clock.utc())
+    clock.at_s += timedelta(days=KEEP_DELETED_DAYS).total_seconds()
+    assert app.run(parts, arguments) == 0
+    with parts.store() as kept:
+        kept.observations.restore_person(anna)  # on the last day it can still be put back
+        kept.observations.delete_person(anna, now=clock.utc())
+    clock.at_s += timedelta(days=KEEP_DELETED_DAYS, seconds=1).total_seconds()
+    assert app.run(parts, arguments) == 0
+    with parts.store() as kept, pytest.raises(BadInput):
+        kept.observations.restore_person(anna)
+
+
+def test_what_can_not_be_forgotten_now_does_not_keep_the_store_closed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_observations: Observations, *, now: datetime) -> int:
+        raise DiskFull
+
+    monkeypatch.setattr(Observations, "purge_old", full)
+    assert app.run(app.real_parts(HandClock()), ["people"]) == 0
+
+
+def test_a_store_that_is_restored_forgets_too(folder: Path) -> None:
+    clock = HandClock()
+    parts = app.real_parts(clock)
+    with parts.store() as kept:
+        typed = kept.new_recovery_key()
+        kept.confirm_recovery_key()
+        anna = kept.observations.add_person("Anna", now=clock.utc()).id
+        kept.observations.delete_person(anna, now=clock.utc())
+    clock.at_s += timedelta(days=KEEP_DELETED_DAYS, seconds=1).total_seconds()
+    with parts.restore_store(typed) as kept, pytest.raises(BadInput):
+        kept.observations.restore_person(anna)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import tomllib
 from pathlib import Path
 
@@ -123,3 +124,14 @@ def test_the_real_list_says_where_every_file_comes_from() -> None:
         if card := entry.get("model_card"):
             assert entry["sha256"] and weights.folder().joinpath(card).is_file(), name
             assert entry["input"]["shape"] and entry["output"]["shape"], name
+
+
+def test_what_every_file_is_for_can_be_translated() -> None:
+    assert {entry.purpose for entry in weights.listed().values()} == set(weights.PURPOSES)
+
+
+def test_an_installed_application_is_installed_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "third_party" / "net.onnx").unlink()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(EnvironmentFault, match=r"is missing\. Install Health Helper again\.$"):
+        weights.load("net", place)

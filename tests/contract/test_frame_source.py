@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client.config import assets
 from client.devices.camera import Camera
 from client.devices.http_mjpeg import HttpMjpeg
 from client.devices.ports import FrameSource
 from client.devices.simulated import Simulated
 from client.devices.video_file import VideoFile
 from client.errors import BadInput, EnvironmentFault, HealthHelperError
+from client.ui.translations import words_of
 from edge_models.types import Frame
 from tests.stand_ins import clips
 from tests.stand_ins.fake_camera import FakeCamera
@@ -146,6 +148,15 @@ def test_facts_are_there_before_during_and_after(source: FrameSource) -> None:
     assert before.live == opened.live == during.live == after.live
     assert before.simulated == opened.simulated == after.simulated
     assert opened.name == during.name == after.name
+
+
+@pytest.mark.parametrize("code", ["es", "ar"])
+def test_what_it_remarks_can_be_said_in_every_language(source: FrameSource, code: str) -> None:
+    known = words_of(assets().joinpath("i18n", f"{code}.ts"))
+    source.open()
+    _read(source)
+    for note in source.facts().notes:
+        assert note.text in known, note
 
 
 def test_close_may_come_twice_and_before_open(source: FrameSource) -> None:

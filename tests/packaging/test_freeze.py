@@ -133,6 +133,8 @@ def test_the_spec_is_python() -> None:
         ("PySide6/Qt/plugins/imageformats/libqtiff.so", True),
         ("PySide6/Qt/plugins/printsupport/libcupsprintersupport.so", False),
         ("libcups.so.2", True),
+        ("libasound.so.2", True),
+        ("libportaudio.so.2", False),
         ("libcrypto.so.3", False),
     ],
 )
@@ -162,11 +164,14 @@ def test_libraries_that_only_left_out_files_wanted_stay_out_too(freeze: ModuleTy
         ("PySide6/Qt/lib/libQt6Quick.so.6", "/s/libQt6Quick.so.6", "BINARY"),
         ("libgtk-3.so.0", "/s/libgtk-3.so.0", "BINARY"),
         ("libpython3.11.so.1.0", "/s/libpython3.11.so.1.0", "BINARY"),
+        ("libportaudio.so.2", "/s/libportaudio.so.2", "BINARY"),  # nor with it: sounddevice opens it
+        ("libjack.so.0", "/s/libjack.so.0", "BINARY"),
         ("onnxruntime/capi/libonnxruntime_providers_shared.so", "/s/providers.so", "BINARY"),
     ]
     links = {
         "/s/QtCore.abi3.so": {"libQt6Core.so.6", "libc.so.6"},
         "/s/libQt6Core.so.6": {"libicudata.so.73"},
+        "/s/libportaudio.so.2": {"libjack.so.0", "libasound.so.2"},
         "/s/libgtk-3.so.0": {"libQt6Quick.so.6"},
     }
     gone = {"PySide6/Qt/lib/libQt6Quick.so.6", "libgtk-3.so.0"}

@@ -311,6 +311,8 @@ def test_programs_for_the_tests_are_brought_once(setup: ModuleType, monkeypatch:
     installed: list[list[str]] = []
     there = {"apt-get", "sudo", "dbus-run-session", "Xvfb"}
     monkeypatch.setattr(setup, "missing_window_packages", list)
+    monkeypatch.setattr(setup, "missing_sound_packages", list)
+    monkeypatch.setattr(setup, "missing_database_packages", list)
     monkeypatch.setattr(setup, "apt_install", lambda packages, download, by_hand: installed.append(packages))
     monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
     setup.bring_test_programs(setup.Download())
@@ -321,6 +323,46 @@ def test_programs_for_the_tests_are_brought_once(setup: ModuleType, monkeypatch:
     there -= {"apt-get", "gnome-keyring-daemon"}
     setup.bring_test_programs(setup.Download())
     assert len(installed) == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
+def test_a_database_server_is_brought_where_there_is_none(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup.shutil, "which", lambda name: None)
+    monkeypatch.setattr(setup.Path, "glob", lambda self, pattern: iter([]))
+    assert setup.missing_database_packages() == ["postgresql"]
+    monkeypatch.setattr(setup.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert setup.missing_database_packages() == []
+    monkeypatch.setattr(setup.shutil, "which", lambda name: None)
+    monkeypatch.setattr(setup.Path, "glob", lambda self, pattern: iter([self]))
+    assert setup.missing_database_packages() == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
+def test_a_sound_server_is_brought_by_itself_and_takes_nothing_away(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    there = {"apt-get", "sudo", "Xvfb", "gnome-keyring-daemon"}
+
+    def run(command: list[str], *, remedy: str, on_line: object) -> None:
+        commands.append(command)
+        if "pulseaudio" in command:
+            raise setup.Fault("The following packages would be removed: pipewire-alsa", "")
+
+    monkeypatch.setattr(setup, "run", run)
+    monkeypatch.setattr(setup, "missing_window_packages", list)
+    monkeypatch.setattr(setup, "missing_database_packages", list)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
+    setup.bring_test_programs(setup.Download())
+    installs = [command for command in commands if "install" in command]
+    assert all("--no-remove" in command for command in installs)
+    assert [command[-1] for command in installs] == ["dbus", "libasound2-plugins"]
+    there |= {"dbus-run-session", "pulseaudio", "pacat"}
+    monkeypatch.setattr(setup.Path, "glob", lambda self, pattern: iter([self]))
+    setup.bring_test_programs(setup.Download())
+    assert len([command for command in commands if "install" in command]) == 2
 
 
 def test_tests_go_on_without_programs_that_could_not_be_brought(
@@ -412,14 +454,14 @@ def test_the_script_needs_nothing_but_python(tmp_path: Path) -> None:
 # --- The locks themselves
 
 
-@pytest.mark.parametrize("level", ["app", "bench", "dev"])
+@pytest.mark.parametrize("level", ["app", "bench", "dev", "cloud"])
 def test_a_lock_pins_every_package_with_hashes_and_names_no_host(level: str) -> None:
     text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
     assert "://" not in text and "--index" not in text and "--find-links" not in text and " @ " not in text
     blocks = re.split(
         r"\n(?=[a-z0-9])", "\n".join(li for li in text.splitlines() if not li.lstrip().startswith("#"))
     )
-    assert len(blocks) > 20
+    assert len(blocks) > 15
     for block in blocks:
         assert re.match(r"[a-z0-9.\-]+==[\w.+]+", block.strip()) and "--hash=sha256:" in block, block
 
@@ -430,6 +472,9 @@ def test_the_tests_run_with_the_versions_that_the_app_ships() -> None:
         text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
         pins[level] = dict(re.findall(r"^([a-z0-9.\-]+)==([\w.+]+)", text, re.MULTILINE))
     assert pins["app"].items() <= pins["bench"].items() <= pins["dev"].items()
+    text = (ROOT / "requirements" / "cloud.txt").read_text(encoding="utf-8")
+    cloud = dict(re.findall(r"^([a-z0-9.\-]+)==([\w.+]+)", text, re.MULTILINE))
+    assert cloud.items() <= pins["dev"].items()
 
 
 def test_every_declared_dependency_is_locked() -> None:

@@ -26,6 +26,7 @@ from client.store.opening import restore
 from client.store.recovery import RecoveryKey
 from edge_models.simulate.scene import Scene, render
 from tests.client.store.conftest import MemoryVault, kept_in
+from tests.stand_ins.fake_microphone import FakeMicrophone
 from tests.stand_ins.mjpeg_server import Behaviour, MjpegServer
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
@@ -115,7 +116,12 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
         return Kept(Observations(database), False, lambda: "", lambda: None, database.close)
 
     parts = replace(
-        real_parts(SystemClock()), cameras=list, store=lambda: kept_in(folder, vault), restore_store=restored
+        real_parts(SystemClock()),
+        cameras=list,
+        microphones=list,
+        microphone_level=FakeMicrophone().make,
+        store=lambda: kept_in(folder, vault),
+        restore_store=restored,
     )
     made = Room(tmp_path, parts, vault)
     yield made

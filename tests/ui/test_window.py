@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 
@@ -19,13 +19,14 @@ from client.store.vault import VaultFault, VaultLocked, VaultMissing
 from client.ui.pages.dialogs import ConfirmDialog, EntryDialog, RecoveryDialog
 from client.ui.preferences import PreferencesFile
 from client.ui.shelf import Closed, Open, Unusable
+from client.ui.widgets.plots import CoursePlot
 from client.ui.window import Window
-from edge_models.types import Reason
+from edge_models.types import Reason, TrendPoint
 from tests.client.pipeline.fakes import estimate, scan_result
 from tests.client.store.conftest import NOW
 from tests.client.store.test_scans import record as scan_record
 from tests.ui.conftest import Room
-from tests.ui.looking import button_named, click, in_dialog, press, shot, wait_for
+from tests.ui.looking import button_named, click, in_dialog, pause, press, shot, wait_for
 
 
 def opened(room: Room, **preferences: object) -> tuple[Any, Window]:
@@ -246,6 +247,31 @@ def test_a_long_history_comes_page_by_page_and_as_a_plot(room: Room) -> None:
     shot(window, "history-long")
 
 
+@pytest.mark.parametrize(("language", "side", "other"), [("en", "left", "right"), ("ar", "right", "left")])
+def test_values_stand_where_a_line_begins_and_time_runs_to_the_right(
+    room: Room, language: str, side: str, other: str
+) -> None:
+    _running, window = opened(room, language=language)
+    window.resize(1100, 1300)
+    trend = tuple(
+        TrendPoint(10.0 + k, 70.0 + k % 4, 68.0 + k % 4, 73.0 + k % 4)
+        if k % 9
+        else TrendPoint(10.0 + k, None, None, None)
+        for k in range(20)
+    )
+    window._scan_finished(replace(scan_record(), result=scan_result(trend=trend)))
+    assert window.result is not None
+    plot = window.result.findChild(CoursePlot)
+    assert plot is not None
+    pause(60)
+    axis, inside = plot.getAxis(side), plot.getViewBox()
+    assert axis.isVisible() and not plot.getAxis(other).isVisible()
+    gap = inside.geometry().left() - axis.geometry().right()
+    assert abs(gap if side == "left" else axis.geometry().left() - inside.geometry().right()) < 2.0
+    assert inside.mapViewToScene(QPointF(0.0, 70.0)).x() < inside.mapViewToScene(QPointF(9.0, 70.0)).x()
+    shot(window, f"course-{language}")
+
+
 def test_a_new_recovery_key_counts_once_it_is_written_down(room: Room) -> None:
     running, window = opened(room)
     with_person(running, window, "Ana")
@@ -259,7 +285,7 @@ def test_a_new_recovery_key_counts_once_it_is_written_down(room: Room) -> None:
         click(dialog.ok)
 
     check = in_dialog(read)
-    window._recovery_key()
+    window._keys.make()
     wait_for(lambda: keys, "the key")
     check()
     wait_for(lambda: not running.shelf.state.needs_recovery_key, "the key in force")
@@ -351,15 +377,15 @@ def test_the_chosen_camera_shows_its_picture_in_the_settings_and_is_let_go(
 ) -> None:
     _running, window = opened(camera_of_the_stream)
     window.go_to_settings()
-    settings = window.settings
-    assert settings.camera.findText("Desk camera") == 1
-    settings.camera.setCurrentIndex(1)
-    settings.camera.activated.emit(1)
-    click(settings.try_camera)
-    wait_for(lambda: settings.picture._image is not None, "its picture")
+    camera = window.settings.camera
+    wait_for(lambda: camera.box.findText("Desk camera") == 1, "the list")
+    camera.box.setCurrentIndex(1)
+    camera.box.activated.emit(1)
+    click(camera.try_it)
+    wait_for(lambda: camera.picture._image is not None, "its picture")
     shot(window, "settings-camera")
     window.go_to_scan()
-    assert settings._preview is None and settings.picture._image is None
+    assert camera._preview is None and camera.picture._image is None
 
 
 def test_a_camera_that_fails_says_so_in_the_settings(camera_of_the_stream: Room) -> None:
@@ -379,8 +405,10 @@ def test_a_camera_that_fails_says_so_in_the_settings(camera_of_the_stream: Room)
     room.parts = replace(room.parts, camera=broken)
     _running, window = opened(room)
     window.go_to_settings()
-    click(window.settings.try_camera)
-    wait_for(lambda: "in use" in window.settings.camera_words.text(), "the reason")
+    camera = window.settings.camera
+    wait_for(camera.try_it.isEnabled, "the list")
+    click(camera.try_it)
+    wait_for(lambda: "in use" in camera.words.text(), "the reason")
 
 
 @pytest.mark.parametrize(

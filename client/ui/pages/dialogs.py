@@ -17,13 +17,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from client.language import said
+from client.language import listing, said
 from client.store.observations import LONGEST_NAME, Kind
 from client.ui.views import entry
 from client.ui.widgets.layout import button, form, label
+from client.ui.widgets.notice import announce
 
 
-class _Dialog(QDialog):
+class Dialog(QDialog):
+    """A title, what is asked, and what keeps it from being accepted."""
+
     def __init__(self, parent: QWidget, title: str) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
@@ -38,8 +41,11 @@ class _Dialog(QDialog):
         """What keeps it from being accepted."""
         self.wrong.setText(words)
         self.wrong.setVisible(bool(words))
+        if words:
+            announce(self.wrong, words)
 
-    def _buttons(self, words: str, do: Callable[[], object]) -> None:
+    def buttons(self, words: str, do: Callable[[], object]) -> None:
+        """At its end: one that leaves everything as it is, and one that does it."""
         self.column.addWidget(self.wrong)
         row = QHBoxLayout()
         row.addStretch(1)
@@ -51,17 +57,23 @@ class _Dialog(QDialog):
         self.column.addLayout(row)
 
 
-class NameDialog(_Dialog):
-    """A name for somebody new."""
+class NameDialog(Dialog):
+    """A name for somebody new, or another one for somebody."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent, said("Add a person"))
-        self.column.addWidget(label(said("Name of the person whose results are to be kept:")))
-        self.name = QLineEdit()
+    def __init__(self, parent: QWidget, now: str = "") -> None:
+        super().__init__(parent, said("Rename a person") if now else said("Add a person"))
+        question = (
+            said("Another name for {name}; what is kept of them stays theirs:", name=now)
+            if now
+            else said("Name of the person whose results are to be kept:")
+        )
+        self.column.addWidget(label(question))
+        self.name = QLineEdit(now)
+        self.name.selectAll()
         self.name.setMaxLength(LONGEST_NAME)
         self.name.setAccessibleName(said("Name"))
         self.column.addWidget(self.name)
-        self._buttons(said("Add"), self._accept)
+        self.buttons(said("Rename") if now else said("Add"), self._accept)
 
     def _accept(self) -> None:
         if self.name.text().strip():
@@ -70,13 +82,13 @@ class NameDialog(_Dialog):
             self.tell(said("Type a name."))
 
 
-class ConfirmDialog(_Dialog):
+class ConfirmDialog(Dialog):
     """One question with two answers; the careful one has the focus."""
 
     def __init__(self, parent: QWidget, title: str, question: str, yes: str) -> None:
         super().__init__(parent, title)
         self.column.addWidget(label(question))
-        self._buttons(yes, self.accept)
+        self.buttons(yes, self.accept)
         self.cancel.setDefault(True)
         self.cancel.setFocus()
 
@@ -90,7 +102,7 @@ class Typed:
     taken_at: datetime
 
 
-class EntryDialog(_Dialog):
+class EntryDialog(Dialog):
     """A reading from another device."""
 
     def __init__(self, parent: QWidget, whose: str, now: datetime) -> None:
@@ -115,7 +127,7 @@ class EntryDialog(_Dialog):
         self.column.addLayout(self.form)
         self.fields: dict[str, QLineEdit] = {}
         self._show_form()
-        self._buttons(said("Save"), self._accept)
+        self.buttons(said("Save"), self._accept)
 
     def _show_form(self) -> None:
         while self.form.rowCount() > 2:  # device and time stay
@@ -124,7 +136,7 @@ class EntryDialog(_Dialog):
         for field in entry.FORMS[Kind(self.kind.currentData())].fields:
             edit = QLineEdit()
             optional = said(" (may be left out)") if field.optional else ""
-            words = f"{said(field.title)}, {field.unit}{optional}"
+            words = listing([said(field.title), said(field.unit)]) + optional
             edit.setAccessibleName(words)
             edit.setInputMethodHints(Qt.InputMethodHint.ImhFormattedNumbersOnly)
             self.form.addRow(words, edit)
@@ -143,7 +155,7 @@ class EntryDialog(_Dialog):
         self.accept()
 
 
-class RecoveryDialog(_Dialog):
+class RecoveryDialog(Dialog):
     """A recovery key that is shown once, and in force once somebody says that it is written down."""
 
     def __init__(self, parent: QWidget, key: str, print_it: Callable[[], None]) -> None:
@@ -156,14 +168,16 @@ class RecoveryDialog(_Dialog):
                 )
             )
         )
-        self.key = label(key, "heading", selectable=True)
-        self.key.setAccessibleName(said("Recovery key"))
+        self.key = label(key, "key")  # not to be selected: a clipboard keeps a copy, and others read it
+        self.key.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # Tab brings a screen reader to it
+        self.key.setAccessibleName(said("Recovery key: {key}", key=key))
+        self.key.setAccessibleDescription(" ".join(key))  # sign by sign
         self.column.addWidget(self.key)
         self.column.addWidget(button(said("Print…"), print_it))
-        self._buttons(said("I have written it down"), self.accept)
+        self.buttons(said("I have written it down"), self.accept)
 
 
-class RestoreDialog(_Dialog):
+class RestoreDialog(Dialog):
     """A recovery key to be typed."""
 
     def __init__(self, parent: QWidget) -> None:
@@ -175,7 +189,7 @@ class RestoreDialog(_Dialog):
             Qt.InputMethodHint.ImhNoPredictiveText | Qt.InputMethodHint.ImhSensitiveData
         )
         self.column.addWidget(self.key)
-        self._buttons(said("Open"), self._accept)
+        self.buttons(said("Open"), self._accept)
 
     def _accept(self) -> None:
         if self.key.text().strip():

@@ -13,6 +13,8 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
 )
 
 from client.clock import Clock
@@ -24,10 +26,8 @@ from client.ui.shelf import Shelf
 from client.ui.views import history
 from client.ui.views.history import HistoryRow
 from client.ui.widgets.layout import Page, button, card, label
+from client.ui.widgets.notice import Standing
 from client.ui.widgets.plots import CoursePlot
-
-_LEFT_TO_RIGHT = "\u200e"
-"""Before a date: between words from right to left its parts would change places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,16 @@ class _Found:
 
 
 class HistoryPage(Page):
-    """open_scan, delete(str): of the chosen line. enter: a reading is to be typed in. export: all of it into a file. failed(HealthHelperError)."""
+    """open_scan, delete(str): of the chosen line. enter: a reading is to be typed in. export: all of it into a file. deleted: what was
+    deleted is to be shown. unlock: the store is to be opened. failed(HealthHelperError).
+    """
 
     open_scan = Signal(str)
     delete = Signal(str)
     enter = Signal()
     export = Signal()
+    deleted = Signal()
+    unlock = Signal()
     failed = Signal(object)
 
     def __init__(self, shelf: Shelf, clock: Clock) -> None:
@@ -58,13 +62,22 @@ class HistoryPage(Page):
         self._asked = 0
         self.heading = label(said("History"), "title")
         self.column.addWidget(self.heading)
-        self._add_plot()
-        self._add_list()
+        self.shut = Standing(self.unlock.emit)
+        self.column.addWidget(self.shut)
+        self._inside = QWidget()
+        inside = QVBoxLayout(self._inside)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(self.column.spacing())
+        self._add_plot(inside)
+        self._add_list(inside)
+        self.column.addWidget(self._inside, 1)
+        self._nothing_else = QWidget()
+        self.column.addWidget(self._nothing_else, 1)
         self.more.hide()
         self._draw()
         self._show_chosen()
 
-    def _add_plot(self) -> None:
+    def _add_plot(self, column: QVBoxLayout) -> None:
         frame, inside = card()
         row = QHBoxLayout()
         self.what, self.span = QComboBox(), QComboBox()
@@ -85,9 +98,9 @@ class HistoryPage(Page):
         self.nothing = label("", "muted")
         inside.addWidget(self.plot)
         inside.addWidget(self.nothing)
-        self.column.addWidget(frame)
+        column.addWidget(frame)
 
-    def _add_list(self) -> None:
+    def _add_list(self, column: QVBoxLayout) -> None:
         self.table = QTableWidget(0, 3)
         self.table.setAccessibleName(said("What is kept, the newest first"))
         self.table.setHorizontalHeaderLabels([said("When"), said("What"), said("Values")])
@@ -103,23 +116,45 @@ class HistoryPage(Page):
         self.table.setMinimumHeight(12 * self.table.fontMetrics().height())
         self.table.itemSelectionChanged.connect(self._show_chosen)
         self.table.itemActivated.connect(lambda _item: self._open())
-        self.column.addWidget(self.table, 1)
-        row = QHBoxLayout()
+        column.addWidget(self.table, 1)
         self.details = button(said("Details"), self._open)
         self.remove = button(said("Delete"), self._delete)
         self.more = button(said("Show older ones"), self._show_more)
         self.add = button(said("Add a reading…"), self.enter.emit)
         self.write = button(said("Export…"), self.export.emit)
-        for one in (self.details, self.remove, self.more, self.add, self.write):
-            row.addWidget(one)
-        row.addStretch(1)
-        self.column.addLayout(row)
+        self.bin = button(said("Deleted…"), self.deleted.emit)
+        for of_row in ((self.details, self.remove, self.more), (self.add, self.write, self.bin)):
+            row = QHBoxLayout()
+            for one in of_row:
+                row.addWidget(one)
+            row.addStretch(1)
+            column.addLayout(row)
 
     def show_person(self, person: str | None, name: str) -> None:
-        """Whose history it is. name: "" for a guest."""
+        """Whose history it is. name: "" for a guest. Nothing of anybody else stays on the page."""
+        if person != self._person:
+            self.clear()
         self._person = person
         self.heading.setText(said("History of {name}", name=name or said("Guest")))
         self.refresh()
+
+    def show_store(self, why_not: str, action: str) -> None:
+        """Whether there is anything to show. why_not: "" where there is; else, with the action that helps, instead of it."""
+        if why_not:
+            self.clear()
+            self.heading.setText(said("History"))
+        self.shut.say(why_not, action)
+        self._inside.setVisible(not why_not)
+        self._nothing_else.setVisible(bool(why_not))
+
+    def clear(self) -> None:
+        """Nothing of what was read is here any more, and an answer that is still to come is dropped."""
+        self._asked += 1
+        self._lines, self._rows, self._trend = [], [], []
+        self.table.setRowCount(0)
+        self.more.hide()
+        self._draw()
+        self._show_chosen()
 
     def refresh(self) -> None:
         """Read it anew."""
@@ -147,7 +182,11 @@ class HistoryPage(Page):
             if asked == self._asked:  # another person's, who was chosen before, is not shown any more
                 self._show(found, more=before is not None)
 
-        self._shelf.ask(job, got, self._fail)
+        def failed(fault: HealthHelperError) -> None:
+            if asked == self._asked:
+                self._fail(fault)
+
+        self._shelf.ask(job, got, failed)
 
     def _show(self, found: _Found, *, more: bool) -> None:
         chosen = self.chosen()
@@ -158,7 +197,7 @@ class HistoryPage(Page):
         self.table.setRowCount(len(self._rows))
         for at in range(first, len(self._rows)):
             row = self._rows[at]
-            for column, text in enumerate((f"{_LEFT_TO_RIGHT}{row.when}", row.kind, row.what)):
+            for column, text in enumerate((f"{history.LEFT_TO_RIGHT}{row.when}", row.kind, row.what)):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
                 self.table.setItem(at, column, item)
@@ -205,10 +244,7 @@ class HistoryPage(Page):
             self.delete.emit(row.id)
 
     def _fail(self, fault: HealthHelperError) -> None:
-        self._lines, self._rows, self._trend = [], [], []
-        self.table.setRowCount(0)
-        self._draw()
-        self._show_chosen()
+        self.clear()
         self.failed.emit(fault)
 
 

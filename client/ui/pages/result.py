@@ -15,6 +15,7 @@ from client.store.observations import Line
 from client.store.scans import taken_at_local
 from client.ui.views.result import Row, result_view
 from client.ui.widgets.layout import Page, button, card, label
+from client.ui.widgets.notice import Standing
 from client.ui.widgets.plots import CoursePlot, WavePlot
 
 _WAVE_S = 10.0
@@ -22,21 +23,21 @@ _WAVE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page shows. kept: the line of a scan that is kept, or None. whose: the name it is or would be saved under; "" for a guest.
-
-    can_save: whether there is an open store.
-    """
+    """What the page shows. kept: the line of a scan that is kept, or None. whose: the name it is or would be saved under; "" for a guest."""
 
     record: ScanRecord
     kept: Line | None
     whose: str
-    can_save: bool
 
 
 class ResultPage(Page):
-    """save, report, discard, back: the person wants that. delete(str): of a kept one."""
+    """save, report, discard, back, unlock: the person wants that. delete(str): of a kept one.
+
+    Nothing can be saved before show_store has said that it can.
+    """
 
     save = Signal()
+    unlock = Signal()
     report = Signal()
     discard = Signal()
     back = Signal()
@@ -93,13 +94,15 @@ class ResultPage(Page):
             self.column.addWidget(frame)
 
     def _buttons(self, *, can_be_saved: bool) -> None:
+        self.shut = Standing(self.unlock.emit)
+        self.column.addWidget(self.shut)
         row = QHBoxLayout()
         self.save_button = None
         if self.shown.kept is None and can_be_saved:
             name = self.shown.whose
             words = said("Save for {name}", name=name) if name else said("Save as guest")
             self.save_button = button(words, self.save.emit, primary=True)
-            self.save_button.setEnabled(self.shown.can_save)
+            self.save_button.setEnabled(False)
             row.addWidget(self.save_button)
         self.report_button = button(said("Report…"), self.report.emit)
         row.addWidget(self.report_button)
@@ -112,6 +115,12 @@ class ResultPage(Page):
         row.addWidget(self.done_button)
         row.addStretch(1)
         self.column.addLayout(row)
+
+    def show_store(self, why_not: str, action: str, *, saving: bool) -> None:
+        """Whether it can be saved now. why_not: "" where it can; else, with the action that helps, beside the button."""
+        if self.save_button is not None:
+            self.save_button.setEnabled(not why_not and not saving)
+            self.shut.say(why_not and said("This can't be saved now: {why}", why=why_not), action)
 
     def focus_first(self) -> None:
         """The keyboard begins at what is most likely wanted."""

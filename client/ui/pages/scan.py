@@ -22,7 +22,7 @@ from client.records import ScanRecord
 from client.reports.wording import NOT_A_DEVICE, SIMULATED
 from client.ui.views.scan import guide, is_mirrored, scan_view
 from client.ui.widgets.layout import Page, button, card, label
-from client.ui.widgets.notice import announce
+from client.ui.widgets.notice import Standing, announce
 from client.ui.widgets.picture import Picture
 from client.ui.widgets.plots import WavePlot
 from client.ui.widgets.ring import Ring
@@ -37,11 +37,14 @@ MakeSource = Callable[[], tuple[FrameSource, Goal]]
 
 
 class ScanPage(QStackedWidget):
-    """began: a scan has begun. finished(ScanRecord): it came to its end. gave_up: it was cancelled."""
+    """began: a scan has begun. finished(ScanRecord): it came to its end. gave_up: it ended otherwise, or could not begin.
+    shows_waiting: the person wants to see the result that is hidden.
+    """
 
     began = Signal()
     finished = Signal(object)
     gave_up = Signal()
+    shows_waiting = Signal()
 
     def __init__(self, parts: Parts, make_source: MakeSource) -> None:
         super().__init__()
@@ -71,28 +74,45 @@ class ScanPage(QStackedWidget):
             else said("For a guest. To keep results under a name, choose one at the top.")
         )
 
+    def show_waiting(self, *, hidden: bool) -> None:
+        """Whether there is a result that is not saved and was hidden."""
+        words = said(
+            "A result that is not saved was hidden, because nobody was there. A new scan replaces it."
+        )
+        self._waiting.say(words if hidden else "", said("Show it"))
+
     def begin(self) -> None:
         """Start a scan, if none is running."""
         if self._run is not None:
             return
+        self._fault.setText("")
         self._fault.hide()
+        self.start.setText(said("Start the scan"))
         try:
             source, goal = self._make_source()
+            run = ScanRun(
+                source, self._parts.engine, goal=goal, clock=self._parts.clock, peak_rss_mb=peak_rss_mb
+            )
+            run.__enter__()
         except HealthHelperError as fault:
             self._tell(fault)
+            self.gave_up.emit()
             return
+        except BaseException:  # ours: raised, and nobody waits for the end of this scan
+            self.gave_up.emit()
+            raise
+        self._run = run
         self._shown_at_s = array("d")
-        self._run = ScanRun(
-            source, self._parts.engine, goal=goal, clock=self._parts.clock, peak_rss_mb=peak_rss_mb
-        )
-        self._run.__enter__()
-        self._picture.show_frame(None, mirrored=True, guide=None)
-        self._show_state()
+        # From here on the scan can be cancelled and comes to its end, whatever fails in showing it.
+        self._fast.start()
+        self._slow.start()
+        self._cancel.setEnabled(True)
+        self._finish.setEnabled(True)
         self.setCurrentIndex(1)
         self.began.emit()
         self._cancel.setFocus()
-        self._fast.start()
-        self._slow.start()
+        self._picture.show_frame(None, mirrored=True, guide=None)
+        self._show_state()
 
     def cancel(self) -> None:
         """Give the running scan up; nothing is kept of it."""
@@ -101,9 +121,16 @@ class ScanPage(QStackedWidget):
             self._run.stop()  # a first stop of a live scan would end it with what was measured
 
     def finish_now(self) -> None:
-        """End it with what was measured."""
-        if self._run is not None:
+        """End it with what was measured. A second stop would throw that away, so neither button can be pressed again."""
+        if self._run is not None and self._finish.isEnabled():
+            self._finish.setEnabled(False)
+            self._cancel.setEnabled(False)
             self._run.stop()
+
+    @property
+    def fault_words(self) -> str:
+        """Why the last scan could not be begun or finished; empty where it could."""
+        return self._fault.text()
 
     def end(self) -> None:
         """The window closes: let go of the camera."""
@@ -118,6 +145,8 @@ class ScanPage(QStackedWidget):
 
     def _before(self) -> QWidget:
         page = Page(said("Scan"))
+        self._waiting = Standing(self.shows_waiting.emit)
+        page.column.addWidget(self._waiting)
         frame, inside = card()
         inside.addWidget(label(said("Measure your pulse with the camera"), "title"))
         for line in (
@@ -153,12 +182,10 @@ class ScanPage(QStackedWidget):
         page = Page(said("Scan"))
         self._heading = label("", "title")
         self._hint = label("", "hint")
-        self._hint.setAccessibleName(said("What to do now"))
         self._simulated = label(said(SIMULATED), "warning")
         self._picture = Picture()
         self._ring = Ring()
         self._rate = label("–", "number")
-        self._rate.setAccessibleName(said("Heart rate now"))
         self._rate_unit = label(said("beats per minute"), "muted")
         self._interval = label("", "muted")
         self._wave = WavePlot(said("Pulse wave"))
@@ -209,8 +236,10 @@ class ScanPage(QStackedWidget):
         shown = scan_view(view)
         self._heading.setText(shown.heading)
         self._hint.setText(shown.hint)
+        self._hint.setAccessibleName(said("What to do now: {hint}", hint=shown.hint))
         self._simulated.setVisible(shown.simulated)
         self._rate.setText(shown.rate)
+        self._rate.setAccessibleName(said("Heart rate now: {rate}", rate=shown.rate))
         self._interval.setText(shown.interval)
         self._ring.show_share(shown.share, shown.seconds, paused=shown.paused)
         self._status.setText(shown.status)
@@ -231,18 +260,19 @@ class ScanPage(QStackedWidget):
         self.setCurrentIndex(0)
         if run is None:
             return
-        self._picture.show_frame(None, mirrored=True, guide=None)
-        self._log_pace()
+        record: ScanRecord | None = None
         try:
-            outcome = run.outcome()
+            self._picture.show_frame(None, mirrored=True, guide=None)
+            self._log_pace()
+            record = to_record(run.outcome(), taken_at=self._parts.clock.utc())
         except Interrupted:
             self.start.setFocus()
-            self.gave_up.emit()
         except HealthHelperError as fault:
             self._tell(fault)
-            self.gave_up.emit()
-        else:
-            record: ScanRecord = to_record(outcome, taken_at=self._parts.clock.utc())
+        finally:
+            if record is None:  # also after a bug of ours, which is raised
+                self.gave_up.emit()
+        if record is not None:
             self.finished.emit(record)
 
     def _log_pace(self) -> None:

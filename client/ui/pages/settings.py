@@ -1,31 +1,30 @@
-"""The settings page: language, look, camera with its picture, time of a scan, what is kept and how it is locked."""
+"""The settings page: language, look, camera with its picture, microphone, time of a scan, what is kept and how it is locked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout
+from PySide6.QtWidgets import QComboBox
 
 from client.config import version
 from client.language import said
 from client.parts import Parts
-from client.pipeline.preview import Preview
 from client.ui import look
+from client.ui.pages.camera import CameraChoice
+from client.ui.pages.microphone import MicrophoneChoice
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
 from client.ui.shelf import Closed, Open, Opening, Shelf, Unusable
 from client.ui.translations import LANGUAGES
 from client.ui.widgets.layout import Page, button, card, form, label
-from client.ui.widgets.picture import Picture
 
-_PREVIEW_EVERY_MS = 50
 SECONDS = (30, 40, 60, 90)
 
 
 class SettingsPage(Page):
     """changed: the preferences are others now (they are changed in place). rebuild: and the window must be made anew to show it.
 
-    recovery_key, restore, unlock, add_person, remove_person: the person wants that.
+    recovery_key, restore, unlock, add_person, rename_person, remove_person, deleted: the person wants that.
     """
 
     changed = Signal()
@@ -34,20 +33,19 @@ class SettingsPage(Page):
     restore = Signal()
     unlock = Signal()
     add_person = Signal()
+    rename_person = Signal()
     remove_person = Signal()
+    deleted = Signal()
 
     def __init__(
         self, parts: Parts, shelf: Shelf, preferences: Preferences, language: str, folder: str
     ) -> None:
         super().__init__(said("Settings"))
         self._parts, self._shelf, self._preferences, self._folder = parts, shelf, preferences, folder
-        self._preview: Preview | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(_PREVIEW_EVERY_MS)
-        self._timer.timeout.connect(self._show_preview)
         self.column.addWidget(label(said("Settings"), "title"))
         self._add_look(language)
         self._add_camera()
+        self._add_microphone()
         self._add_store()
         self.column.addWidget(label(said("Health Helper {version}", version=version()), "muted"))
         self.column.addStretch(1)
@@ -55,14 +53,9 @@ class SettingsPage(Page):
         self.show_store()
 
     def end(self) -> None:
-        """Let go of the camera."""
-        self._timer.stop()
-        if self._preview is not None:
-            self._preview.__exit__(None, None, None)
-            self._preview = None
-        self.picture.show_frame(None, mirrored=True, guide=None)
-        self.picture.hide()
-        self.try_camera.setText(said("Show its picture"))
+        """Let go of the camera and of the microphone."""
+        self.camera.end()
+        self.microphone.end()
 
     def _add_look(self, language: str) -> None:
         frame, inside = card(said("Language and look"))
@@ -77,7 +70,10 @@ class SettingsPage(Page):
         )
         self.text_size = _choice(
             said("Size of text"),
-            [(f"{percent} %", percent) for percent in look.SIZES_PERCENT],
+            [
+                (f"{percent} %", percent)
+                for percent in _with(look.SIZES_PERCENT, self._preferences.text_percent)
+            ],
             self._preferences.text_percent,
         )
         self._on(self.language, lambda code: setattr(self._preferences, "language", code), rebuild=True)
@@ -92,35 +88,29 @@ class SettingsPage(Page):
 
     def _add_camera(self) -> None:
         frame, inside = card(said("Camera"))
+        self.camera = CameraChoice(self._parts, self._preferences)
+        self.camera.changed.connect(self.changed.emit)
+        inside.addWidget(self.camera)
         rows = form()
-        found = [(one.name, one.id) for one in self._parts.cameras()]
-        self.camera = _choice(said("Camera"), [(said("The first one"), ""), *found], self._preferences.camera)
-        self._on(self.camera, lambda camera: setattr(self._preferences, "camera", camera), rebuild=False)
-        self.camera.activated.connect(lambda _at: self.end())
         self.seconds = _choice(
             said("Good signal that a scan takes"),
-            [(said("{seconds} s", seconds=seconds), seconds) for seconds in SECONDS],
+            [
+                (said("{seconds} s", seconds=seconds), seconds)
+                for seconds in _with(SECONDS, self._preferences.seconds)
+            ],
             self._preferences.seconds,
         )
         self._on(self.seconds, lambda seconds: setattr(self._preferences, "seconds", seconds), rebuild=False)
-        for box in (self.camera, self.seconds):
-            rows.addRow(box.accessibleName(), box)
+        rows.addRow(self.seconds.accessibleName(), self.seconds)
         inside.addLayout(rows)
-        self.camera_words = label(
-            "" if found else said("No camera was found. Plug one in and open this page again."), "muted"
-        )
         inside.addWidget(label(said("Variability (RMSSD, SDNN) needs 60 s of good signal or more."), "muted"))
-        inside.addWidget(self.camera_words)
-        self.picture = Picture()
-        self.picture.setMinimumHeight(260)
-        self.picture.hide()
-        inside.addWidget(self.picture)
-        row = QHBoxLayout()
-        self.try_camera = button(said("Show its picture"), self._toggle_preview)
-        self.try_camera.setEnabled(bool(found))
-        row.addWidget(self.try_camera)
-        row.addStretch(1)
-        inside.addLayout(row)
+        self.column.addWidget(frame)
+
+    def _add_microphone(self) -> None:
+        frame, inside = card(said("Microphone"))
+        self.microphone = MicrophoneChoice(self._parts, self._preferences)
+        self.microphone.changed.connect(self.changed.emit)
+        inside.addWidget(self.microphone)
         self.column.addWidget(frame)
 
     def _add_store(self) -> None:
@@ -132,7 +122,7 @@ class SettingsPage(Page):
             said("Lock when nobody uses it"),
             [
                 (said("after {minutes} min", minutes=m) if m else said("never (a kiosk)"), m)
-                for m in LOCK_AFTER_MIN
+                for m in _with(LOCK_AFTER_MIN, self._preferences.lock_after_min)
             ],
             self._preferences.lock_after_min,
         )
@@ -143,12 +133,16 @@ class SettingsPage(Page):
         self.restore_button = button(said("Open with the recovery key…"), self.restore.emit)
         self.unlock_button = button(said("Open the store"), self.unlock.emit)
         self.add_button = button(said("Add a person…"), self.add_person.emit)
+        self.rename_button = button(said("Rename the chosen person…"), self.rename_person.emit)
         self.remove_button = button(said("Delete the chosen person…"), self.remove_person.emit)
+        self.deleted_button = button(said("Deleted…"), self.deleted.emit)
         for one in (
             self.unlock_button,
             self.restore_button,
             self.add_button,
+            self.rename_button,
             self.remove_button,
+            self.deleted_button,
             self.key_button,
         ):
             inside.addWidget(one)
@@ -184,31 +178,16 @@ class SettingsPage(Page):
                 words = f"{state.fault.title}. {state.fault.remedy}"
         self.store_words.setText(words)
         is_open = isinstance(state, Open)
-        for one in (self.key_button, self.add_button, self.remove_button):
+        for one in (
+            self.key_button,
+            self.add_button,
+            self.rename_button,
+            self.remove_button,
+            self.deleted_button,
+        ):
             one.setVisible(is_open)
         self.unlock_button.setVisible(isinstance(state, (Closed, Unusable)))
         self.restore_button.setVisible(isinstance(state, Unusable))
-
-    def _toggle_preview(self) -> None:
-        if self._preview is not None:
-            self.end()
-            return
-        camera = self._preferences.camera_among(self._parts.cameras())
-        if not camera:
-            return
-        self._preview = Preview(self._parts.camera(camera))
-        self._preview.__enter__()
-        self.picture.show()
-        self.try_camera.setText(said("Hide its picture"))
-        self._timer.start()
-
-    def _show_preview(self) -> None:
-        if self._preview is None:
-            return
-        fault, frame = self._preview.fault(), self._preview.frame()
-        self.camera_words.setText("" if fault is None else f"{fault.title}. {fault.remedy}")
-        if frame is not None:
-            self.picture.show_frame(frame.image, mirrored=True, guide=None)
 
 
 def _choice(name: str, entries: list[tuple[str, object]], now: object) -> QComboBox:
@@ -216,5 +195,10 @@ def _choice(name: str, entries: list[tuple[str, object]], now: object) -> QCombo
     box.setAccessibleName(name)
     for words, value in entries:
         box.addItem(words, value)
-    box.setCurrentIndex(max(0, next((at for at, (_, value) in enumerate(entries) if value == now), 0)))
+    box.setCurrentIndex([value for _, value in entries].index(now))
     return box
+
+
+def _with(offered: Iterable[int], now: int) -> list[int]:
+    """What is offered, and what holds now: somebody may have written another number into the file."""
+    return sorted({*offered, now})

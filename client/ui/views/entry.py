@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from client.language import marked, said
+from client.language import listing, marked, said
 from client.store.entries import VALUES
 from client.store.observations import Kind
 
@@ -14,7 +14,7 @@ from client.store.observations import Kind
 @dataclass(frozen=True, slots=True)
 class Field:
     """One number of a form. name, unit, optional: as the store has them. least, most: what can be typed; outside it is a slip of the
-    finger, whatever the health. title: not yet translated.
+    finger, whatever the health. title, unit: not yet translated.
     """
 
     name: str
@@ -95,13 +95,16 @@ def words(kind: str, values: Mapping[str, float]) -> str:
     known = next((k for k in FORMS if k == kind), None)
     if known is None:
         return kind
-    shown = {
-        f.name: f"{values[f.name]:.{f.decimals}f} {f.unit}" for f in FORMS[known].fields if f.name in values
-    }
+    fields = FORMS[known].fields
+    shown = {f.name: _with_unit(f"{values[f.name]:.{f.decimals}f}", f) for f in fields if f.name in values}
     pulse = shown.pop("pulse", None)
     if known is Kind.BLOOD_PRESSURE and {"systolic", "diastolic"} <= values.keys():
-        shown = {"both": f"{values['systolic']:.0f}/{values['diastolic']:.0f} mmHg"}
+        shown = {"both": _with_unit(f"{values['systolic']:.0f}/{values['diastolic']:.0f}", fields[0])}
     parts = list(shown.values())
     if pulse is not None:
         parts.append(said("pulse {pulse}", pulse=pulse))
-    return ", ".join(parts)
+    return listing(parts)
+
+
+def _with_unit(value: str, field: Field) -> str:
+    return said("{value} {unit}", value=value, unit=said(field.unit))

@@ -1,16 +1,40 @@
-"""Whose result this is, and when to ask again before it is saved under a name."""
+"""Whose result this is, when to ask again before it is saved under a name, and how long nobody was there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from client.clock import Clock
+
 STALE_AFTER_S = 600.0
 """A choice that old may be another person's, who has gone since."""
+_ASLEEP_FROM_S = 1.0
+
+
+class Passing:
+    """Seconds that pass while the computer sleeps too: monotonic clocks (Linux, macOS) stand still then.
+
+    A wall clock that is set forward counts as sleep: what watches over somebody's results then acts early, never late.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at_s, self._utc = clock.now_s(), clock.utc()
+        self._slept_s = 0.0
+
+    def now_s(self) -> float:
+        """Seconds since an arbitrary moment; never steps back. To be asked every few seconds."""
+        now_s, utc = self._clock.now_s(), self._clock.utc()
+        asleep_s = (utc - self._utc).total_seconds() - (now_s - self._at_s)
+        self._at_s, self._utc = now_s, utc
+        if asleep_s > _ASLEEP_FROM_S:
+            self._slept_s += asleep_s
+        return now_s + self._slept_s
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """For whom is measured. person: an identifier, or None for a guest. chosen_at_s: by the monotonic clock."""
+    """For whom is measured. person: an identifier, or None for a guest. chosen_at_s: as Passing counts."""
 
     person: str | None
     chosen_at_s: float

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from client.language import marked, said
+from client.language import listing, marked, said
 from client.reports.wording import interval_text
 from client.store.observations import Kind, Line
 from client.store.scans import taken_at_local
 from client.ui.views import entry
 
+LEFT_TO_RIGHT = "\u200e"
+"""Before a date: between words from right to left its parts would change places."""
 KINDS: Mapping[Kind, str] = {
     Kind.SCAN: marked("Scan"),
     **{kind: form.title for kind, form in entry.FORMS.items()},
@@ -79,7 +81,7 @@ def _scan(line: Line) -> str:
         parts.append(said("RMSSD {value} ms", value=f"{numbers.rmssd:.0f}"))
     if numbers.sdnn is not None:
         parts.append(said("SDNN {value} ms", value=f"{numbers.sdnn:.0f}"))
-    return ", ".join(parts)
+    return listing(parts)
 
 
 def series(lines: Sequence[Line], name: str) -> Series:

@@ -88,7 +88,7 @@ def result_view(record: ScanRecord) -> ResultView:
         heading=heading,
         sub=sub,
         rows=tuple(row(name, sanitised(found)) for name, found in record.result.vitals.items()),
-        remarks=() if record.simulated else record.notes,
+        remarks=() if record.simulated else tuple(str(note) for note in record.notes),
         why_not_saved=None if reason is None else saved_words(reason),
         simulated=record.simulated,
     )

@@ -26,7 +26,7 @@ def label(text: str = "", name: str = "", *, selectable: bool = False) -> QLabel
 
 def button(text: str, do: Callable[[], object], *, primary: bool = False) -> QPushButton:
     """A push button; its text is its name for a screen reader."""
-    made = QPushButton(text)
+    made = QPushButton(text.replace("&", "&&"))  # in a person's name it is a letter, not the mark of a key
     if primary:
         made.setObjectName("primary")
     made.setAutoDefault(True)  # Enter presses what has the focus

@@ -1,4 +1,7 @@
-"""The pulse wave as it comes, and the course of a value over seconds or days. Time runs to the right in every language."""
+"""The pulse wave as it comes, and the course of a value over seconds or days.
+
+Time runs to the right in every language; the axis of the values stands where a line of text begins.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,14 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]  # ships no types
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setMinimumHeight(max(110, 6 * self.fontMetrics().height()))
-        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
+        self.values_at = "right" if self.isRightToLeft() else "left"
+        if self.values_at == "right":
+            self.hideAxis("left")
+            self.showAxis("right")
+        for part in (self, self.plotItem):  # alone, the second mirrors where axes are, not what is in them
+            part.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         self.setAccessibleName(name)
-        for side in ("left", "bottom"):
+        for side in (self.values_at, "bottom"):
             axis = self.getAxis(side)
             axis.setPen(look.current().control)
             axis.setTextPen(look.current().muted)
@@ -43,7 +51,7 @@ class WavePlot(_Plot):
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(name, parent)
-        self.hideAxis("left")
+        self.hideAxis(self.values_at)
         self.hideAxis("bottom")
         self._curve = self.plot(pen=pg.mkPen(look.current().pulse, width=2))
         self.show_newest(Trace(np.zeros(0), np.zeros(0)))

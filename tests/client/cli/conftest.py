@@ -12,8 +12,17 @@ import pytest
 from client.app import run
 from client.clock import Clock
 from client.devices.clip_writer import write_clip
-from client.devices.ports import FrameSource
-from client.parts import CameraEntry, CameraTruth, Demo, Kept, Parts, WeightsEntry, WindowChoice
+from client.devices.ports import FrameSource, LevelSource
+from client.parts import (
+    CameraEntry,
+    CameraTruth,
+    Demo,
+    Kept,
+    MicrophoneEntry,
+    Parts,
+    WeightsEntry,
+    WindowChoice,
+)
 from client.store.vault import VaultMissing
 from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
 
@@ -26,6 +35,10 @@ def _no_window(_parts: Parts, _choice: WindowChoice) -> int:
     raise AssertionError("no test of the terminal opens a window")
 
 
+def _no_microphone(_wanted: str) -> LevelSource:
+    raise AssertionError("no command listens")
+
+
 @dataclass
 class Bench:
     """Parts whose sources are scripts; remembers what was asked for."""
@@ -34,6 +47,7 @@ class Bench:
     source: FrameSource = field(default_factory=lambda: ScriptedSource(frames(90)))
     engine: CountingEngine = field(default_factory=CountingEngine)
     found: Sequence[CameraEntry] = ()
+    microphones: Sequence[MicrophoneEntry] | Exception = ()
     truth: CameraTruth | Exception | None = None
     weights: Sequence[WeightsEntry] = (WeightsEntry("net.onnx", "finds faces", "good"),)
     asked: list[object] = field(default_factory=list)
@@ -62,6 +76,11 @@ class Bench:
             assert self.truth is not None
             return self.truth
 
+        def microphones() -> Sequence[MicrophoneEntry]:
+            if isinstance(self.microphones, Exception):
+                raise self.microphones
+            return self.microphones
+
         def restore(typed: str) -> Kept:
             self.restored.append(typed)
             return self.store()
@@ -72,6 +91,8 @@ class Bench:
             cameras=lambda: self.found,
             camera=camera,
             examine_camera=examine,
+            microphones=microphones,
+            microphone_level=_no_microphone,
             video=video,
             url=camera,
             demo=demo,

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from client.cli.card import show
+from client.language import Sentence
 from client.records import Cost, ScanRecord
 from client.reports.wording import REASONS
 from edge_models.types import Quality, Reason
@@ -19,7 +20,7 @@ RECORD = ScanRecord(
     source="clip.mp4",
     simulated=False,
     result=scan_result(),
-    notes=("The header's frame rate is wrong.",),
+    notes=(Sentence("The header's frame rate is wrong."),),
     cost=Cost(1.0, 1.0, 0.5, 0.2, 1.0, 2.0, 100.0),
     saved=False,
     saved_reason="no_save",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,11 +16,13 @@ from keyring.backend import KeyringBackend
 from keyring.errors import InitError, KeyringError, NoKeyringError, PasswordDeleteError
 
 from client.cli import doctor
-from client.cli.doctor import State, check_clock, check_disk, check_keyring
+from client.cli.doctor import State, check_clock, check_disk, check_keyring, check_store
 from client.errors import EnvironmentFault
-from client.parts import CameraEntry, CameraTruth, WeightsEntry
+from client.parts import CameraEntry, CameraTruth, MicrophoneEntry, WeightsEntry
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import FACTS, HandClock, stalled
+from tests.client.store.conftest import open_folder as open_folder  # noqa: PLC0414 (a fixture)
+from tests.client.store.conftest import rights
 
 Command = Callable[..., Said]
 CAMERA = replace(FACTS, live=True, width_px=640, height_px=480)
@@ -68,9 +72,10 @@ def test_a_machine_that_is_ready_ends_with_0_and_a_line_for_everything(
 ) -> None:
     bench.found = (CameraEntry("0", "Desk"),)
     bench.truth = GOOD
+    bench.microphones = (MicrophoneEntry("ALSA: Desk", "Desk"),)
     said = command("doctor")
     assert said.status == 0
-    for name in ("system", "weights", "engine", "camera", "keyring", "store", "disk", "clock"):
+    for name in ("system", "weights", "engine", "camera", "microphone", "keyring", "store", "disk", "clock"):
         assert name in said.out
     assert "30.0 frames/s" in said.out
 
@@ -142,6 +147,33 @@ def test_a_camera_in_trouble_is_a_warning(
     assert said.status == 0
     assert lines(said)["camera"]["state"] == "warn"
     assert lines(said)["camera"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "words"),
+    [
+        (
+            (MicrophoneEntry("ALSA: Desk", "Desk"), MicrophoneEntry("ALSA: pulse", "PulseAudio")),
+            "ok",
+            "Desk, PulseAudio",
+        ),
+        ((), "warn", "none was found"),
+        (
+            EnvironmentFault(title="The library PortAudio is missing", remedy="Install it."),
+            "warn",
+            "PortAudio",
+        ),
+    ],
+)
+def test_microphones_are_listed_and_none_is_needed_for_a_scan(
+    command: Command, bench: Bench, found: tuple[MicrophoneEntry, ...] | Exception, state: str, words: str
+) -> None:
+    bench.microphones = found
+    said = command("doctor", "--json")
+    microphone = lines(said)["microphone"]
+    assert said.status == 0
+    assert microphone["state"] == state and words in microphone["says"]
+    assert state == "ok" or "A scan needs none" in microphone["remedy"]
 
 
 def test_the_key_store_is_tried_and_nothing_stays_in_it(key_store: MemoryKeyring) -> None:
@@ -226,3 +258,33 @@ def test_no_camera_is_an_answer_with_a_remedy(command: Command) -> None:
     assert said.status == 0
     assert "No camera was found" in said.out
     assert "--demo" in said.out
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="file rights of this kind exist on POSIX systems only")
+def test_a_folder_that_may_not_be_looked_into_is_a_finding(bench: Bench, open_folder: Path) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir()
+    with rights(0, closed):
+        store = check_store(bench.parts(), closed / "store" / "health-helper.db")
+        disk = check_disk(closed / "data")
+    for check in (store, disk):
+        assert check.state is State.WARN and "Permission denied" in check.says and check.remedy
+
+
+def test_a_folder_of_the_store_that_is_a_file_is_a_finding(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+    check = check_store(bench.parts(), tmp_path / "store" / "health-helper.db")
+    assert check.state is State.WARN and check.remedy
+
+
+def test_nothing_kept_yet_is_no_finding(bench: Bench, tmp_path: Path) -> None:
+    assert check_store(bench.parts(), tmp_path / "store" / "health-helper.db").state is State.OK
+
+
+def test_what_is_missing_of_an_installed_application_is_installed_again(
+    command: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.weights = (WeightsEntry("net.onnx", "finds faces", "missing"),)
+    assert "make setup" in lines(command("doctor", "--json"))["weights"]["remedy"]
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert lines(command("doctor", "--json"))["weights"]["remedy"] == "Install Health Helper again."

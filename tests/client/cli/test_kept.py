@@ -231,7 +231,34 @@ def test_a_report_of_what_is_no_scan(command: Command, tmp_path: Path, store: Ca
     assert not (tmp_path / "a.pdf").exists()
 
 
-def test_the_recovery_key_is_asked_for_until_it_is_printed(command: Command) -> None:
+def answers(monkeypatch: pytest.MonkeyPatch, answer: bool | None) -> list[str]:
+    """What is answered to a question, None where nobody can; and what was asked."""
+    asked: list[str] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        if answer is None:
+            raise typer.Abort
+        return answer
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    return asked
+
+
+@pytest.mark.parametrize("answer", [False, None])
+def test_a_recovery_key_that_nobody_wrote_down_is_not_in_force(
+    command: Command, monkeypatch: pytest.MonkeyPatch, answer: bool | None
+) -> None:
+    asked = answers(monkeypatch, answer)
+    printed = command("recovery-key")
+    assert printed.status == 130 and asked and "not in force" in printed.err
+    assert "recovery-key" in command("history").err
+
+
+def test_the_recovery_key_is_asked_for_until_it_is_printed(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, True)
     assert "recovery-key" in command("history").err
     printed = command("recovery-key")
     assert printed.status == 0 and len(printed.out.strip()) == 34
@@ -247,7 +274,10 @@ def test_a_store_is_opened_again_by_its_recovery_key(
     assert bench.restored == ["typed key"]
 
 
-def test_the_doctor_looks_whether_the_store_opens(command: Command, bench: Bench, tmp_path: Path) -> None:
+def test_the_doctor_looks_whether_the_store_opens(
+    command: Command, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, True)
     parts, path = bench.parts(), tmp_path / "store" / "health-helper.db"
     assert check_store(parts, path).state is State.OK and not path.exists()
     command("people", "--add", "Ada")

@@ -19,6 +19,7 @@ import pytest
 
 from client.clock import SystemClock
 from client.errors import BadInput, EnvironmentFault
+from client.language import Sentence
 from client.parts import CameraEntry, Demo, DemoScene, Kept
 from client.pipeline.run import ScanRun
 from edge_models.types import Quality, Reason
@@ -292,7 +293,7 @@ def test_skipped_frames_are_owned_up_to(command: Command, bench: Bench) -> None:
 
 
 def test_notes_of_the_source_are_shown(command: Command, bench: Bench) -> None:
-    bench.source = ScriptedSource(frames(90), grown=replace(FACTS, notes=("The header lies.",)))
+    bench.source = ScriptedSource(frames(90), grown=replace(FACTS, notes=(Sentence("The header lies."),)))
     assert "The header lies." in command("scan", "--video", "a.mp4").out
 
 

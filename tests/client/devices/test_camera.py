@@ -72,7 +72,7 @@ def test_a_small_uncompressed_picture_is_asked_for(fake: FakeCamera) -> None:
     camera.close()
     assert (facts.width_px, facts.height_px, facts.header_fps) == (640, 480, 30.0)
     assert fake.values[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"YUYV")
-    assert any("YUYV" in note for note in facts.notes)
+    assert any("YUYV" in str(note) for note in facts.notes)
 
 
 def test_jpeg_is_taken_where_the_uncompressed_picture_is_too_slow(fake: FakeCamera) -> None:
@@ -80,7 +80,7 @@ def test_jpeg_is_taken_where_the_uncompressed_picture_is_too_slow(fake: FakeCame
     camera = _camera(fake)
     facts = camera.open()
     camera.close()
-    assert facts.header_fps == 30.0 and any("MJPG" in note for note in facts.notes)
+    assert facts.header_fps == 30.0 and any("MJPG" in str(note) for note in facts.notes)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_drivers_times_are_used_only_where_they_are_a_clock(
     facts = camera.facts()
     camera.close()
 
-    assert any(note in said for said in facts.notes), facts.notes
+    assert any(note in str(said) for said in facts.notes), facts.notes
     assert np.all(np.diff(times) > 0)
     assert 0.005 < np.mean(np.diff(times)) < 0.03  # of 0.01 s; on a busy machine some are lost
     assert abs(times[0] - before_s) < 1.0 and times[-1] <= time.perf_counter()
@@ -218,7 +218,7 @@ def test_an_unplugged_camera_is_found_again_under_its_id_at_another_node(fake: F
     assert told.retry
     assert len(after) > 20 and after[0].t_s > before[-1].t_s
     assert fake.opened[-1].index == 3
-    assert any("opened again" in note for note in facts.notes)
+    assert any("opened again" in str(note) for note in facts.notes)
 
 
 def test_a_single_failed_grab_is_no_reason_to_open_again(fake: FakeCamera) -> None:
@@ -245,7 +245,7 @@ def test_exposure_and_white_balance_are_held_after_a_while_and_given_back(fake: 
 
     assert held[cv2.CAP_PROP_AUTO_EXPOSURE] == 1.0 and held[cv2.CAP_PROP_EXPOSURE] == 157.0
     assert held[cv2.CAP_PROP_AUTO_WB] == 0.0 and held[cv2.CAP_PROP_WB_TEMPERATURE] == 4600.0
-    assert {"Exposure locked.", "White balance locked."} <= set(facts.notes)
+    assert {"Exposure locked.", "White balance locked."} <= set(map(str, facts.notes))
     assert fake.values[cv2.CAP_PROP_AUTO_EXPOSURE] == 3.0 and fake.values[cv2.CAP_PROP_AUTO_WB] == 1.0
 
 
@@ -266,7 +266,7 @@ def test_a_driver_that_does_not_hold_still_is_said(
     facts, controls = camera.facts(), camera.controls()
     camera.close()
     assert (controls.exposure, controls.white_balance) == (hold, hold)
-    assert sum(words in note for note in facts.notes) == 2
+    assert sum(words in str(note) for note in facts.notes) == 2
 
 
 def test_a_driver_that_jumps_to_another_exposure_gets_its_regulation_back(fake: FakeCamera) -> None:
@@ -278,7 +278,7 @@ def test_a_driver_that_jumps_to_another_exposure_gets_its_regulation_back(fake: 
     last = _read_for(camera, 0.1)[-1]
     camera.close()
     assert controls.exposure is Hold.REFUSED
-    assert any("changed its brightness" in note for note in facts.notes)
+    assert any("changed its brightness" in str(note) for note in facts.notes)
     assert last.image.mean() == pytest.approx(100, abs=5)
 
 
@@ -289,7 +289,7 @@ def test_dim_light_that_halves_the_rate_is_measured_and_said(fake: FakeCamera) -
     assert examination.fps == pytest.approx(15, abs=1.5)
     assert examination.facts.header_fps == 30.0
     assert examination.controls.exposure is Hold.HELD
-    assert any("dim light" in note for note in examination.facts.notes)
+    assert any("dim light" in str(note) for note in examination.facts.notes)
 
 
 def test_a_reader_who_is_late_misses_old_pictures_and_hears_how_many(fake: FakeCamera) -> None:
@@ -301,7 +301,7 @@ def test_a_reader_who_is_late_misses_old_pictures_and_hears_how_many(fake: FakeC
     facts = camera.facts()
     camera.close()
     assert frame is not None and time.perf_counter() - frame.t_s < 0.45
-    assert any("dropped" in note for note in facts.notes)
+    assert any("dropped" in str(note) for note in facts.notes)
 
 
 def test_a_camera_that_sends_pictures_of_a_few_pixels_is_the_environments_fault(fake: FakeCamera) -> None:

@@ -92,7 +92,7 @@ def test_the_streams_own_stamps_are_taken_where_it_has_them(times_s: list[float]
     frames, facts, _ = _receive(_server(times_s, Behaviour(stamps=True, paced=False)))
 
     assert _times(frames) == pytest.approx(times_s, abs=1e-5)
-    assert "X-Timestamp" in facts.notes[0]
+    assert "X-Timestamp" in str(facts.notes[0])
 
 
 def test_a_picture_that_is_sent_twice_comes_once() -> None:
@@ -107,7 +107,7 @@ def test_stamps_that_are_no_clock_are_not_used(stamps_s: list[float]) -> None:
     frames, facts, _ = _receive(_server(stamps_s, Behaviour(stamps=True, paced=False)))
     assert len(frames) == 4
     assert np.all(np.diff(_times(frames)) > 0) and _times(frames)[-1] < 2
-    assert "jumped" in facts.notes[0]
+    assert "jumped" in str(facts.notes[0])
 
 
 def _timed(
@@ -127,7 +127,7 @@ def test_a_clock_of_the_stream_that_does_not_run_as_fast_as_arrival_is_left_with
     assert np.all(np.diff(given) > 0)
     tail = np.diff(given[-30 * 60 :])
     assert tail == pytest.approx(1 / 30, abs=1e-6)  # the last minute has the rate of arrival
-    assert "ran away" in times.note()
+    assert "ran away" in str(times.note())
 
 
 def test_a_wrong_clock_is_distrusted_until_the_seconds_that_followed_it_are_few() -> None:
@@ -150,7 +150,7 @@ def test_a_true_clock_is_kept_through_jitter_bursts_and_a_network_that_stands_st
     arrivals_s = np.maximum.accumulate(sent_s).tolist()
     given, times = _timed(arrivals_s, [at * (1 + drift) for at in taken_s])
     assert np.diff(given) == pytest.approx((1 + drift) / 30, abs=1e-6)
-    assert times.note() == "Times are the stream's own (X-Timestamp)."
+    assert str(times.note()) == "Times are the stream's own (X-Timestamp)."
     assert not times.untrusted
 
 
@@ -159,7 +159,7 @@ def test_a_stream_whose_clock_is_a_fifth_too_fast_comes_at_the_rate_of_arrival_i
     assert np.all(np.diff(_times(frames)) > 0)
     assert np.median(np.diff(_times(frames)[-30:])) == pytest.approx(1 / 30, rel=0.06)
     assert facts.warnings == (Reason.FRAME_RATE_UNTRUSTED,)
-    assert "ran away" in facts.notes[0]
+    assert "ran away" in str(facts.notes[0])
 
 
 def test_the_first_frame_is_the_picture_that_was_sent() -> None:
@@ -211,7 +211,7 @@ def test_a_silence_that_lasts_is_mended_by_a_new_connection() -> None:
         source.close()
         assert server.connections == 2
     assert stalls >= 2
-    assert any("connected again" in note for note in notes)
+    assert any("connected again" in str(note) for note in notes)
 
 
 def test_a_dropped_connection_is_made_again_with_times_that_go_on() -> None:
@@ -222,20 +222,20 @@ def test_a_dropped_connection_is_made_again_with_times_that_go_on() -> None:
     assert 40 < len(frames) <= 60
     assert np.all(np.diff(_times(frames)) > 0)
     assert _times(frames)[-1] == pytest.approx(times_s[-1], abs=0.3)
-    assert any("connected again" in note for note in facts.notes)
+    assert any("connected again" in str(note) for note in facts.notes)
 
 
 def test_a_stream_that_never_comes_back_ends_and_says_so() -> None:
     frames, facts, stalls = _receive(_server(EVEN_15, Behaviour(closes=False)), stall_s=0.3, give_up_s=0.8)
     assert len(frames) == 15 and stalls >= 1
     assert facts.warnings == (Reason.SOURCE_STALLED,)
-    assert any("did not come back" in note for note in facts.notes)
+    assert any("did not come back" in str(note) for note in facts.notes)
 
 
 def test_bad_pictures_in_a_stream_are_skipped_and_counted() -> None:
     frames, facts, _ = _receive(_server(EVEN_30, Behaviour(rubbish_every=4)))
     assert len(frames) == 23
-    assert any(note.startswith("7 pictures") for note in facts.notes)
+    assert any(str(note).startswith("7 pictures") for note in facts.notes)
 
 
 def test_a_stream_that_turns_into_rubbish_for_a_while_stalls_and_goes_on() -> None:
@@ -244,7 +244,7 @@ def test_a_stream_that_turns_into_rubbish_for_a_while_stalls_and_goes_on() -> No
     again = [(0.85 + i / 100, jpeg) for i, jpeg in enumerate(clips.jpegs(5))]
     frames, facts, stalls = _receive(MjpegServer(good + bad + again), stall_s=0.5)
     assert len(frames) == 10 and stalls == 1
-    assert facts.notes[1].startswith("80 pictures in the stream could not be decoded")
+    assert str(facts.notes[1]).startswith("80 pictures in the stream could not be decoded")
 
 
 def test_a_stream_that_turns_into_rubbish_for_good_ends_with_what_came_before() -> None:

@@ -76,7 +76,7 @@ def test_it_is_marked_as_simulated() -> None:
     facts = source.open()
     source.close()
     assert facts.simulated and not facts.live and facts.header_fps == 25.0
-    assert any("Simulated" in note for note in facts.notes)
+    assert any("Simulated" in str(note) for note in facts.notes)
 
 
 def test_a_generator_is_closed_with_the_source() -> None:

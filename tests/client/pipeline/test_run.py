@@ -11,6 +11,7 @@ import pytest
 from client.clock import SystemClock
 from client.devices.ports import SourceFacts
 from client.errors import BadInput, EnvironmentFault, Interrupted
+from client.language import Sentence
 from client.pipeline.run import Engine, Outcome, ScanRun
 from client.pipeline.session import EndedBy, Goal, State
 from edge_models.types import Frame, Quality, Reason
@@ -80,10 +81,10 @@ def test_a_slow_engine_drops_the_oldest_live_frames_and_counts_them() -> None:
 
 def test_what_the_source_says_against_itself_at_its_end_reaches_the_result() -> None:
     engine = CountingEngine()
-    grown = replace(FACTS, warnings=(Reason.FRAME_RATE_UNTRUSTED,), notes=("The header is wrong.",))
+    grown = replace(FACTS, warnings=(Reason.FRAME_RATE_UNTRUSTED,), notes=(Sentence("The header is wrong."),))
     outcome = finished(ScriptedSource(frames(10), grown=grown), engine)
     assert engine.distrusted == (Reason.FRAME_RATE_UNTRUSTED,)
-    assert outcome.facts.notes == ("The header is wrong.",)
+    assert outcome.facts.notes == (Sentence("The header is wrong."),)
 
 
 def test_a_file_without_a_frame_still_has_a_result() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from client import weights
 from client.errors import EnvironmentFault
+from client.language import Sentence
 from client.records import ScanRecord
 from client.reports import pdf as report
 from client.reports.pdf import render
@@ -153,10 +154,10 @@ def test_odd_curves_are_survived() -> None:
 
 def test_many_notes_stay_on_the_page() -> None:
     note = "A note that is rather long and says a lot about the source. " * 3
-    pdf = render(replace(RECORD, notes=(note,) * 4))
+    pdf = render(replace(RECORD, notes=(Sentence(note),) * 4))
     in_order(pdf)
     assert words(pdf).count("A note that is rather long") == 12
-    more = render(replace(RECORD, notes=("x" * 1000,) * 50))
+    more = render(replace(RECORD, notes=(Sentence("x" * 1000),) * 50))
     in_order(more)
     assert words(more).count("…") == 6  # five notes cut short, and a sign that there were more
 
@@ -305,11 +306,17 @@ def test_every_word_of_the_app_goes_through_the_persons_language() -> None:
         assert "«Health Helper: result of a scan»" in metadata(pdf)
 
 
+@pytest.mark.usefixtures("in_language")
+def test_remarks_are_in_the_language_of_the_report() -> None:
+    note = Sentence("The camera failed and was opened again ({count} ×).", {"count": 2})
+    assert "«The camera failed and was opened again (2 ×).»" in words(render(replace(RECORD, notes=(note,))))
+
+
 @pytest.mark.usefixtures("in_a_long_language")
 @pytest.mark.parametrize("reason", [LONGEST, Reason.TOO_SHORT])
 def test_a_language_with_longer_words_has_room(reason: Reason) -> None:
     note = "A note that is rather long and says a lot about the source. " * 3
-    record = replace(withheld(reason), notes=(note,) * 4, source="n" * 300)
+    record = replace(withheld(reason), notes=(Sentence(note),) * 4, source="n" * 300)
     in_order(render(record, name="very long name " * 30, history=HISTORY))
     shown = {name: estimate(188.0, LONGEST) for name in RECORD.result.vitals}
     shown_all = replace(record, result=scan_result(vitals=shown, quality=Quality(0.1, (), LONGEST)))
@@ -320,7 +327,7 @@ def test_a_language_with_longer_words_has_room(reason: Reason) -> None:
 @pytest.mark.usefixtures("in_a_long_language")
 def test_letters_get_smaller_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "_CHART_LEAST", 34.0)
-    record = replace(RECORD, notes=("A note that says a lot. " * 10,) * 4)
+    record = replace(RECORD, notes=(Sentence("A note that says a lot. " * 10),) * 4)
     pdf = render(record, name="Ada", history=HISTORY)
     in_order(pdf)
     assert max(piece.size for piece in pieces(pdf)) < 18.0

@@ -88,8 +88,9 @@ def test_too_short_says_how_long_it_takes() -> None:
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_a_scan_that_is_given_up_says_why_and_what_to_do(reason: Reason | None) -> None:
     words = REASONS[reason or Reason.TOO_SHORT]
-    assert gave_up(reason).startswith("Ended early") and gave_up(reason).endswith("again.")
-    assert f": {words.seen}. {words.remedy} " in gave_up(reason)
+    words_ = str(gave_up(reason))
+    assert words_.startswith("Ended early") and words_.endswith("again.")
+    assert f": {words.seen}. {words.remedy} " in words_
 
 
 def test_every_unit_that_is_measured_can_be_translated() -> None:
@@ -108,10 +109,10 @@ def test_every_word_goes_through_the_persons_language() -> None:
     assert why_not("heart_rate", estimate(None, Reason.TOO_DARK)) == "«not shown: «it was too dark»»"
     short = Estimate(None, None, None, "ms", 0.0, (Reason.TOO_SHORT,), 40.0, "x")
     assert why_not("rmssd", short).startswith("«not shown: it needs 60 s of good signal, there were 40")
-    assert gave_up(Reason.TOO_DARK).startswith(
+    assert str(gave_up(Reason.TOO_DARK)).startswith(
         "«Ended early, because going on would not have helped: «it was"
     )
-    assert f"«{REASONS[Reason.TOO_DARK].remedy}» Then start again.»" in gave_up(Reason.TOO_DARK)
+    assert f"«{REASONS[Reason.TOO_DARK].remedy}» Then start again.»" in str(gave_up(Reason.TOO_DARK))
     assert saved_words(None) == "«Saved on this device.»"
     assert saved_words("disk_full") == "«Not saved: «the disk is full».»"
 

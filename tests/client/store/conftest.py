@@ -15,6 +15,7 @@ from client.parts import Kept
 from client.store.database import FILE_NAME, Database
 from client.store.observations import Observations
 from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
+from client.store.vault import Vault
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -44,7 +45,7 @@ class MemoryVault:
         self.kept.pop(name, None)
 
 
-def kept_in(folder: Path, vault: MemoryVault) -> Kept:
+def kept_in(folder: Path, vault: Vault) -> Kept:
     """The store of this folder, open, as the commands and the window get it."""
     opened = open_store(folder, vault)
     return Kept(

@@ -1,7 +1,7 @@
 """Kill -9 at any moment: the store opens again, what was said to be kept is there and whole, and nothing is there by half.
 
-A hundred kills at seeded moments, spread over saving, the first start, migrations, recovery keys, deleting and purging. Killing the process is
-no power cut: what the operating system had taken is written all the same.
+More than a hundred kills at seeded moments, spread over scanning, saving, the first start, migrations, recovery keys, deleting and purging.
+Killing the process is no power cut: what the operating system had taken is written all the same.
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client.app import _portrait
 from client.errors import BadInput
+from client.reports.files import write_report
 from client.store import database as module
 from client.store.database import Database, copy_before
 from client.store.observations import Observation, Observations
 from client.store.opening import open_store, restore
 from client.store.recovery import RecoveryKey
+from client.store.scans import earlier_heart_rates, to_record
+from edge_models.simulate.scene import Scene, render
 from tests.client.store.conftest import MemoryVault
-from tests.client.store.victim import NOW, OLDER, STEPS, path_of, scan, vault_of
+from tests.client.store.victim import NOW, OLDER, STEPS, clip_of, digest, path_of, scan, vault_of
+from tests.stand_ins.clips import write_clip
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [
@@ -37,24 +42,42 @@ pytestmark = [
 ]
 
 
+HOMES = (
+    "HOME",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+)
+"""Where a program writes that is not told where."""
+A_PIPE_S = 0.001
+"""What a line needs from its writer to its reader, at most."""
 ONE_PAGE = 32 + 24 + 4096
 """Bytes of a log with one page in it."""
 
 
 class Victims:
-    """Children that are killed one after the other."""
+    """Children that are killed one after the other. home: all that they may write into beside the folder that they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from tests.client.store.victim import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # a process that forks has one thread
+            cwd=home,
+            env={
+                **os.environ,
+                **dict.fromkeys(HOMES, str(home)),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+                "OPENBLAS_NUM_THREADS": "1",  # a process that forks has one thread
+            },
             text=True,
         )
         self.took_s = 0.0
-        """Seconds of the last that was not killed before it was over."""
+        """Seconds of the last, from its beginning until it said what was waited for."""
 
     def _line(self) -> str:
         assert self._process.stdout is not None
@@ -62,26 +85,26 @@ class Victims:
         assert line and not line.startswith("failed"), line or "the process that forks is gone"
         return line
 
-    def run(self, phase: str, folder: Path, seconds: float | None) -> list[str]:
-        """Let a child do its phase in a folder and kill it so long after it began, or once it is over. Returns what it said."""
+    def run(self, phase: str, folder: Path, seconds: float | None, after: str = "ready") -> list[str]:
+        """Let a child do its phase in a folder and kill it so long after it said a line that begins so, or once it is over.
+
+        Returns what it said.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(f"{phase} {folder}\n")
         self._process.stdin.flush()
-        begun, pid, said = False, None, list[str]()
-        while not (begun and pid):  # in either order
+        wanted = "over" if seconds is None else after
+        begun_s, met, pid, said = 0.0, False, None, list[str]()
+        while not (met and pid):  # in either order
             line = self._line()
             if line.startswith("pid "):
                 pid = int(line.removeprefix("pid "))
-            else:
-                begun = begun or line == "ready"
-                said.append(line)
-        if seconds is None:
-            begun_s = time.monotonic()
-            while said[-1] != "over":
-                said.append(self._line())
-            self.took_s = time.monotonic() - begun_s
-        else:
-            time.sleep(seconds)
+                continue
+            said.append(line)
+            begun_s = begun_s or time.monotonic()
+            met = met or line.startswith(wanted)
+        self.took_s = time.monotonic() - begun_s
+        time.sleep(seconds or 0.0)
         os.kill(pid, signal.SIGKILL)
         while (line := self._line()) != "ended":
             said.append(line)
@@ -95,10 +118,13 @@ class Victims:
 
 
 @pytest.fixture
-def victims() -> Iterator[Victims]:
-    made = Victims()
+def victims(tmp_path: Path) -> Iterator[Victims]:
+    home = tmp_path / "home"
+    home.mkdir()
+    made = Victims(home)
     yield made
     made.close()
+    assert list(home.iterdir()) == []  # no video, nothing temporary
 
 
 class Kills:
@@ -163,8 +189,8 @@ def _copied(source: Path, folder: Path) -> Path:
 
 
 def test_while_saving(victims: Victims, tmp_path: Path, rng: np.random.Generator) -> None:
-    """Forty kills of one store, which grows from kill to kill."""
-    folder, kept, kills = tmp_path / "store", set[str](), Kills("saving", 40, rng, 0.07)
+    """Thirty kills of one store, which grows from kill to kill."""
+    folder, kept, kills = tmp_path / "store", set[str](), Kills("saving", 30, rng, 0.07)
     for seconds in kills.moments():
         said = victims.run("saving", folder, seconds)
         confirmed = {line.removeprefix("done ") for line in said}
@@ -177,6 +203,57 @@ def test_while_saving(victims: Victims, tmp_path: Path, rng: np.random.Generator
             kept = {f"scan-{number}" for number in range(len(listed))}
             _checked(store, database, kept)
     assert len(kept) > 40
+
+
+def test_while_scanning(victims: Victims, tmp_path: Path, rng: np.random.Generator) -> None:
+    """Nineteen kills of the command that scans a clip and keeps it: right afterwards, anywhere, and while it keeps it."""
+    folder = tmp_path / "store"
+    scene = Scene(duration_s=9.0, fps=20.0, width_px=320, height_px=240, face_width_px=110.0)
+    images = [frame.image for frame in render(scene, _portrait())]
+    write_clip(clip_of(folder), images, fps=scene.fps, codec="MJPG")
+    said = victims.run("scanning", folder, 0.0, "done ")
+    kept = _scanned(said, folder, {}, len(images))
+    anywhere = Kills("scanning", 9, rng, 1.5 * victims.took_s)
+    keeping = Kills("keeping a scan", 9, rng, float(said[-1].split()[2]) + A_PIPE_S)
+    for kills, after in ((anywhere, "ready"), (keeping, "keeping ")):
+        for seconds in kills.moments():
+            said = victims.run("scanning", folder, seconds, after)
+            kept = _scanned(said, folder, kept, len(images))
+            act, name, _ = said[-1].split() if said else ("", "", "")
+            if act == "keeping":
+                kills.note(said, "kept and unsaid" if name in kept else act)
+            else:
+                kills.note(said, "measuring" if kills is anywhere else "right afterwards")
+    assert len(kept) >= 3
+    beside = {path.name for path in tmp_path.iterdir()} - {folder.name, victims.home.name, "report.pdf"}
+    assert beside == {clip_of(folder).name, folder.name + ".key"}
+
+
+def _scanned(said: list[str], folder: Path, kept: dict[str, str], frames: int) -> dict[str, str]:
+    """What is in the store after this was said, as digests: all that was kept or confirmed, at most one more, and each is a whole scan
+    of so many frames that makes a report.
+    """
+    told = dict(line.split()[1:] for line in said if line.startswith("keeping "))
+    confirmed = {line.split()[1] for line in said if line.startswith("done ")}
+    path = path_of(folder)
+    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    assert set(folder.iterdir()) <= {path, log, index, folder / "key-id", folder / "opening.lock"}
+    with closing(open_store(folder, vault_of(folder)).database) as database:
+        store = Observations(database)
+        listed = {line.id for line in store.between(None, None, None)}
+        assert kept.keys() | confirmed <= listed <= kept.keys() | told.keys()
+        assert len(listed - kept.keys() - confirmed) <= 1  # the one that was kept and not said any more
+        for name in listed:
+            found = store.get(name)
+            assert found is not None and digest(found) == (told | kept)[name]
+            record = to_record(found)
+            assert record.result.frames == frames and len(record.result.bvp.t_s) > frames
+            if name not in kept:
+                history = earlier_heart_rates(store, None, record.taken_at)
+                write_report(record, folder.with_name("report.pdf"), history=history)
+        assert database.damage() == ()
+        assert database.ask("PRAGMA foreign_key_check") == []
+    return {name: (told | kept)[name] for name in listed}
 
 
 def test_while_a_store_is_made(victims: Victims, tmp_path: Path, rng: np.random.Generator) -> None:

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from client import language
 from client.errors import BadInput
+from client.language import Sentence
 from client.records import Cost, ScanRecord
 from client.store.observations import Observations
 from client.store.scans import taken_at_local, to_observation, to_record
 from edge_models.types import Reason, Trace, TrendPoint
 from tests.client.pipeline.fakes import estimate, scan_result
+from tests.client.reports.languages import in_language as in_language  # noqa: PLC0414 (a fixture)
 
 WAVE = Trace(1.5 + np.arange(600) / 30.0, np.sin(np.arange(600) / 5.0) * 1e-3)
 
@@ -28,7 +31,7 @@ def record(**changes: Any) -> ScanRecord:
         source="a clip.mp4",
         simulated=False,
         result=result,
-        notes=("The header's frame rate is wrong.",),
+        notes=(Sentence("The header's frame rate is wrong."),),
         cost=Cost(1.0, 2.0, 0.3, 0.4, 1.5, 3.0, None),
         saved=True,
         saved_reason=None,
@@ -50,6 +53,26 @@ def test_it_comes_back_from_the_store(store: Observations) -> None:
         back.result.bvp.values, WAVE.values, atol=1e-9
     )
     assert kept.line.numbers.heart_rate == 70.0 and kept.line.numbers.rmssd is None
+
+
+def test_remarks_are_kept_without_a_language(in_language: None) -> None:
+    nested = Sentence("Because {why}, {count} times.", {"why": Sentence("it was dark"), "count": 3})
+    kept = to_observation(record(notes=(Sentence("Plain."), nested)), person=None)
+    body = json.loads(json.dumps(kept.body))
+    assert "«" not in json.dumps(body, ensure_ascii=False)
+    assert body["notes"] == ["Plain.", "Because it was dark, 3 times."]  # as an export is read
+    back = to_record(replace(kept, body=body))
+    assert [str(note) for note in back.notes] == ["«Plain.»", "«Because «it was dark», 3 times.»"]
+    language.use(None)
+    assert [str(note) for note in back.notes] == ["Plain.", "Because it was dark, 3 times."]
+
+
+def test_remarks_that_were_kept_as_plain_text_are_shown() -> None:
+    kept = to_observation(record(), person=None)
+    body = json.loads(json.dumps(kept.body))
+    del body["remarks"]
+    body["notes"] = ["Se detuvo antes {x}.", "Times are the driver's own."]
+    assert [str(note) for note in to_record(replace(kept, body=body)).notes] == body["notes"]
 
 
 def test_a_scan_without_a_wave() -> None:

@@ -7,18 +7,30 @@ Lines: "pid N", "ready" (what is killed begins), "done ID" and the like, "over" 
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import io
+import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from client.app import real_parts, run
+from client.clock import SystemClock
+from client.devices.opencv import prepare_opencv
+from client.parts import Kept
 from client.store import database
 from client.store.database import FILE_NAME, Database, migrations
 from client.store.observations import Kind, Line, Numbers, Observation, Observations
 from client.store.opening import VAULT_ENTRY, confirm_recovery_key, new_recovery_key, open_store
+from tests.client.store.conftest import kept_in
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OLDER = list(migrations())
@@ -84,6 +96,18 @@ def scan(name: str) -> Observation:
     )
 
 
+def clip_of(folder: Path) -> Path:
+    """The film that is scanned for the store in this folder."""
+    return folder.with_name(folder.name + ".mkv")
+
+
+def digest(observation: Observation) -> str:
+    """Of all that is kept of it but its moment, which the store rounds."""
+    numbers = {**asdict(observation.line.numbers), "body": observation.body}
+    text = json.dumps(numbers, sort_keys=True).encode()
+    return hashlib.sha256(text + (observation.wave or b"no wave")).hexdigest()
+
+
 def say(words: str) -> None:
     os.write(1, words.encode() + b"\n")  # one call: on the pipe before the next thing is done
 
@@ -99,6 +123,39 @@ def _saving(folder: Path) -> None:
     for number in range(first, first + 100_000):
         store.save(scan(f"scan-{number}"))
         say(f"done scan-{number}")
+
+
+class _Telling(Observations):
+    """Says "keeping ID DIGEST" before it keeps a scan, and "done ID SECONDS" once it is kept."""
+
+    def save(self, observation: Observation) -> bool:
+        say(f"keeping {observation.line.id} {digest(observation)}")
+        begun_s = time.monotonic()
+        new = super().save(observation)
+        say(f"done {observation.line.id} {time.monotonic() - begun_s}")
+        return new
+
+
+def _scanning(folder: Path) -> None:
+    """The command of the terminal, over and over. Only its key store is another, and it is overheard."""
+
+    def store() -> Kept:
+        kept = kept_in(folder, vault_of(folder))
+        return replace(kept, observations=_Telling(kept.observations._database))
+
+    parts = replace(real_parts(SystemClock()), store=store)
+    say("ready")
+    for _ in range(100_000):
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            status = run(parts, ["scan", "--video", str(clip_of(folder)), "--json"])
+        assert status == 0 and json.loads(out.getvalue())["saved"], err.getvalue()
+
+
+def _load_the_scan() -> None:
+    """What a scan loads. No thread is begun by it, so that the process may fork afterwards."""
+    prepare_opencv()
+    for name in ("client.devices.video_file", "client.store.scans", "edge_models.scan", "filelock"):
+        importlib.import_module(name)
 
 
 def _creating(folder: Path) -> None:
@@ -150,6 +207,7 @@ def _purging(folder: Path) -> None:
 
 PHASES: dict[str, Callable[[Path], None]] = {
     "saving": _saving,
+    "scanning": _scanning,
     "creating": _creating,
     "migrating": _migrating,
     "confirming": _confirming,
@@ -158,10 +216,16 @@ PHASES: dict[str, Callable[[Path], None]] = {
 }
 
 
+LOADS: dict[str, Callable[[], None]] = {"scanning": _load_the_scan}
+"""What is loaded before the first child of a phase, so that no kill hits only that."""
+
+
 def serve() -> None:
     """Fork a child for every line of standard input, one after the other."""
     for line in sys.stdin:
         phase, _, folder = line.rstrip("\n").partition(" ")
+        if phase in LOADS:
+            LOADS[phase]()
         pid = os.fork()
         if not pid:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shutil
@@ -15,8 +16,9 @@ import pytest
 
 from client import language
 from client.config import assets
-from client.language import marked, said
+from client.language import listing, marked, said
 from client.ui.translations import LANGUAGES, words_of
+from client.ui.views import entry
 
 ROOT = Path(__file__).resolve().parents[3]
 TRANSLATED = [code for code in LANGUAGES if code != "en"]
@@ -78,6 +80,20 @@ def test_the_collection_sees_both_names(collected: set[str]) -> None:
     assert "it was too dark" in collected  # marked
 
 
+def test_what_is_said_later_is_marked_where_it_is_made() -> None:
+    """A sentence of plain text would be in no .ts file, and English for everybody."""
+    plain = [
+        f"{path.name}, line {node.lineno}"
+        for path in sorted((ROOT / "client").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Sentence"
+        and isinstance(node.args[0], (ast.Constant, ast.JoinedStr))
+    ]
+    assert plain == []
+
+
 def test_a_value_goes_to_its_place_and_a_broken_translation_falls_back() -> None:
     assert said("{a} of {b}", a=1, b=2) == "1 of 2"
     assert marked("{a}") == "{a}" and said("{a}") == "{a}"
@@ -103,3 +119,17 @@ def test_what_is_unfinished_is_not_taken(tmp_path: Path) -> None:
         "<message><source>b</source><translation>y</translation></message></context></TS>"
     )
     assert words_of(path) == {"b": "y"}
+
+
+def test_a_list_has_the_comma_of_the_language() -> None:
+    assert (listing([]), listing(["a"]), listing("abc")) == ("", "a", "a, b, c")
+    assert listing(["{a}", "{one}"]) == "{a}, {one}"  # a name, not a place for a value
+    language.use(lambda text: words_of(Path(str(assets().joinpath("i18n", "ar.ts")))).get(text, text))
+    assert listing("abc") == "a، b، c"
+
+
+def test_a_reading_has_units_and_commas_of_the_language() -> None:
+    language.use(lambda text: words_of(Path(str(assets().joinpath("i18n", "ar.ts")))).get(text, text))
+    words = entry.words("blood_pressure", {"systolic": 128.0, "diastolic": 82.0, "pulse": 70.0})
+    assert "128/82" in words and "، " in words
+    assert not re.search("[A-Za-z,]", words), words

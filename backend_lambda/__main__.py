@@ -1,0 +1,149 @@
+"""Commands for whoever runs the service; `python -m backend_lambda --help`.
+
+Exit status: 0 done; 1 `audit verify` found something; 2 the command line or the environment is wrong; 3 something does not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from backend_lambda.errors import Refusal
+
+FLAWED, WRONG, UNANSWERED = 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        status: int = given.run(given)
+    except ValidationError as error:
+        wrong = sorted({f"HH_{str(one['loc'][0]).upper()}" for one in error.errors() if one["loc"]})
+        return _fail(WRONG, f"the environment is wrong: {', '.join(wrong)}")
+    except Refusal as refusal:
+        return _fail(UNANSWERED, str(refusal))
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backend_lambda", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    openapi = commands.add_parser("openapi", help="write the API's OpenAPI document")
+    openapi.add_argument("file", nargs="?", type=Path, help="instead of standard output")
+    openapi.set_defaults(run=_openapi)
+    migrate = commands.add_parser(
+        "migrate", help="bring the database that HH_DATABASE_URL names to the newest form"
+    )
+    migrate.set_defaults(run=_migrate)
+    audit = commands.add_parser("audit", help="the audit, with the auditor's login in HH_DATABASE_URL")
+    of_audit = audit.add_subparsers(required=True, metavar="COMMAND")
+    verify = of_audit.add_parser("verify", help="name every row that was changed, is missing or was moved")
+    verify.add_argument("--clinic", type=UUID, help="this one only")
+    verify.add_argument("--days", type=int, default=7, help="compare with the heads kept in so many days (7)")
+    verify.set_defaults(run=_verify)
+    heads = of_audit.add_parser("heads", help="keep the heads of all chains in the audit bucket, locked")
+    heads.set_defaults(run=_heads)
+    ingest = commands.add_parser("ingest", help="bring a folder of articles into the knowledge base")
+    ingest.add_argument("folder", type=Path, help="holds LANGUAGE/ID.md")
+    ingest.add_argument("--bucket", required=True, help="that the knowledge base's data source reads")
+    ingest.add_argument("--data-source", required=True, help="its id")
+    ingest.set_defaults(run=_ingest)
+    return parser
+
+
+def _openapi(given: argparse.Namespace) -> int:
+    from backend_lambda import openapi
+
+    if given.file is None:
+        sys.stdout.write(openapi.text())
+    else:
+        given.file.write_text(openapi.text(), encoding="utf-8", newline="\n")
+    return 0
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    import psycopg
+
+    from backend_lambda.store.migrate import MigrationRefused, migrate
+
+    url = os.environ.get("HH_DATABASE_URL", "")
+    if not url:
+        return _fail(WRONG, "the environment is wrong: HH_DATABASE_URL")
+    try:
+        applied = migrate(url)
+    except MigrationRefused as refused:
+        return _fail(WRONG, str(refused))
+    except psycopg.Error as error:
+        return _fail(UNANSWERED, f"the database refuses or does not answer ({type(error).__name__})")
+    _say(f"{len(applied)} applied{': ' if applied else ''}{', '.join(applied)}")
+    return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from backend_lambda import app
+    from backend_lambda.services.audit import BadAnchor
+
+    found = 0
+    try:
+        for finding in app.backend().audit.verify(given.clinic, days=given.days):
+            found += len(finding.flaws)
+            for flaw in finding.flaws:
+                rows = f" ({flaw.count} rows)" if flaw.count > 1 else ""
+                _say(f"{finding.clinic_id}  row {flaw.seq}  {flaw.kind}{rows}")
+            if not finding.flaws:
+                _say(f"{finding.clinic_id}  whole, {finding.anchors} kept heads compared")
+    except BadAnchor as bad:
+        _say(str(bad))
+        return FLAWED
+    return FLAWED if found else 0
+
+
+def _heads(_: argparse.Namespace) -> int:
+    from backend_lambda import app
+
+    key, count = app.backend().audit.keep_heads()
+    _say(f"{key}: {count}")
+    return 0
+
+
+def _ingest(given: argparse.Namespace) -> int:
+    from backend_lambda.aws.clients import Clients
+    from backend_lambda.aws.knowledge import BedrockIngestion
+    from backend_lambda.aws.objects import S3Objects
+    from backend_lambda.services.knowledge import BadArticle, ingest, read
+    from backend_lambda.settings import settings
+
+    ours = settings()
+    if not ours.knowledge_base_id:
+        return _fail(WRONG, "the environment is wrong: HH_KNOWLEDGE_BASE_ID")
+    clients = Clients(ours.region, ours.aws_endpoint_url)
+    store = BedrockIngestion(
+        clients, S3Objects(clients, given.bucket), ours.knowledge_base_id, given.data_source
+    )
+    try:
+        articles = read(given.folder)
+    except BadArticle as bad:
+        return _fail(WRONG, str(bad))
+    version, job = ingest(articles, store)
+    _say(f"{len(articles)} articles as version {version}, job {job}")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _fail(status: int, why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The audit as its readers see it, its heads where nobody can change them, and whether it is whole."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from backend_lambda.auth.gate import as_admin, own_clinic
+from backend_lambda.errors import Code, Refusal
+from backend_lambda.ports import Ports
+from backend_lambda.principals import AdminRole, Principal
+from backend_lambda.settings import Settings
+from backend_lambda.store import audit
+from backend_lambda.store.audit import Flaw, Head
+from backend_lambda.store.database import Database
+from backend_lambda.wire import MAX_PAGE, AuditPage
+
+KEPT = timedelta(days=2_557)
+"""Seven years: six after a document was last in effect (45 CFR 164.316(b)(2)), and one to be sure."""
+MAX_HEADS_BYTES = 50_000_000
+"""Of one hour: some 400,000 clinics."""
+
+
+class BadAnchor(Exception):
+    """An object in the audit bucket is none of ours; the message names its key."""
+
+
+def cursor_text(seq: int) -> str:
+    """Opaque."""
+    return base64.urlsafe_b64encode(b"a" + seq.to_bytes(8, "big")).decode("ascii")
+
+
+def cursor_of(text: str) -> int:
+    """Raises Refusal 422."""
+    try:
+        data = base64.b64decode(text, altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise _bad_cursor() from error
+    seq = int.from_bytes(data[1:], "big")
+    if not 0 < seq < 2**63 or cursor_text(seq) != text:
+        raise _bad_cursor()
+    return seq
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Of one clinic's chain; without flaws it is whole. anchors: so many kept heads were compared."""
+
+    clinic_id: UUID
+    flaws: list[Flaw]
+    anchors: int
+
+
+class Audit:
+    """Reading for a clinic's auditor; heads and verification for who runs the service, with the auditor's login."""
+
+    def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
+        self._database, self._ports, self._settings = database, ports, settings
+
+    def page(self, principal: Principal, cursor: str | None, limit: int, request_id: str) -> AuditPage:
+        """The oldest first. That it was read is an entry too. Raises Refusal 403, 422 (cursor), 503."""
+        auditor = as_admin(principal, AdminRole.AUDITOR)
+        after = 0 if cursor is None else cursor_of(cursor)
+        limit = min(limit, MAX_PAGE)
+        with self._database.clinic(own_clinic(auditor)) as transaction:
+            found = audit.page(transaction, after, limit + 1)
+            audit.append(
+                transaction,
+                audit.Entry(
+                    actor_kind=str(auditor.role),
+                    actor_id=auditor.subject,
+                    action="audit.read",
+                    object_kind="audit",
+                    object_id=str(after),
+                    result="ok",
+                    request_id=request_id,
+                ),
+                self._ports.clock.utc(),
+            )
+        more = len(found) > limit
+        return AuditPage(
+            entries=found[:limit], next_cursor=cursor_text(found[limit - 1].seq) if more else None
+        )
+
+    def keep_heads(self) -> tuple[str, int]:
+        """The heads into the audit bucket, locked, under this hour. Returns the object's key and how many there are.
+
+        Again in the same hour: another version, which takes nothing away from the first. Raises Refusal 503.
+        """
+        now = self._ports.clock.utc()
+        with self._database.outside() as transaction:
+            heads = audit.heads(transaction)
+        body = {
+            "at": now.isoformat(),
+            "heads": [
+                {"clinic_id": str(head.clinic_id), "seq": head.seq, "hash": head.hash.hex()} for head in heads
+            ],
+        }
+        key = _key(now)
+        self._ports.audit.write_locked(key, json.dumps(body, separators=(",", ":")).encode(), now + KEPT)
+        return key, len(heads)
+
+    def verify(self, clinic_id: UUID | None = None, *, days: int = 7) -> Iterator[Finding]:
+        """One clinic's chain, or every one's, against the heads that were kept in the last days.
+
+        A clinic that only kept heads know is looked at too: its chain is gone. Raises Refusal 503, BadAnchor.
+        """
+        anchors = list(self._anchors(days))
+        with self._database.outside() as transaction:
+            known = {head.clinic_id for head in audit.heads(transaction)}
+        clinics = known | {anchor.clinic_id for anchor in anchors} if clinic_id is None else {clinic_id}
+        for one in sorted(clinics):
+            of_clinic = [anchor for anchor in anchors if anchor.clinic_id == one]
+            yield Finding(one, audit.verify(self._database, one, of_clinic), len(of_clinic))
+
+    def _anchors(self, days: int) -> Iterator[Head]:
+        now = self._ports.clock.utc()
+        for hours in range(24 * days + 1):
+            key = _key(now - timedelta(hours=hours))
+            facts = self._ports.audit.head(key)
+            if facts is not None:
+                yield from _heads(key, self._ports.audit.read(key, facts.version_id, MAX_HEADS_BYTES))
+
+
+def _key(at: datetime) -> str:
+    return f"heads/{at:%Y-%m-%d}/{at:%H}.json"
+
+
+def _heads(key: str, data: bytes) -> list[Head]:
+    try:
+        return [
+            Head(UUID(one["clinic_id"]), int(one["seq"]), bytes.fromhex(one["hash"]))
+            for one in json.loads(data)["heads"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadAnchor(f"{key} holds no heads") from error
+
+
+def _bad_cursor() -> Refusal:
+    return Refusal(422, Code.INVALID, "The cursor is none of ours.")

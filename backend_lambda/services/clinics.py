@@ -1,0 +1,45 @@
+"""Clinics: made by those who run the service."""
+
+from __future__ import annotations
+
+from backend_lambda.auth.gate import as_admin
+from backend_lambda.errors import Code, Refusal
+from backend_lambda.ports import Ports
+from backend_lambda.principals import AdminRole, Principal
+from backend_lambda.settings import Settings
+from backend_lambda.store import audit, clinics
+from backend_lambda.store.database import Database
+from backend_lambda.wire import Clinic, NewClinic
+
+
+class Clinics:
+    """For operators."""
+
+    def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
+        self._database, self._ports, self._settings = database, ports, settings
+
+    def add(self, principal: Principal, wanted: NewClinic, request_id: str) -> Clinic:
+        """The same again is no second clinic. Raises Refusal 403, 409 (this id with another name), 422, 503."""
+        operator = as_admin(principal, AdminRole.OPERATOR)
+        if not wanted.name.isprintable() or wanted.name != wanted.name.strip():
+            raise Refusal(422, Code.INVALID, "The name holds what cannot be shown.")
+        now = self._ports.clock.utc()
+        with self._database.clinic(wanted.id) as transaction:
+            if not clinics.add(transaction, wanted.id, wanted.name, now):
+                raise Refusal(409, Code.CONFLICT, "Another clinic has this id.")
+            row = clinics.get(transaction, wanted.id)
+            assert row is not None  # added above
+            audit.append(
+                transaction,
+                audit.Entry(
+                    actor_kind=str(operator.role),
+                    actor_id=operator.subject,
+                    action="clinic.add",
+                    object_kind="clinic",
+                    object_id=str(wanted.id),
+                    result="ok",
+                    request_id=request_id,
+                ),
+                now,
+            )
+        return Clinic(id=row.id, name=row.name, created_at=row.created_at)

@@ -1,0 +1,431 @@
+"""PDF (ISO 32000-2), read by pypdf within limits.
+
+What a file does when it is opened is looked for twice: in every object that the cross-reference table knows, and as names in the raw
+bytes and in every unpacked object stream, for another reader may find objects that this one does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+from pypdf import PageObject, PdfReader, apply_configuration
+from pypdf.errors import LimitReachedError
+from pypdf.filters import ASCII85Decode, ASCIIHexDecode, LZWDecode, RunLengthDecode
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    IndirectObject,
+    NameObject,
+    NumberObject,
+    PdfObject,
+    StreamObject,
+)
+
+from backend_lambda.services.inspection import jpeg
+from backend_lambda.services.inspection.findings import Finding, Limits, Reason, Refused
+from backend_lambda.services.inspection.inflating import inflated_bytes, unpacked
+from backend_lambda.services.inspection.text import cleaned
+
+logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # its warnings quote the document
+
+_SPACE = b" \t\r\n\f\x00"
+_END = re.compile(rb"startxref[\s\x00]*\d{1,12}[\s\x00]*(?:%%EOF[\s\x00]*)+\Z")
+_END_WITHIN = 2_048
+_NAME = re.compile(rb"/((?:[A-Za-z0-9]|#[0-9A-Fa-f]{2}){3,60})(?![A-Za-z0-9#])")
+_ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
+_ACTIVE_NAMES = {
+    *(b"JavaScript", b"Launch", b"EmbeddedFile", b"EmbeddedFiles", b"RichMedia", b"XFA", b"SubmitForm"),
+    *(b"ImportData", b"GoToE"),
+}
+_ACTIVE_KEYS = {
+    *("/JS", "/JavaScript", "/EmbeddedFiles", "/EF", "/XFA", "/RichMediaContent", "/RichMediaSettings"),
+}
+_ACTIVE_ACTIONS = {
+    *("/JavaScript", "/Launch", "/SubmitForm", "/ImportData", "/GoToR", "/GoToE", "/Rendition"),
+    *("/Movie", "/Sound", "/RichMediaExecute", "/GoTo3DView"),
+}
+_ACTIVE_KINDS = {"/RichMedia", "/Movie", "/Sound", "/Screen", "/FileAttachment", "/3D", "/EmbeddedFile"}
+_OBJECT = re.compile(rb"[\s\x00]{0,16}(\d{1,10})[\s\x00]{1,16}(\d{1,5})[\s\x00]{1,16}obj")
+_MAX_OBJECTS = 60_000
+_MAX_VALUES = 1_500_000
+"""Entries of all dictionaries and arrays together."""
+_MAX_DEPTH = 100
+_MAX_TREE = 4
+"""Nodes of the page tree for each page that is allowed."""
+_SEARCHED_BYTES = 400_000_000
+"""Where a reference leads nowhere, pypdf searches the whole file for it: so many bytes in all."""
+_STREAM_BYTES, _ALL_STREAMS_BYTES = 32_000_000, 200_000_000
+_ALL_PICTURES_BYTES = 2_000_000_000
+_SLOW_BYTES = 16_000_000
+"""In and out of the filters that pypdf has in Python."""
+_MAX_FILTERS = 4
+_FLATE = {"/FlateDecode", "/Fl"}
+_SLOW: dict[str, Callable[[bytes], bytes]] = {
+    "/ASCII85Decode": ASCII85Decode.decode,
+    "/A85": ASCII85Decode.decode,
+    "/ASCIIHexDecode": ASCIIHexDecode.decode,
+    "/AHx": ASCIIHexDecode.decode,
+    "/LZWDecode": LZWDecode.decode,
+    "/LZW": LZWDecode.decode,
+    "/RunLengthDecode": RunLengthDecode.decode,
+    "/RL": RunLengthDecode.decode,
+}
+_PICTURES = {"/DCTDecode", "/DCT", "/JPXDecode", "/CCITTFaxDecode", "/CCF", "/JBIG2Decode"}
+_SLACK_BYTES = 1 << 16
+_TEXT_SOURCE_BYTES = 4_000_000
+"""Page contents that are read for text."""
+_TEXT_OPERATORS = 300_000
+"""In all, where there are forms (content that pages draw, again and again if they like)."""
+_CONFIGURATION: dict[str, Any] = {
+    "maximum_declared_stream_length": _STREAM_BYTES,
+    "array_based_stream_maximum_output_length": _STREAM_BYTES,
+    "lzw_maximum_output_length": _SLOW_BYTES // 2,
+    "run_length_maximum_output_length": _SLOW_BYTES // 2,
+    "zlib_maximum_output_length": _STREAM_BYTES,
+    "zlib_maximum_recovery_input_length": 20_000,
+    "stream_filters_maximum_length": _MAX_FILTERS,
+    "stream_decoding_work_maximum_length": 100_000_000,
+    "stream_parsing_work_maximum_count": 500_000,
+    "page_tree_maximum_depth": _MAX_DEPTH,
+    "page_tree_maximum_page_entries": 100_000,
+    "xform_maximum_invocations_per_extraction": 100,
+    "jbig2dec_binary": None,
+    "disable_legacy_handling": True,
+}
+
+
+def inspect_pdf(data: bytes, limits: Limits) -> Finding:
+    """Raises Refused."""
+    _check_ends(data)
+    if _has_active_name(data):
+        raise Refused(Reason.ACTIVE_CONTENT)
+    with apply_configuration(**_CONFIGURATION, page_tree_maximum_entries=_MAX_TREE * limits.pages):
+        try:
+            return _read(data, limits)
+        except LimitReachedError as error:
+            raise Refused(Reason.TOO_COMPLEX) from error
+
+
+def _check_ends(data: bytes) -> None:
+    end = data.rfind(b"%%EOF")
+    if end < 0:
+        raise Refused(Reason.DAMAGED)
+    if data[end + 5 :].strip(_SPACE):
+        raise Refused(Reason.TRAILING_DATA)
+    if not _END.search(data, max(0, len(data.rstrip(_SPACE)) - _END_WITHIN)):
+        raise Refused(Reason.TRAILING_DATA if b"startxref" in data else Reason.DAMAGED)
+
+
+def _has_active_name(data: bytes) -> bool:
+    """Names may be written with #xx for any letter."""
+    for found in _NAME.finditer(data):
+        name = found.group(1)
+        if b"#" in name:
+            name = _ESCAPE.sub(lambda digits: bytes.fromhex(digits.group(1).decode()), name)
+        if name in _ACTIVE_NAMES:
+            return True
+    return False
+
+
+def _read(data: bytes, limits: Limits) -> Finding:
+    try:
+        reader = PdfReader(
+            BytesIO(data), root_object_recovery_limit=100, xref_stream_maximum_entries=2 * _MAX_OBJECTS
+        )
+        encrypted = reader.is_encrypted
+    except (LimitReachedError, RecursionError, MemoryError):
+        raise
+    except Exception as error:  # pypdf: "broken PDF files might cause other Exceptions"
+        raise Refused(Reason.ENCRYPTED if b"/Encrypt" in data else Reason.DAMAGED) from error
+    if encrypted:
+        raise Refused(Reason.ENCRYPTED)
+    walk = _Walk(reader, data, limits)
+    walk.all_objects()
+    pages = _pages(reader, limits)
+    text, complete = _text(reader, walk, limits)
+    return Finding(pages=pages, text=text, text_complete=complete)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Once over every object. stream_bytes: unpacked length, by object number. forms: whether there are any."""
+
+    reader: PdfReader
+    data: bytes
+    limits: Limits
+    values: int = 0
+    searched: int = 0
+    slow: int = 0
+    streams: int = 0
+    pictures: int = 0
+    forms: bool = False
+    stream_bytes: dict[int, int] = field(default_factory=dict)
+    wanted: set[tuple[int, int]] = field(default_factory=set)
+
+    def all_objects(self) -> None:
+        plain = [(generation, number) for generation, table in self.reader.xref.items() for number in table]
+        packed = [(0, number) for number in self.reader.xref_objStm]
+        if len(plain) + len(packed) > _MAX_OBJECTS:
+            raise Refused(Reason.TOO_COMPLEX)
+        self._check_places()
+        self._look_into(self.reader.trailer)
+        # Object streams are among the plain ones, so they are measured before anything is taken out of them
+        for generation, number in [*plain, *packed]:
+            self._object(generation, number)
+        known = {*plain, *packed}
+        for _ in self.wanted - known:
+            self._searches()
+
+    def _check_places(self) -> None:
+        """Where the table is wrong, pypdf searches."""
+        for generation, table in self.reader.xref.items():
+            for number, at in table.items():
+                if self.reader.xref_free_entry.get(generation, {}).get(number):
+                    continue
+                found = _OBJECT.match(self.data, at)
+                if found is None or (int(found[1]), int(found[2])) != (number, generation):
+                    self._searches()
+
+    def _searches(self) -> None:
+        self.searched += len(self.data)
+        if self.searched > _SEARCHED_BYTES:
+            raise Refused(Reason.DAMAGED)
+
+    def _object(self, generation: int, number: int) -> None:
+        try:
+            found = self.reader.get_object(IndirectObject(number, generation, self.reader))
+        except (LimitReachedError, RecursionError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001  (pypdf raises all sorts; an object that cannot be read is none)
+            self._searches()
+            return
+        if found is None:
+            return
+        self._look_into(found)
+        if isinstance(found, StreamObject):
+            self.stream_bytes[number] = self._measure(found)
+            self.forms = self.forms or _name(found, "/Subtype") == "/Form"
+
+    def _look_into(self, top: PdfObject) -> None:
+        waiting: list[tuple[Any, int]] = [(top, 0)]
+        while waiting:
+            value, depth = waiting.pop()
+            if isinstance(value, IndirectObject):
+                self.wanted.add((value.generation, value.idnum))
+                continue
+            if isinstance(value, DictionaryObject):
+                inside: list[Any] = list(dict.values(value))
+                self._check_dictionary(value)
+            elif isinstance(value, ArrayObject):
+                inside = list(list.__iter__(value))
+            else:
+                continue
+            self.values += len(inside)
+            if self.values > _MAX_VALUES or depth > _MAX_DEPTH:
+                raise Refused(Reason.TOO_COMPLEX)
+            waiting.extend((part, depth + 1) for part in inside)
+
+    def _check_dictionary(self, found: DictionaryObject) -> None:
+        if (
+            not _ACTIVE_KEYS.isdisjoint(found)
+            or _name(found, "/S") in _ACTIVE_ACTIONS
+            or _name(found, "/Subtype") in _ACTIVE_KINDS
+            or _name(found, "/Type") == "/EmbeddedFile"
+            or (isinstance(found, StreamObject) and "/F" in found)  # its bytes are in another file
+        ):
+            raise Refused(Reason.ACTIVE_CONTENT)
+
+    def _measure(self, stream: StreamObject) -> int:
+        """Its length, unpacked. Pictures by what they say they are."""
+        picture = _name(stream, "/Subtype") == "/Image"
+        allowed = self._picture_bytes(stream) if picture else _STREAM_BYTES
+        filters = _filters(stream)
+        data: bytes = stream._data  # noqa: SLF001  (as it is in the file; get_data() would unpack it without our bounds)
+        length = len(data)
+        for place, name in enumerate(filters):
+            if name in _PICTURES:
+                self._check_picture(name, data)
+                break
+            if name in _FLATE:
+                came = inflated_bytes(data, allowed)
+                if came is None:
+                    raise Refused(Reason.BOMB)
+                length = came
+                if place + 1 < len(filters) or _name(stream, "/Type") == "/ObjStm":
+                    data = unpacked(data, allowed)
+            elif name in _SLOW:
+                data = self._slowly(name, data)
+                length = len(data)
+            else:
+                break  # unknown to readers too
+        self._add(length, picture=picture)
+        if _name(stream, "/Type") == "/ObjStm" and _has_active_name(data):
+            raise Refused(Reason.ACTIVE_CONTENT)
+        return length
+
+    def _add(self, length: int, *, picture: bool) -> None:
+        if picture:
+            self.pictures += length
+        else:
+            self.streams += length
+        if self.streams > _ALL_STREAMS_BYTES or self.pictures > _ALL_PICTURES_BYTES:
+            raise Refused(Reason.BOMB)
+
+    def _slowly(self, name: str, data: bytes) -> bytes:
+        self.slow += len(data)
+        if self.slow > _SLOW_BYTES:
+            raise Refused(Reason.TOO_COMPLEX)
+        try:
+            data = _SLOW[name](data)
+        except (LimitReachedError, MemoryError):
+            raise Refused(Reason.BOMB) from None
+        except Exception:  # noqa: BLE001  (as in `_object`: what cannot be unpacked is empty)
+            data = b""
+        self.slow += len(data)
+        return data
+
+    def _picture_bytes(self, picture: StreamObject) -> int:
+        """As many as its pixels can take: four samples each, and a byte before each row for the predictor."""
+        width, height = _number(picture, "/Width"), _number(picture, "/Height")
+        if width * height > self.limits.pixels:
+            raise Refused(Reason.TOO_MANY_PIXELS)
+        bits = _number(picture, "/BitsPerComponent") or 8
+        return height * (1 + width * 4 * min(bits, 16) // 8) + _SLACK_BYTES
+
+    def _check_picture(self, name: str, data: bytes) -> None:
+        """A JPEG in a PDF is a JPEG with all its notes. What else is wrong with it is the reader's trouble."""
+        if name in {"/DCTDecode", "/DCT"}:
+            try:
+                jpeg.check_head(data, self.limits)
+            except Refused as refused:
+                if refused.reason in {Reason.LOCATION, Reason.TOO_MANY_PIXELS}:
+                    raise
+
+
+def _value(found: DictionaryObject, key: str) -> Any:
+    """What stands there, followed to where it leads; None: nothing that can be read."""
+    try:
+        return found[key] if key in found else None  # noqa: SIM401  (get() would not follow it)
+    except (LimitReachedError, RecursionError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001  (as in `_object`)
+        return None
+
+
+def _name(found: DictionaryObject, key: str) -> str:
+    value = _value(found, key)
+    return str(value) if isinstance(value, NameObject) else ""
+
+
+def _number(found: DictionaryObject, key: str) -> int:
+    value = _value(found, key)
+    return max(0, int(value)) if isinstance(value, NumberObject) else 0
+
+
+def _filters(stream: StreamObject) -> list[str]:
+    value = _value(stream, "/Filter")
+    names = [part.get_object() for part in value] if isinstance(value, ArrayObject) else [value]
+    if len(names) > _MAX_FILTERS:
+        raise Refused(Reason.TOO_COMPLEX)
+    return [str(name) for name in names if isinstance(name, NameObject)]
+
+
+def _pages(reader: PdfReader, limits: Limits) -> int:
+    try:
+        root = reader.root_object
+    except (LimitReachedError, RecursionError, MemoryError):
+        raise
+    except Exception as error:
+        raise Refused(Reason.DAMAGED) from error
+    waiting: list[tuple[Any, int]] = [(_value(root, "/Pages"), 0)]
+    pages = 0
+    visited = 0
+    while waiting:
+        node, depth = waiting.pop()
+        visited += 1
+        if visited > _MAX_TREE * limits.pages or depth > _MAX_DEPTH:
+            raise Refused(Reason.TOO_COMPLEX)
+        if not isinstance(node, DictionaryObject):
+            continue
+        kids = _value(node, "/Kids")
+        if isinstance(kids, ArrayObject):
+            if len(kids) > _MAX_TREE * limits.pages:
+                raise Refused(Reason.TOO_MANY_PAGES)
+            waiting.extend((_followed(kid), depth + 1) for kid in list.__iter__(kids))
+        else:
+            pages += 1
+            if pages > limits.pages:
+                raise Refused(Reason.TOO_MANY_PAGES)
+    if not pages:
+        raise Refused(Reason.DAMAGED)
+    return pages
+
+
+def _followed(value: Any) -> Any:
+    try:
+        return value.get_object()
+    except (LimitReachedError, RecursionError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001  (as in `_object`)
+        return None
+
+
+class _Enough(BaseException):
+    """Work that is too much. No Exception, for pypdf catches those of forms and goes on."""
+
+
+def _text(reader: PdfReader, walk: _Walk, limits: Limits) -> tuple[str, bool]:
+    """What can be had of it within the limits; nothing that goes wrong here speaks against the file."""
+    parts: list[str] = []
+    complete = True
+    source = length = operators = 0
+
+    def count(*_: object) -> None:
+        nonlocal operators
+        operators += 1
+        if operators > _TEXT_OPERATORS:
+            raise _Enough
+
+    # With somebody who counts, pypdf reads drawings too, which it passes over otherwise
+    visitor = count if walk.forms else None
+    for page in _readable(reader, limits):
+        source += _content_bytes(page, walk.stream_bytes)
+        if source > _TEXT_SOURCE_BYTES or length > limits.characters:
+            return _cut(parts, limits), False
+        try:
+            part = cleaned(page.extract_text(visitor_operand_before=visitor))
+        except MemoryError:
+            raise
+        except _Enough:
+            return _cut(parts, limits), False
+        except Exception:  # noqa: BLE001  (as in `_object`: a page whose letters cannot be read)
+            complete = False
+            continue
+        parts.append(part)
+        length += len(part) + 1
+    return _cut(parts, limits), complete and length <= limits.characters
+
+
+def _cut(parts: list[str], limits: Limits) -> str:
+    return "\n".join(part for part in parts if part)[: limits.characters]
+
+
+def _readable(reader: PdfReader, limits: Limits) -> Iterator[PageObject]:
+    try:
+        yield from (reader.pages[at] for at in range(min(len(reader.pages), limits.pages)))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  (as in `_object`)
+        return
+
+
+def _content_bytes(page: PageObject, stream_bytes: dict[int, int]) -> int:
+    raw = page.raw_get("/Contents") if "/Contents" in page else None
+    value = _followed(raw)
+    references = list(list.__iter__(value)) if isinstance(value, ArrayObject) else [raw]
+    return sum(stream_bytes.get(one.idnum, 0) for one in references if isinstance(one, IndirectObject))

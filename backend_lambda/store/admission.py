@@ -1,0 +1,54 @@
+"""Whether a device may ask now: it is enrolled, not revoked, its proof is new, and it does not ask too often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from backend_lambda.store.database import Transaction
+
+
+class Verdict(StrEnum):
+    """The first of these that is true, from the bottom up: an unknown device's proofs are not kept, a replay is not counted."""
+
+    OK = "ok"
+    LIMITED = "limited"
+    REPLAYED = "replayed"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """retry_after_s: LIMITED only, until the next minute begins (0 < s ≤ 60)."""
+
+    verdict: Verdict
+    retry_after_s: float | None = None
+
+
+def admit(
+    tx_outside: Transaction,
+    *,
+    clinic_id: UUID,
+    device_id: UUID,
+    proof: bytes,
+    now: datetime,
+    limit_per_minute: int,
+) -> Admission:
+    """Judge and count one request, in one round trip; must be committed to count.
+
+    proof: sha256(jkt + jti), kept 25 minutes: a proof may be 10 minutes off either way. The minute is a fixed one, for each device.
+    """
+    ((verdict, retry_after_s),) = tx_outside.ask(
+        "SELECT verdict, retry_after_s FROM hh_admit(%s, %s, %s, %s, %s)",
+        (clinic_id, device_id, proof, now, limit_per_minute),
+    )
+    return Admission(Verdict(verdict), retry_after_s)
+
+
+def seen_proof(tx_outside: Transaction, proof: bytes, now: datetime) -> bool:
+    """For proofs before a device is known (enrol, token). True: it was seen already; otherwise it is kept as seen."""
+    ((seen,),) = tx_outside.ask("SELECT hh_proof_seen(%s, %s)", (proof, now))
+    return bool(seen)

@@ -1,0 +1,28 @@
+"""The model's tokens, by clinic and day (UTC)."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from backend_lambda.store.database import Transaction
+
+
+def add(tx: Transaction, *, day: date, input_tokens: int, output_tokens: int) -> None:
+    """Adds to that day's."""
+    tx.do(
+        "INSERT INTO usage_day AS kept (clinic_id, day, input_tokens, output_tokens) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (clinic_id, day) DO UPDATE SET input_tokens = kept.input_tokens + excluded.input_tokens,"
+        " output_tokens = kept.output_tokens + excluded.output_tokens",
+        (tx.clinic_id, day, input_tokens, output_tokens),
+    )
+
+
+def used_this_month(tx: Transaction, now: datetime) -> int:
+    """In and out together, since the first of the month (UTC)."""
+    first = now.astimezone(UTC).date().replace(day=1)
+    ((used,),) = tx.ask(
+        "SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM usage_day"
+        " WHERE day >= %(first)s AND day < (%(first)s::date + interval '1 month')::date",
+        {"first": first},
+    )
+    return int(used)

@@ -1,0 +1,73 @@
+"""What was deleted and can still be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+
+from client.language import said
+from client.store.observations import KEEP_DELETED_DAYS, Deleted
+from client.ui.pages.dialogs import Dialog
+from client.ui.views.history import LEFT_TO_RIGHT, row
+from client.ui.widgets.layout import label
+
+
+class DeletedDialog(Dialog):
+    """chosen: the one to be put back, once it is accepted."""
+
+    def __init__(self, parent: QWidget, found: Sequence[Deleted]) -> None:
+        super().__init__(parent, said("Deleted in the last {days} days", days=KEEP_DELETED_DAYS))
+        self._found = found
+        metrics = self.fontMetrics()
+        if found:
+            self.setMinimumWidth(min(parent.width() - 40, 80 * metrics.averageCharWidth()))
+        self.column.addWidget(
+            label(
+                said(
+                    "Choose what is to be put back. A person comes back with all that was deleted with them."
+                )
+                if found
+                else said("Nothing was deleted in the last {days} days.", days=KEEP_DELETED_DAYS)
+            )
+        )
+        self.table = QTableWidget(len(found), 3)
+        self.table.setAccessibleName(self.windowTitle())
+        self.table.setHorizontalHeaderLabels([said("Deleted"), said("Whose"), said("What")])
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setTabKeyNavigation(False)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        for at, one in enumerate(found):
+            for column, text in enumerate(_words(one)):
+                self.table.setItem(at, column, QTableWidgetItem(text))
+        self.table.setMinimumHeight(10 * metrics.height())
+        self.table.setVisible(bool(found))
+        self.table.itemSelectionChanged.connect(self._chosen)
+        self.column.addWidget(self.table, 1)
+        header.sectionResized.connect(self.table.resizeRowsToContents)
+        self.buttons(said("Put back"), self.accept)
+        self.cancel.setText(said("Close"))
+        self._chosen()
+
+    @property
+    def chosen(self) -> Deleted | None:
+        """The chosen line's."""
+        at = self.table.currentRow()
+        return self._found[at] if 0 <= at < len(self._found) and self.table.selectedItems() else None
+
+    def _chosen(self) -> None:
+        self.ok.setEnabled(self.chosen is not None)
+
+
+def _words(one: Deleted) -> tuple[str, str, str]:
+    when = f"{LEFT_TO_RIGHT}{one.deleted_at.astimezone():%Y-%m-%d %H:%M}"
+    whose = said("Guest") if one.person is None else one.person.name
+    if one.line is None:
+        return when, whose, said("This person, with all that was kept of them")
+    kept = row(one.line)
+    return when, whose, " ".join(part for part in (LEFT_TO_RIGHT + kept.when, kept.kind, kept.what) if part)

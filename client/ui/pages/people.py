@@ -1,0 +1,95 @@
+"""People are added, renamed, deleted and put back; and so is what was deleted of them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QDialog
+
+from client.language import said
+from client.store.observations import Deleted, Observations
+from client.ui.pages.deleted import DeletedDialog
+from client.ui.pages.dialogs import NameDialog
+from client.ui.pages.job import Job
+
+
+class People(Job):
+    """chosen(str | None): results are this person's from now on. kept_changed: what is kept of somebody is other than before."""
+
+    chosen = Signal(object)
+    kept_changed = Signal()
+
+    def add(self) -> None:
+        """Somebody new, chosen at once."""
+        dialog = NameDialog(self.window)
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return
+        name, now = dialog.name.text(), self.clock.utc()
+        self.shelf.change_people(
+            lambda kept: kept.add_person(name, now=now).id, self.chosen.emit, self.tell_fault
+        )
+
+    def rename(self, person: str | None) -> None:
+        """Another name, for what was misspelt."""
+        if person is None:
+            self.notice.tell(said("Choose a person at the top first; a guest has no name."))
+            return
+        dialog = NameDialog(self.window, self.name_of(person))
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            name = dialog.name.text()
+            self.shelf.change_people(
+                lambda kept: kept.rename_person(person, name), lambda _: None, self.tell_fault
+            )
+
+    def remove(self, person: str | None) -> None:
+        """Somebody with all that is kept of them, to be put back for a while."""
+        name = self.name_of(person)
+        if person is None:
+            self.notice.tell(said("Choose a person at the top first; a guest can't be deleted."))
+            return
+        question = said(
+            "Delete {name} and all that is kept of them? It can be put back for 30 days.", name=name
+        )
+        if not self.confirmed(said("Delete a person"), question, said("Delete {name}", name=name)):
+            return
+
+        def gone(_: None) -> None:
+            self.chosen.emit(None)
+            self.notice.tell(
+                said("{name} was deleted.", name=name), said("Undo"), lambda: self._bring_back(person)
+            )
+
+        self.shelf.change_people(
+            lambda kept: kept.delete_person(person, now=self.clock.utc()), gone, self.tell_fault
+        )
+
+    def show_deleted(self) -> None:
+        """All that can still be put back, to choose from."""
+        self.shelf.ask(lambda kept: kept.deleted(now=self.clock.utc()), self._choose_deleted, self.tell_fault)
+
+    def _choose_deleted(self, found: list[Deleted]) -> None:
+        dialog = DeletedDialog(self.window, found)
+        if dialog.exec() != QDialog.DialogCode.Accepted or dialog.chosen is None:
+            return
+        one = dialog.chosen
+        if one.line is not None:
+            self.put_back(one.line.id)
+        elif one.person is not None:
+            self._bring_back(one.person.id)
+
+    def put_back(self, line_id: str) -> None:
+        """One thing that was deleted."""
+
+        def back(done: bool) -> None:  # noqa: FBT001 (an answer)
+            self.kept_changed.emit()
+            if not done:
+                self.notice.tell(
+                    said("This can't be put back: its person is deleted, or it was too long ago.")
+                )
+
+        self.shelf.ask(lambda kept: kept.restore(line_id), back, self.tell_fault)
+
+    def _bring_back(self, person: str) -> None:
+        def bring(kept: Observations) -> None:
+            kept.restore_person(person)
+
+        self.shelf.change_people(bring, lambda _: self.kept_changed.emit(), self.tell_fault)

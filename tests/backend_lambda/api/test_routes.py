@@ -1,0 +1,583 @@
+"""Every route, from a real API Gateway event to its answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from backend_lambda import wire
+from backend_lambda.routes import ROUTES, Route, Who
+from backend_lambda.services.enrolment import normal_code
+from backend_lambda.store.database import Database
+from tests.backend_lambda.world import Kiosk, Reply, World, observation
+
+PDF = b"%PDF-1.4 a report"
+
+
+def test_a_clinic_is_made_once(world: World) -> None:
+    operator, made = world.person("operator"), str(uuid4())
+    first = world.by(operator, "POST", "/v1/clinics", body={"id": made, "name": "St. Anna"})
+    again = world.by(operator, "POST", "/v1/clinics", body={"id": made, "name": "St. Anna"})
+    other = world.by(operator, "POST", "/v1/clinics", body={"id": made, "name": "Another"})
+    assert first.status == again.status == 200
+    assert first.json == again.json == {"id": made, "name": "St. Anna", "created_at": "2026-11-27T12:00:00Z"}
+    assert (other.status, other.code) == (409, "conflict")
+
+
+@pytest.mark.parametrize("name", ["", " x", "a\x00b", "a\nb", "x" * 121])
+def test_a_clinics_name_can_be_shown(world: World, name: str) -> None:
+    reply = world.by(world.person("operator"), "POST", "/v1/clinics", body={"id": str(uuid4()), "name": name})
+    assert (reply.status, reply.code) == (422, "invalid")
+
+
+def test_a_device_comes_in_with_a_code(world: World) -> None:
+    device = world.kiosk()
+    config = world.by(device, "GET", "/v1/config")
+    assert config.status == 200
+    assert config.json["clinic_id"] == str(device.clinic_id)
+    assert [entry["action"] for entry in world.audit(device.clinic_id)] == [
+        "clinic.add",
+        "enrolment_code.add",
+        "device.enrol",
+        "token.issue",
+    ]
+
+
+def test_a_code_is_shown_as_people_type_it_and_works_once(world: World) -> None:
+    clinic_id = world.clinic()
+    code = world.code(clinic_id)
+    assert normal_code(code) == code.replace("-", "")
+    typed = code.lower().replace("-", " ")
+    replies = [enrol(world, typed) for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 403]
+    assert replies[1].code == "code_invalid"
+
+
+def enrol(world: World, code: str) -> Reply:
+    from tests.backend_lambda.callers import DeviceKey
+
+    key = DeviceKey()
+    return world.with_key(
+        key, "/v1/devices/enrol", {"code": code, "public_key": key.jwk, "software_version": "1.0"}
+    )
+
+
+def test_a_code_lives_ten_minutes(world: World) -> None:
+    clinic_id = world.clinic()
+    early, late = world.code(clinic_id), world.code(clinic_id)
+    world.clock.go(599)
+    assert enrol(world, early).status == 200
+    world.clock.go(1)
+    assert enrol(world, late).code == "code_invalid"
+
+
+@pytest.mark.parametrize("code", ["AAAA-AAAA-AAAA", "0000-0000-0000", "' OR 1=1 --", "\x00" * 12, "x" * 64])
+def test_what_is_no_code_is_refused(world: World, code: str) -> None:
+    assert enrol(world, code).code == "code_invalid"
+
+
+def test_devices_are_listed_and_sent_away(world: World) -> None:
+    device = world.kiosk()
+    admin = world.person("clinic_admin", device.clinic_id)
+    path = f"/v1/clinics/{device.clinic_id}/devices"
+    listed = world.by(admin, "GET", path).json["devices"]
+    assert [(one["id"], one["name"], one["revoked_at"]) for one in listed] == [
+        (str(device.id), "Front desk", None)
+    ]
+    assert world.by(admin, "POST", f"{path}/{device.id}/revoke").status == 204
+    assert world.by(admin, "POST", f"{path}/{device.id}/revoke").status == 204
+    assert world.by(admin, "POST", f"{path}/{uuid4()}/revoke").code == "not_found"
+    assert world.by(admin, "GET", path).json["devices"][0]["revoked_at"] == "2026-11-27T12:00:00Z"
+    refused = world.by(device, "GET", "/v1/config")
+    assert (refused.status, refused.code) == (401, "device_revoked")
+    assert world.refresh(device).code == "device_revoked"
+
+
+def test_each_item_of_a_batch_is_judged_by_itself(world: World) -> None:
+    device, patient = world.kiosk(), uuid4()
+    good = observation(patient)
+    batch: list[Any] = [
+        good,
+        good,
+        {**good, "kind": "cuff"},
+        observation(patient, values={"heart_rate": {"value": None, "unit": "/min"}}),
+        observation(patient, taken_at="1899-12-31T23:59:59Z"),
+        observation(patient, made_up=1, values={"made_up_value": {"value": "x", "unit": "€"}}),
+        5,
+        None,
+        {"id": "no uuid"},
+    ]
+    reply = world.by(device, "POST", "/v1/observations", body={"observations": batch})
+    assert reply.status == 200
+    results = reply.json["results"]
+    assert [one["at"] for one in results] == list(range(9))
+    assert [one["status"] for one in results] == [
+        "stored",
+        "already_stored",
+        "conflict",
+        *["invalid"] * 6,
+    ]
+    assert results[0]["id"] == good["id"]
+    assert results[3]["fields"] == ["values"]
+    assert results[4]["fields"] == ["taken_at"]
+    assert results[5]["fields"] == ["?", "values"]
+    assert results[6] == {"at": 6, "id": None, "status": "invalid", "fields": ["?"]}
+    assert results[8]["id"] is None
+
+
+def test_a_batch_has_one_to_a_hundred_items(world: World) -> None:
+    device, patient = world.kiosk(), uuid4()
+    many = [observation(patient) for _ in range(101)]
+    assert world.by(device, "POST", "/v1/observations", body={"observations": many[:100]}).status == 200
+    for wrong in (many, []):
+        reply = world.by(device, "POST", "/v1/observations", body={"observations": wrong})
+        assert (reply.status, reply.json["fields"]) == (422, ["observations"])
+
+
+def test_observations_are_read_in_pages_the_newest_first(world: World) -> None:
+    device, patient = world.kiosk(), uuid4()
+    sent = [observation(patient, taken_at=f"2026-11-27T11:{minute:02}:00+00:00") for minute in range(25)]
+    assert world.by(device, "POST", "/v1/observations", body={"observations": sent}).status == 200
+    read, cursor = [], None
+    for _ in range(3):
+        query = {"patient_id": str(patient), "limit": "10", **({"cursor": cursor} if cursor else {})}
+        page = world.by(device, "GET", "/v1/observations", query=query).json
+        read += page["observations"]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert [one["id"] for one in read] == [one["id"] for one in reversed(sent)]
+    assert read[0]["device_id"] == str(device.id)
+    assert read[0]["received_at"] == "2026-11-27T12:00:00Z"
+    for name in ("values", "quality", "facts", "kind", "utc_offset_min"):
+        kept = wire.Observation.model_validate({**sent[24]})
+        again = wire.StoredObservation.model_validate(read[0])
+        assert getattr(kept, name) == getattr(again, name)
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "f" + "_" * 31, "A" * 31 + "=", "../../x", "' OR 1=1 --", "é" * 32]
+)
+def test_a_cursor_that_is_none_of_ours_is_refused(world: World, cursor: str) -> None:
+    device = world.kiosk()
+    for path in ("/v1/observations", "/v1/observations/export"):
+        reply = world.by(device, "GET", path, query={"patient_id": str(uuid4()), "cursor": cursor})
+        assert (reply.status, reply.code) == (422, "invalid")
+
+
+def test_all_of_a_patient_is_exported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, patient = world.kiosk(), uuid4()
+    sent = [
+        observation(patient, taken_at=f"2026-11-{1 + at // 24:02}T{at % 24:02}:00:00Z") for at in range(250)
+    ]
+    for at in range(0, 250, 100):
+        batch = {"observations": sent[at : at + 100]}
+        assert world.by(device, "POST", "/v1/observations", body=batch).status == 200
+    everything = world.by(device, "GET", "/v1/observations/export", query={"patient_id": str(patient)})
+    assert len(everything.json["observations"]) == 250
+    assert everything.json["next_cursor"] is None
+    monkeypatch.setattr("backend_lambda.services.observations.EXPORT_BYTES", 100_000)
+    admin = world.person("clinic_admin", device.clinic_id)
+    read: list[Any] = []
+    cursor, pages = None, 0
+    while pages == 0 or cursor:
+        query = {"patient_id": str(patient), **({"cursor": cursor} if cursor else {})}
+        page = world.by(admin, "GET", "/v1/observations/export", query=query)
+        assert len(page.body) < 100_100
+        read += page.json["observations"]
+        cursor, pages = page.json["next_cursor"], pages + 1
+    assert read == everything.json["observations"]
+    assert pages > 1
+
+
+def test_a_patient_is_erased_with_every_object(world: World) -> None:
+    device, patient, other = world.kiosk(), uuid4(), uuid4()
+    kept = observation(other)
+    world.by(device, "POST", "/v1/observations", body={"observations": [observation(patient), kept]})
+    upload_id = uuid4()
+    assert begin(world, device, patient, upload_id).status == 200
+    for place in "cqt":
+        for _ in range(2):
+            world.fakes.documents.put(
+                f"{place}/{device.clinic_id}/{patient}/{upload_id}", PDF, "application/pdf"
+            )
+            world.fakes.documents.put(
+                f"{place}/{device.clinic_id}/{other}/{upload_id}", PDF, "application/pdf"
+            )
+            world.fakes.documents.put(f"{place}/{uuid4()}/{patient}/{upload_id}", PDF, "application/pdf")
+    reply = world.by(device, "DELETE", "/v1/observations", query={"patient_id": str(patient)})
+    assert reply.json == {"observations": 1, "uploads": 1, "object_versions": 6}
+    assert not [key for key in world.fakes.documents.objects if f"{device.clinic_id}/{patient}" in key]
+    assert len(world.fakes.documents.objects) == 3 + 6
+    late = world.by(device, "POST", "/v1/observations", body={"observations": [observation(patient)]})
+    assert late.json["results"][0]["status"] == "patient_erased"
+    assert begin(world, device, patient, uuid4()).code == "gone"
+    page = world.by(device, "GET", "/v1/observations", query={"patient_id": str(other)}).json
+    assert [one["id"] for one in page["observations"]] == [kept["id"]]
+    erased = [
+        entry["result"] for entry in world.audit(device.clinic_id) if entry["action"] == "patient.erase"
+    ]
+    assert erased == ["begun", "ok"]
+
+
+def test_an_erasure_that_was_half_done_is_finished_by_asking_again(world: World) -> None:
+    from backend_lambda.errors import Code, unavailable
+
+    device, patient = world.kiosk(), uuid4()
+    world.by(device, "POST", "/v1/observations", body={"observations": [observation(patient)]})
+    key = f"c/{device.clinic_id}/{patient}/{uuid4()}"
+    world.fakes.documents.put(key, PDF, "application/pdf")
+    world.fakes.documents.fault = unavailable(Code.OBJECTS_UNAVAILABLE, "S3 does not answer")
+    admin, query = world.person("clinic_admin", device.clinic_id), {"patient_id": str(patient)}
+    broken = world.by(admin, "DELETE", "/v1/observations", query=query)
+    assert (broken.status, broken.code) == (503, "objects_unavailable")
+    assert broken.headers["retry-after"] == "5"
+    world.fakes.documents.fault = None
+    again = world.by(admin, "DELETE", "/v1/observations", query=query)
+    assert again.json == {"observations": 0, "uploads": 0, "object_versions": 1}
+    assert world.fakes.documents.objects == {}
+    results = [
+        entry["result"] for entry in world.audit(device.clinic_id) if entry["action"] == "patient.erase"
+    ]
+    assert results == ["begun", "begun", "ok"]
+
+
+def begin(world: World, device: Kiosk, patient: UUID, upload_id: UUID) -> Reply:
+    import hashlib
+
+    body = {
+        "id": str(upload_id),
+        "patient_id": str(patient),
+        "purpose": "scan_report",
+        "media_type": "application/pdf",
+        "length_bytes": len(PDF),
+        "sha256": hashlib.sha256(PDF).hexdigest(),
+    }
+    return world.by(device, "POST", "/v1/uploads", body=body)
+
+
+def ready_upload(world: World, device: Kiosk) -> UUID:
+    """As processing leaves it."""
+    from backend_lambda.store import uploads
+
+    upload_id, patient = uuid4(), uuid4()
+    assert begin(world, device, patient, upload_id).status == 200
+    version = world.fakes.documents.put(f"c/{device.clinic_id}/{patient}/{upload_id}", PDF, "application/pdf")
+    with world.database.clinic(device.clinic_id) as transaction:
+        uploads.set_state(transaction, upload_id, state=wire.UploadState.READY, version_id=version)
+    return upload_id
+
+
+def test_a_file_is_announced_sent_and_fetched(world: World) -> None:
+    device, patient, upload_id = world.kiosk(), uuid4(), uuid4()
+    begun = begin(world, device, patient, upload_id).json
+    assert begun["url"].startswith("https://objects.test/c/")
+    assert world.by(device, "POST", f"/v1/uploads/{upload_id}/complete").code == "conflict"
+    world.fakes.documents.put(f"c/{device.clinic_id}/{patient}/{upload_id}", PDF, "application/pdf")
+    assert world.by(device, "POST", f"/v1/uploads/{upload_id}/complete").json["state"] == "processing"
+    assert world.by(device, "GET", f"/v1/uploads/{upload_id}").json["state"] == "processing"
+    assert world.by(device, "GET", f"/v1/uploads/{upload_id}/download").code == "conflict"
+    assert world.by(device, "GET", f"/v1/uploads/{uuid4()}").code == "not_found"
+    ready = ready_upload(world, device)
+    admin = world.person("clinic_admin", device.clinic_id)
+    for who in (device, admin):
+        assert world.by(who, "GET", f"/v1/uploads/{ready}/download").json["url"].startswith("https://")
+
+
+def test_a_report_is_shared_once(world: World) -> None:
+    device = world.kiosk()
+    upload_id = ready_upload(world, device)
+    share = world.by(
+        device, "POST", "/v1/shares", body={"id": str(uuid4()), "upload_id": str(upload_id), "valid_s": 600}
+    ).json
+    path, _, secret = share["url"].partition("#")
+    opened = [
+        world.send("POST", path.removeprefix(world.settings.public_url) + "/open", body={"secret": secret})
+        for _ in range(2)
+    ]
+    assert opened[0].json["url"].startswith("https://objects.test/")
+    assert (opened[1].status, opened[1].code) == (410, "gone")
+    assert world.send("POST", f"/v1/shares/{uuid4()}/open", body={"secret": secret}).code == "gone"
+
+
+def test_the_page_of_a_share_runs_its_own_script_and_nothing_else(world: World) -> None:
+    import base64
+    import hashlib
+
+    page = world.send("GET", f"/v1/shares/{uuid4()}")
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    text = page.body.decode()
+    for tag in ("script", "style"):
+        inside = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        assert inside
+        wanted = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{wanted}'" in policy
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert text.count("<script") == 1 and "src=" not in text and " on" + "click=" not in text
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.body == world.send("GET", f"/v1/shares/{uuid4()}").body
+
+
+def test_speech_goes_both_ways(world: World) -> None:
+    device = world.kiosk()
+    heard = world.by(device, "POST", "/v1/speech/transcription", body={"language": "en-US"})
+    assert heard.json["url"].startswith("wss://")
+    spoken = world.by(
+        device, "POST", "/v1/speech/synthesis", body={"text": "Rest <now> & breathe", "language": "en-US"}
+    )
+    assert spoken.headers["content-type"] == "audio/mpeg"
+    assert spoken.body == b"ID3 sound"
+    assert world.fakes.speech.spoken == [
+        '<speak><prosody rate="100%">Rest &lt;now&gt; &amp; breathe</prosody></speak>'
+    ]
+
+
+def test_health_is_told_by_part_to_anybody(world: World) -> None:
+    reply = world.send("GET", "/v1/health")
+    assert reply.status == 200
+    assert reply.json["ready"] is True
+    assert [(part["name"], part["ready"]) for part in reply.json["parts"]] == [
+        ("store", True),
+        ("objects", True),
+        ("signer", True),
+    ]
+
+
+def test_health_is_503_where_a_part_is_not_ready(world: World) -> None:
+    from backend_lambda.errors import Code, unavailable
+
+    world.fakes.documents.fault = unavailable(Code.OBJECTS_UNAVAILABLE, "S3 does not answer")
+    reply = world.send("GET", "/v1/health")
+    assert reply.status == 503
+    assert [part["ready"] for part in reply.json["parts"]] == [True, False, True]
+    world.fakes.documents.fault = None
+    assert world.send("GET", "/v1/health").status == 503, "asked again at once it is not asked at all"
+    world.clock.go(5)
+    assert world.send("GET", "/v1/health").status == 200
+
+
+def test_a_clinic_learns_what_it_may_use(world: World, chat: Database) -> None:
+    from backend_lambda.store import usage
+
+    device = world.kiosk()
+    with chat.clinic(device.clinic_id) as transaction:
+        usage.add(transaction, day=world.clock.utc().date(), input_tokens=900, output_tokens=100)
+    world.use(world.settings.model_copy(update={"token_budget": 1001}))
+    config = world.by(device, "GET", "/v1/config").json
+    assert (config["chat"], config["tokens_used"], config["token_budget"]) == (True, 1000, 1001)
+    assert config["model_ids"] == ["model-a", "model-b"]
+    assert config["max_batch"] == 100
+    world.use(world.settings.model_copy(update={"token_budget": 1000}))
+    assert world.by(device, "GET", "/v1/config").json["chat"] is False
+
+
+def test_a_heartbeat_is_kept_and_measured(world: World) -> None:
+    device = world.kiosk()
+    beat = {
+        "software_version": "1.1",
+        "system": "Linux",
+        "waiting": 3,
+        "parked": 10**30,
+        "oldest_waiting_s": 120.5,
+        "clock_offset_s": -2.0,
+        "scans": 8,
+        "scans_shown": 6,
+    }
+    assert world.by(device, "POST", "/v1/heartbeat", body=beat).status == 204
+    clinic = str(device.clinic_id)
+    for wanted in (
+        ("sync_age", 120.5, "Seconds", clinic),
+        ("sync_waiting", 3.0, "Count", clinic),
+        ("scan_coverage", 75.0, "Percent", clinic),
+    ):
+        assert wanted in world.fakes.measures.added
+    admin = world.person("clinic_admin", device.clinic_id)
+    entry = world.by(admin, "GET", f"/v1/clinics/{clinic}/devices").json["devices"][0]
+    assert (entry["software_version"], entry["last_seen_at"]) == ("1.1", "2026-11-27T12:00:00Z")
+
+
+def test_the_auditor_reads_the_audit_in_pages(world: World) -> None:
+    device = world.kiosk()
+    auditor = world.person("auditor", device.clinic_id)
+    first = world.by(auditor, "GET", "/v1/audit", query={"limit": "3"}).json
+    assert [entry["seq"] for entry in first["entries"]] == [1, 2, 3]
+    rest = world.by(auditor, "GET", "/v1/audit", query={"cursor": first["next_cursor"]}).json
+    assert [entry["action"] for entry in rest["entries"]] == ["token.issue", "audit.read"]
+    assert rest["next_cursor"] is None
+    for cursor in ("x", "A" * 12, "", "YQAAAAAAAAAA"):
+        assert world.by(auditor, "GET", "/v1/audit", query={"cursor": cursor}).code == "invalid"
+
+
+# --- What is the same for every route ----------------------------------------------------------------
+
+
+def concrete(route: Route) -> str:
+    return (
+        route.path.replace("<clinic_id>", str(uuid4()))
+        .replace("<device_id>", str(uuid4()))
+        .replace("<upload_id>", str(uuid4()))
+        .replace("<share_id>", str(uuid4()))
+    )
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_answer_names_its_request_and_is_kept_by_nobody(world: World, route: Route) -> None:
+    reply = world.send(route.method, concrete(route), body={} if route.has_body else None)
+    assert len(reply.headers["x-request-id"]) == 36
+    assert reply.headers["date"] == "Fri, 27 Nov 2026 12:00:00 GMT"
+    assert reply.headers["cache-control"] == "no-store"
+    if reply.status >= 400:
+        problem = wire.Problem.model_validate(reply.json)
+        assert problem.status == reply.status
+        assert problem.request_id == reply.headers["x-request-id"]
+        assert reply.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_no_other_method_is_known(world: World, route: Route) -> None:
+    path = concrete(route)
+    known = {one.method for one in ROUTES if one.path == route.path}
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "X"} - known:
+        reply = world.send(method, path)
+        assert (reply.status, reply.headers["allow"]) == (405, ", ".join(sorted(known)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/config",
+        "/v1/config/",
+        "/v1/config\n",
+        "//v1/config",
+        "/V1/config",
+        "/v1/chat",
+        "/v1/uploads/../config",
+        "/v1/uploads/%2e%2e",
+        "/v1/uploads/a/b/c",
+        "/v1/uploads/'--",
+        "/v1/uploads/é",
+    ],
+)
+def test_what_is_not_there_is_404(world: World, path: str) -> None:
+    reply = world.send("GET", path)
+    assert (reply.status, reply.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("route", [one for one in ROUTES if one.has_body], ids=lambda route: route.name)
+def test_a_large_body_is_refused_before_anybody_is_asked_who_they_are(world: World, route: Route) -> None:
+    for body in (b"x" * 1_000_001, b"\xff" * 1_000_001):
+        reply = world.send(route.method, concrete(route), body=body)
+        assert (reply.status, reply.code) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "",
+        "text/plain",
+        "application/jsonx",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=utf-16",
+        "multipart/form-data; boundary=x",
+    ],
+)
+def test_a_body_is_json(world: World, media_type: str) -> None:
+    reply = world.send("POST", "/v1/token", body="{}", headers={"Content-Type": media_type})
+    assert (reply.status, reply.code) == (415, "media_type")
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON", 'application/json;charset="UTF-8"']
+)
+def test_json_may_say_that_it_is_utf8(world: World, media_type: str) -> None:
+    operator = world.person("operator")
+    reply = world.send(
+        "POST",
+        "/v1/clinics",
+        body=json.dumps({"id": str(uuid4()), "name": "Ärzte 診療所"}).encode(),
+        headers={"Content-Type": media_type, "Authorization": f"Bearer {operator}"},
+    )
+    assert (reply.status, reply.json["name"]) == (200, "Ärzte 診療所")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b" ",
+        b"{'a': 1}",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1, "a": 2}',
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
+    ids=range(9),
+)
+def test_what_is_no_json_is_400(world: World, body: bytes) -> None:
+    reply = world.send(
+        "POST", "/v1/clinics", body=body, headers={"Authorization": f"Bearer {world.person('operator')}"}
+    )
+    assert (reply.status, reply.code) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"5", b'"x"', b'[{"id": 1}]'])
+def test_json_that_is_no_object_does_not_fit(world: World, body: bytes) -> None:
+    reply = world.send(
+        "POST", "/v1/clinics", body=body, headers={"Authorization": f"Bearer {world.person('operator')}"}
+    )
+    assert (reply.status, reply.code) == (422, "invalid")
+
+
+def test_what_does_not_fit_is_named_by_our_names_only(world: World) -> None:
+    reply = world.by(
+        world.person("operator"),
+        "POST",
+        "/v1/clinics",
+        body={"id": "canary", "canary_name": 1, "name": ["canary"]},
+    )
+    assert (reply.status, reply.json["fields"]) == (422, ["?", "id", "name"])
+    assert b"canary" not in reply.body
+
+
+def test_a_fault_of_ours_is_told_without_a_word_of_it(world: World) -> None:
+    world.fakes.signer.fault = ValueError("canary 17")
+    device = world.kiosk_without_token()
+    reply = world.refresh(device)
+    assert (reply.status, reply.code) == (500, "internal")
+    assert b"canary" not in reply.body
+    line = json.loads(world.log.getvalue().splitlines()[-1])
+    assert line["level"] == "ERROR"
+    assert line["fault"].startswith("ValueError at auth/tokens.py:")
+    assert "canary" not in world.log.getvalue()
+
+
+@pytest.mark.parametrize("body", ["%%%", "é", "AAA"])
+def test_base64_that_is_none_is_400(world: World, body: str) -> None:
+    from tests.stand_ins.api_gateway_event import event
+
+    made = event("POST", "/v1/token", body={})
+    reply = world.answer({**made, "body": body, "isBase64Encoded": True})
+    assert (reply.status, reply.code) == (400, "bad_request")
+
+
+def test_an_event_may_lack_what_api_gateway_leaves_out(world: World) -> None:
+    for made in ({}, {"httpMethod": "GET", "path": "/v1/config", "headers": None, "multiValueHeaders": None}):
+        assert world.answer(dict(made)).status in {401, 404}
+
+
+def test_every_operation_is_routed_once() -> None:
+    assert len({route.operation for route in ROUTES}) == len(ROUTES)
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+    assert all(route.who for route in ROUTES)
+    assert {who for route in ROUTES for who in route.who} == set(Who)

@@ -1,0 +1,92 @@
+"""Many at once in one process, as the local cloud's server has it: nobody gets what another asked for."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.backend_lambda.world import Kiosk, World, observation
+
+
+@pytest.fixture(autouse=True)
+def threads_that_take_turns_all_the_time() -> Iterator[None]:
+    """Else a request is mostly over before another thread has its turn."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_requests_that_run_at_once_are_not_mixed_up(world: World) -> None:
+    devices = [world.kiosk() for _ in range(6)]
+    patients = [uuid4() for _ in devices]
+    start = threading.Barrier(len(devices))
+
+    def work(number: int) -> None:
+        device, patient = devices[number], patients[number]
+        sent: set[str] = set()
+        start.wait()
+        for _ in range(15):
+            one = observation(patient)
+            sent.add(one["id"])
+            stored = world.by(device, "POST", "/v1/observations", body={"observations": [one]})
+            assert stored.json["results"] == [{"at": 0, "id": one["id"], "status": "stored", "fields": []}]
+            assert world.by(device, "GET", "/v1/config").json["clinic_id"] == str(device.clinic_id)
+            query = {"patient_id": str(patient)}
+            page = world.by(device, "GET", "/v1/observations", query=query).json["observations"]
+            assert {found["id"] for found in page} == sent
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        list(pool.map(work, range(len(devices))))
+
+
+def test_the_first_requests_of_a_process_may_come_at_once(world: World) -> None:
+    """Powertools puts a route together at its first request: at two at once it would call the function twice."""
+    device = world.kiosk()
+    for _ in range(5):
+        world.use(world.settings)
+        start = threading.Barrier(8)
+
+        def ask(_: int, start: threading.Barrier = start) -> int:
+            start.wait()
+            return world.by(device, "GET", "/v1/config").status
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(ask, range(8))) == [200] * 8
+
+
+def both(world: World, device: Kiosk, first: UUID | None, second: UUID | None) -> list[str | None]:
+    """Two use the same refresh token at once: the new tokens, None for who was refused."""
+    start = threading.Barrier(2)
+
+    def use(request_id: UUID | None) -> str | None:
+        start.wait()
+        reply = world.refresh(device, request_id=request_id)
+        assert reply.status in {200, 401}
+        return str(reply.json["refresh_token"]) if reply.status == 200 else None
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(use, (first, second)))
+
+
+def test_of_two_with_the_same_refresh_token_one_is_a_thief(world: World) -> None:
+    device = world.kiosk()
+    tokens = both(world, device, uuid4(), uuid4())
+    assert tokens.count(None) == 1
+    for token in (*tokens, device.refresh_token):
+        if token is not None:
+            assert world.refresh(device, token).code == "device_revoked"
+
+
+def test_two_with_the_same_request_leave_one_successor(world: World) -> None:
+    device, asked = world.kiosk(), uuid4()
+    tokens = both(world, device, asked, asked)
+    assert None not in tokens
+    worked = [world.refresh(device, token).status == 200 for token in tokens if token is not None]
+    assert worked.count(True) <= 1
+    assert len(set(tokens)) == 2
