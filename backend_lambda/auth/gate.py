@@ -57,18 +57,17 @@ class Gate:
         return device
 
     def proof(self, given: Mapping[str, str], method: str, path: str) -> dpop.Proof:
-        """DPoP alone, where there is no token yet: whose key it is. Raises Refusal 401, 503."""
-        now = self._ports.clock.utc()
-        proof = dpop.verify(
+        """DPoP alone, where there is no token yet: whose key it is. Raises Refusal 401.
+
+        Whether it was used before is asked by the service, once it has found what the proof is for: else anybody who makes up
+        keys could fill the store with their proofs.
+        """
+        return dpop.verify(
             headers.lowered(given).get("dpop", ""),
             method=method,
             url=self._settings.public_url + path,
-            now=now,
+            now=self._ports.clock.utc(),
         )
-        with self._database.outside() as transaction:
-            if admission.seen_proof(transaction, proof.digest, now):
-                raise Refusal(401, Code.PROOF_REPLAYED, "The proof was used before.")
-        return proof
 
     def admin(self, given: Mapping[str, str]) -> Admin:
         """Authorization: Bearer. Raises Refusal 401, 403, 503."""
@@ -129,11 +128,15 @@ class Gate:
             wait_s = answer.retry_after_s or 60.0
             raise Refusal(429, Code.RATE_LIMITED, "This device asks too often.", retry_after_s=wait_s)
         if answer.verdict is Verdict.REPLAYED:
-            refusal = Refusal(401, Code.PROOF_REPLAYED, "The proof was used before.")
+            refusal = replayed()
         else:
             refusal = Refusal(401, Code.DEVICE_REVOKED, "This device is not enrolled any more.")
         self.denied(device, "admission", str(refusal.code), request_id)
         raise refusal
+
+
+def replayed() -> Refusal:
+    return Refusal(401, Code.PROOF_REPLAYED, "The proof was used before.")
 
 
 def kind_of(principal: Principal) -> str:

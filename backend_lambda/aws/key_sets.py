@@ -148,7 +148,7 @@ def _pem(entry: Any) -> bytes | None:
         or entry.get("use", "sig") != "sig"
     ):
         return None
-    if entry.get("kty") not in {"RSA", "EC"} or "d" in entry:
+    if entry.get("kty") not in {"RSA", "EC"}:
         return None
     try:
         key = PyJWK(entry).key

@@ -15,13 +15,13 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from backend_lambda.auth.dpop import Proof, public_key
-from backend_lambda.auth.gate import as_admin, kind_of, name_of, of_clinic
+from backend_lambda.auth.gate import as_admin, kind_of, name_of, of_clinic, replayed
 from backend_lambda.auth.refresh import LIVES, new_token, token_hash
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import AdminRole, Principal
 from backend_lambda.settings import Settings
-from backend_lambda.store import audit, devices, sessions
+from backend_lambda.store import admission, audit, devices, sessions
 from backend_lambda.store.database import Database, Transaction
 from backend_lambda.wire import DeviceEntry, Devices, Enrol, Enrolled, EnrolmentCode, NewEnrolmentCode
 
@@ -98,6 +98,8 @@ class Enrolment:
             taken = devices.take_code(transaction, code_hash(code), now)
             if taken is None:
                 raise _invalid()
+            if admission.seen_proof(transaction, proof.digest, now):
+                raise replayed()
             transaction.enter(taken.clinic_id)  # a failure from here on leaves the code as it was
             devices.add(
                 transaction,

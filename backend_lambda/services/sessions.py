@@ -10,13 +10,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from backend_lambda.auth.dpop import Proof
+from backend_lambda.auth.gate import replayed
 from backend_lambda.auth.refresh import LIVES, new_token, token_hash
 from backend_lambda.auth.tokens import AccessTokens
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Device
 from backend_lambda.settings import Settings
-from backend_lambda.store import audit, sessions
+from backend_lambda.store import admission, audit, sessions
 from backend_lambda.store.database import Database, Transaction
 from backend_lambda.store.sessions import Refresh
 from backend_lambda.wire import TokenRequest, Tokens
@@ -32,13 +33,15 @@ class Sessions:
         self._tokens = AccessTokens(ports.signer, settings.public_url)
 
     def token(self, proof: Proof, wanted: TokenRequest, request_id: str) -> Tokens:
-        """Raises Refusal 401 (UNAUTHENTICATED: enrol anew; DEVICE_REVOKED: it was ended), 503."""
+        """Raises Refusal 401 (UNAUTHENTICATED: enrol anew; DEVICE_REVOKED: it was ended; PROOF_REPLAYED), 503."""
         now = self._ports.clock.utc()
         old = token_hash(wanted.refresh_token)
         with self._database.outside() as transaction:
             found = sessions.find(transaction, old)  # locked: whoever comes with the same one waits here
             if found is None:
                 raise Refusal(401, Code.UNAUTHENTICATED, "The refresh token is not known.")
+            if admission.seen_proof(transaction, proof.digest, now):
+                raise replayed()
             transaction.enter(found.clinic_id)
             device = Device(found.device_id, found.clinic_id, found.thumbprint)
             refusal = _refusal(found, proof, wanted, now)

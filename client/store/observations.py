@@ -12,7 +12,7 @@ import unicodedata
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -119,6 +119,7 @@ class Observations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._opening = object()
 
     # People
 
@@ -206,6 +207,23 @@ class Observations:
         )
         return [_line(row) for row in rows]
 
+    def numbers(
+        self, person: str | None, start: datetime | None
+    ) -> tuple[list[str], list[Sequence[float | None]]]:
+        """Of the scans from `start` on (None: all), the oldest first: moments (ISO 8601, UTC, without a zone), and the fields of Numbers."""
+        rows = self._database.ask(
+            f"SELECT substr(taken_at, 1, 23), {_NUMBERS} FROM observation"  # noqa: S608 (fixed text)
+            " WHERE person IS ? AND deleted_at IS NULL AND taken_at >= ? AND +kind = ? ORDER BY taken_at, id",
+            (person, _text(start) if start else "", str(Kind.SCAN)),
+        )
+        return [row[0] for row in rows], [row[1:] for row in rows]
+
+    def stamp(self) -> tuple[object, ...]:
+        """Another one whenever anything was kept, changed or deleted, by whomever, and after every opening."""
+        ours = self._database.ask("SELECT total_changes()")
+        others = self._database.ask("PRAGMA data_version")
+        return (self._opening, ours[0][0], others[0][0])
+
     def count(self, person: str | None) -> int:
         """How many a person has."""
         rows = self._database.ask(
@@ -216,7 +234,8 @@ class Observations:
     def newest(self, person: str | None, kind: str) -> Line | None:
         """The last one of a kind, or None where there is none."""
         rows = self._database.ask(
-            f"SELECT {_LINE} FROM observation WHERE person IS ? AND kind = ? AND deleted_at IS NULL"  # noqa: S608 (fixed text)
+            f"SELECT {_LINE} FROM observation INDEXED BY observation_by_kind"  # noqa: S608 (fixed text)
+            " WHERE person IS ? AND kind = ? AND deleted_at IS NULL"
             " ORDER BY taken_at DESC, id DESC LIMIT 1",
             (person, str(kind)),
         )
@@ -230,8 +249,16 @@ class Observations:
         )
         if not rows:
             return None
-        *line, body, wave = rows[0]
-        return Observation(_line(line), json.loads(body), _unpacked(wave))
+        return _whole(rows[0])
+
+    def wholes(self, observations: Sequence[str]) -> list[Observation]:
+        """Those of them that are there and not deleted, in no order."""
+        places = ", ".join("?" * len(observations))
+        rows = self._database.ask(
+            f"SELECT {_LINE}, body, wave FROM observation WHERE id IN ({places}) AND deleted_at IS NULL",  # noqa: S608 (fixed text)
+            observations,
+        )
+        return [_whole(row) for row in rows]
 
     def delete(self, observation: str, *, now: datetime) -> bool:
         """Returns whether there was one to delete; `restore` puts it back."""
@@ -309,6 +336,7 @@ COLUMNS = (
 )
 """What a list asks for: the fields of Line, its numbers among them."""
 _LINE = ", ".join(COLUMNS)
+_NUMBERS = ", ".join(field.name for field in fields(Numbers))
 
 
 def _insert(change: Change, observation: Observation) -> int:
@@ -342,6 +370,11 @@ def _insert(change: Change, observation: Observation) -> int:
 def _line(row: Sequence[Any]) -> Line:
     id_, person, kind, taken_at, offset_min, *numbers, simulated = row
     return Line(id_, person, kind, _moment(taken_at), offset_min, Numbers(*numbers), bool(simulated))
+
+
+def _whole(row: Sequence[Any]) -> Observation:
+    *line, body, wave = row
+    return Observation(_line(line), json.loads(body), _unpacked(wave))
 
 
 def _unpacked(wave: bytes | None) -> bytes | None:

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,7 +83,6 @@ class World:
     settings: Settings
     backend: app.Backend
     patch: pytest.MonkeyPatch
-    _count: list[int] = field(default_factory=list)
 
     def send(
         self,

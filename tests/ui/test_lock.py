@@ -58,7 +58,7 @@ def test_the_history_is_empty_once_it_is_locked(room: Room) -> None:
     nobody_for(window, 121.0)
     wait_for(lambda: isinstance(running.shelf.state, Closed), "the lock")
     click(window.to_history)
-    assert history.table.rowCount() == 0 and not history._rows and not history._trend
+    assert history.table.rowCount() == 0 and not history._rows and not len(history._trend.at_s)
     assert not history.table.isVisible() and "Ana" not in words_on(window)
     assert "locked" in history.shut.words and not history.plot.isVisible()
     shot(window, "history-locked")

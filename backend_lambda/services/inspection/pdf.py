@@ -60,6 +60,7 @@ _MAX_TREE = 4
 _SEARCHED_BYTES = 400_000_000
 """Where a reference leads nowhere, pypdf searches the whole file for it: so many bytes in all."""
 _STREAM_BYTES, _ALL_STREAMS_BYTES = 32_000_000, 200_000_000
+_OBJECT_STREAMS_BYTES = 20_000_000
 _ALL_PICTURES_BYTES = 2_000_000_000
 _SLOW_BYTES = 16_000_000
 """In and out of the filters that pypdf has in Python."""
@@ -173,8 +174,8 @@ class _Walk:
         if len(plain) + len(packed) > _MAX_OBJECTS:
             raise Refused(Reason.TOO_COMPLEX)
         self._check_places()
+        self._check_object_streams()
         self._look_into(self.reader.trailer)
-        # Object streams are among the plain ones, so they are measured before anything is taken out of them
         for generation, number in [*plain, *packed]:
             self._object(generation, number)
         known = {*plain, *packed}
@@ -187,9 +188,19 @@ class _Walk:
             for number, at in table.items():
                 if self.reader.xref_free_entry.get(generation, {}).get(number):
                     continue
-                found = _OBJECT.match(self.data, at)
+                found = _OBJECT.match(self.data, at) if 0 <= at < len(self.data) else None
                 if found is None or (int(found[1]), int(found[2])) != (number, generation):
                     self._searches()
+
+    def _check_object_streams(self) -> None:
+        """Before anything is taken out of them: pypdf makes all that is in one at once."""
+        total = 0
+        for number in {container for container, _ in self.reader.xref_objStm.values()}:
+            found = _followed(IndirectObject(number, 0, self.reader))
+            if isinstance(found, StreamObject):
+                total += self._unpacked_length(found, _OBJECT_STREAMS_BYTES)[0]
+                if total > _OBJECT_STREAMS_BYTES:
+                    raise Refused(Reason.BOMB)
 
     def _searches(self) -> None:
         self.searched += len(self.data)
@@ -243,7 +254,16 @@ class _Walk:
     def _measure(self, stream: StreamObject) -> int:
         """Its length, unpacked. Pictures by what they say they are."""
         picture = _name(stream, "/Subtype") == "/Image"
-        allowed = self._picture_bytes(stream) if picture else _STREAM_BYTES
+        length, data = self._unpacked_length(
+            stream, self._picture_bytes(stream) if picture else _STREAM_BYTES
+        )
+        self._add(length, picture=picture)
+        if _name(stream, "/Type") == "/ObjStm" and _has_active_name(data):
+            raise Refused(Reason.ACTIVE_CONTENT)
+        return length
+
+    def _unpacked_length(self, stream: StreamObject, allowed: int) -> tuple[int, bytes]:
+        """And what is in it, which is unpacked for object streams only."""
         filters = _filters(stream)
         data: bytes = stream._data  # noqa: SLF001  (as it is in the file; get_data() would unpack it without our bounds)
         length = len(data)
@@ -263,10 +283,7 @@ class _Walk:
                 length = len(data)
             else:
                 break  # unknown to readers too
-        self._add(length, picture=picture)
-        if _name(stream, "/Type") == "/ObjStm" and _has_active_name(data):
-            raise Refused(Reason.ACTIVE_CONTENT)
-        return length
+        return length, data
 
     def _add(self, length: int, *, picture: bool) -> None:
         if picture:
@@ -329,9 +346,10 @@ def _number(found: DictionaryObject, key: str) -> int:
 
 def _filters(stream: StreamObject) -> list[str]:
     value = _value(stream, "/Filter")
-    names = [part.get_object() for part in value] if isinstance(value, ArrayObject) else [value]
-    if len(names) > _MAX_FILTERS:
+    parts = list(list.__iter__(value)) if isinstance(value, ArrayObject) else [value]
+    if len(parts) > _MAX_FILTERS:
         raise Refused(Reason.TOO_COMPLEX)
+    names = [_followed(part) for part in parts]
     return [str(name) for name in names if isinstance(name, NameObject)]
 
 

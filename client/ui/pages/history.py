@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
 )
 
 from client.clock import Clock
-from client.errors import BadInput, HealthHelperError
+from client.errors import HealthHelperError
 from client.language import said
-from client.store.entries import values_of
-from client.store.observations import PAGE, Kind, Line, Observation, Observations
+from client.store.history import NO_TREND, Trend, read
+from client.store.observations import PAGE, Line, Observations
 from client.ui.shelf import Shelf
 from client.ui.views import history
 from client.ui.views.history import HistoryRow
@@ -29,14 +29,17 @@ from client.ui.widgets.layout import Page, button, card, label
 from client.ui.widgets.notice import Standing
 from client.ui.widgets.plots import CoursePlot
 
+_PX_APART = 3
+"""A point is 6 px wide: nearer ones lie on each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """lines: one page of the list; rows: the same in words. trend: all scans of the chosen span, the oldest first."""
+    """lines: one page of the list; rows: the same in words. trend: of the chosen span."""
 
     lines: list[Line]
     rows: list[HistoryRow]
-    trend: list[Line]
+    trend: Trend
 
 
 class HistoryPage(Page):
@@ -58,7 +61,7 @@ class HistoryPage(Page):
         self._person: str | None = None
         self._lines: list[Line] = []
         self._rows: list[HistoryRow] = []
-        self._trend: list[Line] = []
+        self._trend = NO_TREND
         self._asked = 0
         self.heading = label(said("History"), "title")
         self.column.addWidget(self.heading)
@@ -150,7 +153,7 @@ class HistoryPage(Page):
     def clear(self) -> None:
         """Nothing of what was read is here any more, and an answer that is still to come is dropped."""
         self._asked += 1
-        self._lines, self._rows, self._trend = [], [], []
+        self._lines, self._rows, self._trend = [], [], NO_TREND
         self.table.setRowCount(0)
         self.more.hide()
         self._draw()
@@ -167,16 +170,12 @@ class HistoryPage(Page):
 
     def _read(self, before: Line | None) -> None:
         self._asked += 1
-        asked, person, days = self._asked, self._person, self.span.currentData()
-        start = None if days is None else self._clock.utc() - timedelta(days=days)
+        asked, person, start, known = self._asked, self._person, self._start(), self._trend
 
         def job(kept: Observations) -> _Found:
-            lines = kept.lines(person, before=before)
-            rows = []
-            for line in lines:
-                whole = None if line.kind == Kind.SCAN else kept.get(line.id)
-                rows.append(history.row(line, None if whole is None else _values(whole)))
-            return _Found(lines, rows, kept.between(person, start, None))
+            found = read(kept, person, start, before=before, known=known)
+            rows = [history.row(line, found.typed.get(line.id)) for line in found.lines]
+            return _Found(found.lines, rows, found.trend)
 
         def got(found: _Found) -> None:
             if asked == self._asked:  # another person's, who was chosen before, is not shown any more
@@ -187,6 +186,13 @@ class HistoryPage(Page):
                 self._fail(fault)
 
         self._shelf.ask(job, got, failed)
+
+    def _start(self) -> datetime | None:
+        """Of the chosen span; on the hour, so that the same trend holds for a while."""
+        days = self.span.currentData()
+        if days is None:
+            return None
+        return self._clock.utc().replace(minute=0, second=0, microsecond=0) - timedelta(days=days)
 
     def _show(self, found: _Found, *, more: bool) -> None:
         chosen = self.chosen()
@@ -217,10 +223,11 @@ class HistoryPage(Page):
 
     def _draw(self) -> None:
         series = history.series(self._trend, self.what.currentData())
-        self.plot.show_course(series.at_s, series.values, series.low, series.high)
+        shown = history.thinned(series, max(1, self.viewport().width() // _PX_APART))
+        self.plot.show_course(shown.at_s, shown.values, shown.low, shown.high)
         words = history.spoken(series)
         self.plot.setAccessibleDescription(words)
-        self.plot.setVisible(bool(series.values))
+        self.plot.setVisible(len(series.values) > 0)
         self.nothing.setText(words)
 
     def _show_chosen(self) -> None:
@@ -246,10 +253,3 @@ class HistoryPage(Page):
     def _fail(self, fault: HealthHelperError) -> None:
         self.clear()
         self.failed.emit(fault)
-
-
-def _values(whole: Observation) -> dict[str, float]:
-    try:
-        return values_of(whole)
-    except BadInput:
-        return {}  # of a newer version: it is listed, with no numbers

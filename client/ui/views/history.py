@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from client.language import listing, marked, said
 from client.reports.wording import interval_text
+from client.store.history import Trend
 from client.store.observations import Kind, Line
 from client.store.scans import taken_at_local
 from client.ui.views import entry
+from edge_models.types import FloatArray
 
 LEFT_TO_RIGHT = "\u200e"
 """Before a date: between words from right to left its parts would change places."""
@@ -35,10 +39,10 @@ class Series:
     """Points over days for a plot. at_s: seconds since 1970, UTC. low, high: the interval, or the value itself."""
 
     title: str
-    at_s: tuple[float, ...]
-    values: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    at_s: FloatArray
+    values: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
 TRENDS: Mapping[str, str] = {
@@ -84,25 +88,37 @@ def _scan(line: Line) -> str:
     return listing(parts)
 
 
-def series(lines: Sequence[Line], name: str) -> Series:
-    """The course of one of TRENDS over scans, the oldest first. lines: the oldest first."""
-    points = []
-    for line in lines:
-        value = getattr(line.numbers, name)
-        if line.kind != Kind.SCAN or value is None:
-            continue
-        low = line.numbers.heart_rate_low if name == "heart_rate" else None
-        high = line.numbers.heart_rate_high if name == "heart_rate" else None
-        points.append(
-            (line.taken_at.timestamp(), value, value if low is None else low, value if high is None else high)
-        )
-    at_s, values, lows, highs = zip(*points, strict=True) if points else ((), (), (), ())
-    return Series(said(TRENDS[name]), at_s, values, lows, highs)
+def series(trend: Trend, name: str) -> Series:
+    """The course of one of TRENDS over scans, the oldest first."""
+    values = trend.numbers[name]
+    low, high = (
+        (trend.numbers["heart_rate_low"], trend.numbers["heart_rate_high"])
+        if name == "heart_rate"
+        else (values, values)
+    )
+    shown = np.isfinite(values)
+    low, high = np.where(np.isfinite(low), low, values), np.where(np.isfinite(high), high, values)
+    return Series(said(TRENDS[name]), trend.at_s[shown], values[shown], low[shown], high[shown])
+
+
+def thinned(found: Series, columns: int) -> Series:
+    """For a plot so wide: in each of its columns the least and the greatest value at most, so that no extreme is lost."""
+    count = len(found.at_s)
+    if count <= 2 * columns:
+        return found
+    since_s = found.at_s - found.at_s[0]
+    column = np.minimum((since_s / max(since_s[-1], 1e-3) * columns).astype(np.int64), columns - 1)
+    first = np.flatnonzero(np.diff(column, prepend=-1))
+    by_value = np.lexsort((found.values, column))
+    kept = np.union1d(by_value[first], by_value[np.append(first[1:], count) - 1])
+    return replace(
+        found, at_s=found.at_s[kept], values=found.values[kept], low=found.low[kept], high=found.high[kept]
+    )
 
 
 def spoken(found: Series) -> str:
     """The plot in one line, for a screen reader."""
-    if not found.values:
+    if not len(found.values):
         return said("{title}: nothing to show yet", title=found.title)
     if len(found.values) == 1:
         return said("{title}: one scan, {value}", title=found.title, value=f"{found.values[0]:.0f}")

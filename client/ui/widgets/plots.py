@@ -83,7 +83,11 @@ class CoursePlot(_Plot):
         self.showGrid(y=True, alpha=0.25)
 
     def show_course(
-        self, at_s: Sequence[float], values: Sequence[float], low: Sequence[float], high: Sequence[float]
+        self,
+        at_s: Sequence[float] | FloatArray,
+        values: Sequence[float] | FloatArray,
+        low: Sequence[float] | FloatArray,
+        high: Sequence[float] | FloatArray,
     ) -> None:
         """at_s: seconds of a scan, or since 1970 (UTC) where days are shown. NaN leaves a gap."""
         self.clear()

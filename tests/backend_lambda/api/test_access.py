@@ -12,6 +12,7 @@ import pytest
 
 from backend_lambda import app
 from backend_lambda.routes import ROUTES, Route, Who
+from backend_lambda.services.enrolment import new_code
 from backend_lambda.store.database import Database
 from tests.backend_lambda.callers import API, DeviceKey, Issuer, by_hand
 from tests.backend_lambda.world import Kiosk, Reply, World, observation
@@ -225,6 +226,32 @@ def test_a_proof_without_a_token_works_once(world: World) -> None:
     assert world.send("POST", "/v1/token", headers=headers, body=body).code == "proof_replayed"
 
 
+def test_a_proof_that_came_twice_ends_no_enrolment(world: World) -> None:
+    """A network that delivers a request twice is no thief."""
+    device = world.kiosk()
+    headers = device.key.headers("POST", API + "/v1/token", world.clock.utc())
+    body = {"refresh_token": device.refresh_token}
+    fresh = world.send("POST", "/v1/token", headers=headers, body=body).json["refresh_token"]
+    world.send("POST", "/v1/token", headers=headers, body=body)
+    assert world.refresh(device, fresh).status == 200
+
+
+def test_a_code_is_not_spent_by_an_old_proof(world: World) -> None:
+    clinic_id, key = world.clinic(), DeviceKey()
+    headers = key.headers("POST", API + "/v1/devices/enrol", world.clock.utc())
+    replies = [
+        world.send(
+            "POST",
+            "/v1/devices/enrol",
+            headers=headers,
+            body={"code": world.code(clinic_id), "public_key": key.jwk, "software_version": "1"},
+        )
+        for _ in range(2)
+    ]
+    assert replies[0].status == 200
+    assert replies[1].code == "proof_replayed"
+
+
 def test_a_proof_is_remembered_as_long_as_it_could_be_sent_again(world: World) -> None:
     device = world.kiosk()
     headers = world.headers(device, "GET", "/v1/config")
@@ -418,11 +445,13 @@ def test_without_its_store_the_service_says_so(world: World, route: Route) -> No
     gone = Database("postgresql://x:y@127.0.0.1:9/gone", clock=world.clock)
     world.patch.setattr(app, "backend", lambda: app.Backend(world.settings, world.fakes.ports(), gone))
     path = path_of(route, device.clinic_id)
-    body: Any = {} if route.has_body else None
-    if route.operation == "open_share":
-        body = {"secret": "x" * 43}
-    if route.operation == "add_clinic":
-        body = {"id": str(uuid4()), "name": "Clinic"}
+    right: dict[str, Any] = {
+        "open_share": {"secret": "x" * 43},
+        "add_clinic": {"id": str(uuid4()), "name": "Clinic"},
+        "token": {"refresh_token": device.refresh_token},
+        "enrol": {"code": new_code(), "public_key": device.key.jwk, "software_version": "1"},
+    }
+    body = right.get(route.operation, {}) if route.has_body else None
     query = PATIENT if "observations" in path and not route.has_body else {}
     if Who.ANYONE in route.who:
         reply = world.send(route.method, path, query=query, body=body)

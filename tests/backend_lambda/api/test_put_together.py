@@ -11,11 +11,13 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from backend_lambda import app, handler
+from backend_lambda.__main__ import main
 from backend_lambda.app import EmfMeasures, SystemClock
 from backend_lambda.settings import settings
 from tests.backend_lambda.callers import API, DeviceKey
@@ -122,7 +124,29 @@ def put(url: str, headers: object, data: bytes) -> int:
     return status
 
 
-def test_importing_the_handler_starts_nothing(tmp_path: object) -> None:
+def test_articles_go_into_the_knowledge_base_by_command(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.s3.add_bucket("articles")
+    aws.knowledge.add_source("DS00000001", "articles", "knowledge/")
+    monkeypatch.setenv("HH_KNOWLEDGE_BASE_ID", aws.knowledge.id)
+    settings.cache_clear()
+    arguments = ["ingest", str(tmp_path), "--bucket", "articles", "--data-source", "DS00000001"]
+    assert main(arguments) == 2
+    assert "LANGUAGE/ID.md" in capsys.readouterr().err
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "pulse.md").write_text(
+        "title: Pulse\nreviewed: no\nsource: https://example.org\n\nA pulse.\n", encoding="utf-8"
+    )
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("1 articles as version ")
+    assert len(aws.knowledge.passages) == 1
+    monkeypatch.setenv("HH_KNOWLEDGE_BASE_ID", "")
+    settings.cache_clear()
+    assert main(arguments) == 2
+
+
+def test_importing_the_handler_starts_nothing(tmp_path: Path) -> None:
     """Nothing with connections, threads or settings at import: a snapshot would keep them."""
     code = (
         "import sys, threading\n"

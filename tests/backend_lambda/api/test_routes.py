@@ -11,6 +11,8 @@ import pytest
 from backend_lambda import wire
 from backend_lambda.routes import ROUTES, Route, Who
 from backend_lambda.services.enrolment import normal_code
+from backend_lambda.services.observations import OBJECT_PLACES
+from backend_lambda.services.uploads import Place
 from backend_lambda.store.database import Database
 from tests.backend_lambda.world import Kiosk, Reply, World, observation
 
@@ -128,6 +130,29 @@ def test_each_item_of_a_batch_is_judged_by_itself(world: World) -> None:
     assert results[8]["id"] is None
 
 
+@pytest.mark.parametrize(
+    ("taken_at", "status"),
+    [
+        ("1900-01-01T00:00:00Z", "stored"),
+        ("2199-12-31T23:59:59Z", "stored"),
+        ("2026-11-27T13:59:00+02:00", "stored"),
+        ("2200-01-01T00:00:00Z", "invalid"),
+        ("0001-01-01T00:00:00+14:00", "invalid"),
+        ("9999-12-31T23:59:59-12:00", "invalid"),
+        ("2026-11-27T12:00:00", "invalid"),
+        (1e18, "invalid"),
+        (-(10**30), "invalid"),
+    ],
+)
+def test_a_time_at_the_ends_of_the_calendar_is_no_time(world: World, taken_at: object, status: str) -> None:
+    """A device's clock that is wrong by years loses nothing; what no client could read back is not taken."""
+    device, patient = world.kiosk(), uuid4()
+    batch = {"observations": [observation(patient, taken_at=taken_at)]}
+    assert world.by(device, "POST", "/v1/observations", body=batch).json["results"][0]["status"] == status
+    page = world.by(device, "GET", "/v1/observations", query={"patient_id": str(patient), "limit": "1"})
+    assert len(page.json["observations"]) == (status == "stored")
+
+
 def test_a_batch_has_one_to_a_hundred_items(world: World) -> None:
     device, patient = world.kiosk(), uuid4()
     many = [observation(patient) for _ in range(101)]
@@ -220,6 +245,14 @@ def test_a_patient_is_erased_with_every_object(world: World) -> None:
         entry["result"] for entry in world.audit(device.clinic_id) if entry["action"] == "patient.erase"
     ]
     assert erased == ["begun", "ok"]
+
+
+def test_every_object_of_a_patient_is_where_an_erasure_looks() -> None:
+    place = Place(uuid4(), uuid4(), uuid4())
+    looked = tuple(f"{one}/{place.clinic_id}/{place.patient_id}/" for one in OBJECT_PLACES)
+    keys = [getattr(place, name) for name in dir(place) if name.endswith("_key")]
+    assert len(keys) >= 4
+    assert all(key.startswith(looked) for key in keys)
 
 
 def test_an_erasure_that_was_half_done_is_finished_by_asking_again(world: World) -> None:

@@ -71,7 +71,7 @@ def test_an_audience_may_be_one_of_several() -> None:
         ({"hh_clinic": "all"}, Code.FORBIDDEN),
         ({"hh_clinic": [str(CLINIC)]}, Code.FORBIDDEN),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Code) else "-".join(value),
 )
 def test_a_token_with_one_thing_wrong_is_refused(claims: dict[str, Any], code: Code) -> None:
     assert judged(RSA.token(NOW, "clinic_admin", CLINIC, **claims)) is code

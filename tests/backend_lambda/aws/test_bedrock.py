@@ -178,6 +178,14 @@ def test_what_breaks_midway_is_told(
     assert (refusal.status, refusal.code) == (status, code)
 
 
+def test_a_count_without_an_end_is_no_end(aws: AwsStandIn, model: BedrockModel) -> None:
+    usage = {"usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}, "metrics": {"latencyMs": 1}}
+    aws.bedrock.then(Raw(event_stream.event("metadata", usage)))
+    found, refusal = read(model)
+    assert found == []
+    assert refusal is not None and refusal.code is Code.MODEL_UNAVAILABLE
+
+
 def test_silence_ends(aws: AwsStandIn, hasty: Clients, clock: SetClock) -> None:
     aws.bedrock.then(Says(first_s=2.0))
     began_s = time.monotonic()

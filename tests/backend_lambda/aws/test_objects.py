@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -223,6 +224,36 @@ def test_a_move_that_broke_off_can_be_done_again(documents: S3Objects, aws: AwsS
     new = documents.move(key, version, to_key)
     assert documents.read(to_key, new, 100) == DATA
     assert key not in aws.s3.buckets[DOCUMENTS].versions
+
+
+def test_a_move_that_broke_off_while_it_took_away_can_be_done_again(
+    documents: S3Objects, aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, to_key = new_key(), new_key()
+    version = documents.write(key, DATA, "application/pdf")
+    documents.write(key, b"newer", "application/pdf")
+    right, calls = S3Objects._delete_page, itertools.count()
+
+    def fails_the_second_time(self: S3Objects, versions: list[dict[str, str]]) -> None:
+        if next(calls) == 1:
+            raise Refusal(503, Code.OBJECTS_UNAVAILABLE, "as the test wants it")
+        right(self, versions)
+
+    monkeypatch.setattr(S3Objects, "_delete_page", fails_the_second_time)
+    with pytest.raises(Refusal):
+        documents.move(key, version, to_key)
+    assert documents.read(to_key, documents.move(key, version, to_key), 100) == DATA
+    assert key not in aws.s3.buckets[DOCUMENTS].versions
+
+
+def test_what_is_moved_has_its_hash_although_it_came_without(documents: S3Objects, clients: Clients) -> None:
+    key, to_key = new_key(), new_key()
+    version = clients("s3").put_object(Bucket=DOCUMENTS, Key=key, Body=DATA)["VersionId"]
+    before = documents.head(key)
+    assert before is not None and before.sha256 is None
+    documents.move(key, version, to_key)
+    after = documents.head(to_key)
+    assert after is not None and after.sha256 == FACTS.sha256
 
 
 def test_erasing_takes_every_version_of_a_patient_and_of_nobody_else(

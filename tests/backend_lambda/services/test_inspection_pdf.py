@@ -227,6 +227,10 @@ HUGE: dict[str, tuple[Callable[[], bytes], set[Reason]]] = {
         lambda: one_page(more={number: flat(bytes(30_000_000)) for number in range(6, 16)}),
         {Reason.BOMB},
     ),
+    "object streams that grow together": (
+        lambda: with_object_streams({5: b"(" + b" " * 12_000_000 + b")", 6: b"(" + b" " * 12_000_000 + b")"}),
+        {Reason.BOMB},
+    ),
     "an object stream that grows": (
         lambda: one_page(more={6: flat(b"1 0 " + b" " * 60_000_000, b"/Type/ObjStm/N 1/First 4")}),
         {Reason.BOMB},
@@ -320,6 +324,28 @@ def test_what_costs_beyond_measure_is_refused(name: str) -> None:
 def test_200_pages_are_not_too_many() -> None:
     result = found(pages_of(b"3 0 R " * 200, 200), PDF)
     assert (result.reason, result.pages) == (None, 200)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        b"/Filter 9 0 R",
+        b"/Filter[9 0 R null 7 (text)]",
+        b"/Filter<<>>",
+        b"/Subtype/Image/Width 9 0 R/Height -1/BitsPerComponent 1.5",
+        b"/Subtype/Image/Width 1e9/Height(x)",
+        b"/Type 6 0 R/Subtype 6 0 R",
+    ],
+)
+def test_entries_that_make_no_sense_break_nothing(entries: bytes) -> None:
+    assert reason(one_page(more={6: stream(b"abc", entries)}), PDF) in {None, Reason.TOO_COMPLEX}
+
+
+def test_places_beyond_all_files_break_nothing() -> None:
+    row = b"\x01" + b"\xff" * 9 + b"\x00"
+    table = flat(row * 6, b"/Type/XRef/W[1 9 1]/Size 6/Root 1 0 R")
+    far = b"%PDF-1.7\n1 0 obj\n" + table + b"\nendobj\nstartxref\n9\n%%EOF\n"
+    assert reason(far, PDF) is Reason.DAMAGED
 
 
 def test_a_table_that_claims_more_than_there_is_is_refused_or_read() -> None:

@@ -210,6 +210,13 @@ def test_bytes_behind_the_pixels_are_refused() -> None:
     assert reason(png(300, 300, packed=long), PNG) is None
 
 
+def test_bytes_behind_pixels_that_end_with_a_piece_of_input_are_refused() -> None:
+    packed = zlib.compress(bytes(7 * 2339), 0)
+    assert len(packed) == 1 << 14
+    assert reason(png(2338, 7, colour=0, packed=packed), PNG) is None
+    assert reason(png(2338, 7, colour=0, packed=packed + b"x"), PNG) is Reason.TRAILING_DATA
+
+
 @pytest.mark.parametrize("at", range(8, len(png())))
 def test_any_changed_byte_of_a_png_is_noticed(at: int) -> None:
     whole = bytearray(png())

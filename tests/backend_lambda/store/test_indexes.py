@@ -37,6 +37,7 @@ from backend_lambda.store.observations import Cursor
 from tests.backend_lambda.store.making import KEY, NOW, StillClock, entry, observation, sha, upload
 from tests.stand_ins.postgres import Postgres, Urls
 
+pytestmark = pytest.mark.slow  # to fill the tables
 ROWS = 50_000
 READS_ALL = {"audit.heads"}
 """Gives back every row there is."""

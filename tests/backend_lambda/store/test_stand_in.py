@@ -97,15 +97,29 @@ def test_durable() -> None:
     assert shown == ["on", "on"]
 
 
-def test_what_does_not_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for folder in (tmp_path, *tmp_path.parents):  # the server's user must get there
-        if folder.owner() == Path("/tmp").owner() and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    with pytest.raises(RuntimeError, match="does not start"):
+def test_what_does_not_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    real = tempfile.mkdtemp
+
+    def recorded(prefix: str) -> str:
+        made.append(Path(real(prefix=prefix)))
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", recorded)
+    with pytest.raises(RuntimeError, match=r"does not start.*no_such_setting"):
         Postgres(extra={"no_such_setting": "1"})
-    assert list(tmp_path.iterdir()) == []
+    assert len(made) == 1
+    assert not made[0].exists()
+
+
+def test_a_port_that_was_taken_in_the_meantime(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        real = stand_in._free_port
+        offered = iter([taken.getsockname()[1]])
+        monkeypatch.setattr(stand_in, "_free_port", lambda: next(offered, None) or real())
+        with Postgres() as server, psycopg.connect(server.url("postgres")) as connection:
+            assert server.port != taken.getsockname()[1]
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
 def test_it_ends_with_a_program_that_forgets_it() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client import language
+from client.language import Sentence
 from client.pipeline.run import View
 from client.pipeline.session import Goal, Session, State
 from client.reports.wording import REASONS
 from client.store import entries
+from client.store.history import NO_TREND, NUMBERS, Trend
 from client.store.observations import Kind, Line, Numbers
 from client.ui.views import entry, history
 from client.ui.views.guard import STALE_AFTER_S, Choice, must_ask
@@ -182,6 +187,17 @@ def test_readings_in_words() -> None:
     assert entry.words("blood_pressure", {}) == ""
 
 
+def test_remarks_are_said_in_the_language_of_the_day() -> None:
+    note = Sentence("The camera failed and was opened again ({count} ×).", {"count": 2})
+    kept = record(notes=(note,))
+    assert result_view(kept).remarks == ("The camera failed and was opened again (2 ×).",)
+    language.use(lambda text: "Otra vez: {count}." if text == note.text else text)
+    try:
+        assert result_view(kept).remarks == ("Otra vez: 2.",)
+    finally:
+        language.use(None)
+
+
 # History
 
 
@@ -192,6 +208,18 @@ def line(days: float, rate: float | None, kind: str = Kind.SCAN, offset_min: int
         else Numbers(heart_rate=rate, heart_rate_low=rate - 1, heart_rate_high=rate + 2)
     )
     return Line(f"{days}", None, kind, NOW - timedelta(days=days), offset_min, numbers, False)
+
+
+def trend(rates: Sequence[float | None], step_s: float = 1.0) -> Trend:
+    """Scans one after another; None: withheld. Their RMSSD is half of the rate."""
+    rate = np.array(rates, np.float64)
+    numbers = dict.fromkeys(NUMBERS, np.full(len(rates), np.nan)) | {
+        "heart_rate": rate,
+        "heart_rate_low": rate - 1.0,
+        "heart_rate_high": rate + 2.0,
+        "rmssd": rate / 2.0,
+    }
+    return Trend(step_s * np.arange(len(rates), dtype=np.float64), numbers)
 
 
 def test_a_line_in_words_on_the_clock_of_its_place() -> None:
@@ -206,10 +234,32 @@ def test_a_kind_of_a_newer_version_is_listed_by_its_own_name() -> None:
 
 
 def test_the_course_has_scans_with_a_value_only() -> None:
-    found = history.series(
-        [line(2.0, 60.0), line(1.5, None), line(1.2, 99.0, kind=Kind.OXIMETER), line(1.0, 70.0)], "heart_rate"
-    )
-    assert found.values == (60.0, 70.0) and found.low == (59.0, 69.0) and found.high == (62.0, 72.0)
-    assert found.at_s[0] < found.at_s[1]
+    found = history.series(trend([60.0, None, 70.0]), "heart_rate")
+    assert found.values.tolist() == [60.0, 70.0]
+    assert found.low.tolist() == [59.0, 69.0] and found.high.tolist() == [62.0, 72.0]
+    assert found.at_s.tolist() == [0.0, 2.0]
     assert history.spoken(found) == "Heart rate, /min: 2 scans, from 60 to 70, the newest 70"
-    assert "nothing" in history.spoken(history.series([], "sdnn"))
+    assert "nothing" in history.spoken(history.series(NO_TREND, "sdnn"))
+    other = history.series(trend([60.0]), "rmssd")
+    assert other.low.tolist() == other.values.tolist() == [30.0]
+
+
+@given(
+    st.lists(st.floats(38.0, 205.0), min_size=1, max_size=300),
+    st.integers(1, 60),
+    st.sampled_from([0.0, 1.0, 9e4]),
+)
+def test_a_thinned_course_keeps_every_extreme_and_its_order(
+    rates: list[float], columns: int, step_s: float
+) -> None:
+    whole = history.series(trend(rates, step_s), "heart_rate")
+    found = history.thinned(whole, columns)
+    assert len(found.at_s) <= max(2 * columns, 1) and set(found.values) <= set(whole.values)
+    assert found.values.min() == whole.values.min() and found.values.max() == whole.values.max()
+    assert np.all(np.diff(found.at_s) >= 0.0)
+    assert (found.low == found.values - 1.0).all() and (found.high == found.values + 2.0).all()
+
+
+def test_a_short_course_is_not_thinned() -> None:
+    whole = history.series(trend([60.0, 61.0, 62.0]), "heart_rate")
+    assert history.thinned(whole, 2) is whole

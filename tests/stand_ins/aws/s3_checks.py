@@ -303,6 +303,10 @@ def post_too_late(ground: Ground) -> None:
 # --- What the store must do besides
 
 
+def post_of_a_field_nobody_allowed(ground: Ground) -> None:
+    expect(send("POST", *_form(ground.s3, changed={"x-amz-meta-more": "x"})), 403)
+
+
 def sdk_with_a_wrong_secret(ground: Ground) -> None:
     with refused("SignatureDoesNotMatch"):
         ground.forger.put_object(Bucket=BUCKET, Key=new_key(), Body=DATA)
@@ -505,6 +509,7 @@ SIGNATURES: tuple[Check, ...] = (
     post_too_late,
 )
 STORING: tuple[Check, ...] = (
+    post_of_a_field_nobody_allowed,
     sdk_with_a_wrong_secret,
     write_twice_by_the_sdk,
     wrong_checksum_by_the_sdk,
