@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -114,6 +114,16 @@ def ports_of(settings: Settings) -> Ports:
     )
 
 
+def _password_of(settings: Settings) -> Callable[[], str] | None:
+    """None: it stands in the URL."""
+    if not settings.database_iam:
+        return None
+    from backend_lambda.aws.clients import Clients
+    from backend_lambda.aws.database import IamPassword
+
+    return IamPassword(Clients(settings.region), settings.database_url)
+
+
 class Backend:
     """Everything, put together for these settings and ports. No connection is opened before it is needed."""
 
@@ -126,7 +136,9 @@ class Backend:
     def database(self) -> Database:
         with self._lock:
             if self._database is None:
-                self._database = Database(self.settings.database_url, clock=self.ports.clock)
+                self._database = Database(
+                    self.settings.database_url, clock=self.ports.clock, password=_password_of(self.settings)
+                )
             return self._database
 
     @cached_property

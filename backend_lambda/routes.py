@@ -248,7 +248,7 @@ class Operations:
     def erase_patient(self, patient_id: Patient) -> wire.Erased:
         return self._to.observations.erase(_principal(), patient_id, _asked.get().request_id)
 
-    def export_observations(self, patient_id: Patient, cursor: Cursor = None) -> wire.ObservationPage:
+    def export_observations(self, patient_id: Patient, cursor: Cursor = None) -> wire.Export:
         return self._to.observations.export(_principal(), patient_id, cursor, _asked.get().request_id)
 
     def begin_upload(self, body: wire.NewUpload) -> wire.UploadUrl:

@@ -21,7 +21,7 @@ class Settings(BaseModel):
     """stage: "local" lets stand-ins on loopback be spoken to without TLS; nothing else does.
 
     public_url: as the devices see the API, without a slash at the end; what DPoP proofs are made out for.
-    database_url: without a password where IAM signs in. signing_key_id: KMS, ECC_NIST_P256. oidc_issuers: who may sign people in.
+    database_url: without a password where database_iam is set: then IAM signs in. signing_key_id: KMS, ECC_NIST_P256. oidc_issuers: who may sign people in.
     model_ids: the first is asked, the next ones when it is retired or throttled. token_budget: in and out together, a clinic, a month.
     aws_endpoint_url: of every AWS service, for stand-ins; only on stage "local".
     """
@@ -44,6 +44,7 @@ class Settings(BaseModel):
     vocabulary: str = ""
     mail_from: str = ""
     aws_endpoint_url: str = ""
+    database_iam: bool = False
     token_budget: Annotated[int, Field(ge=0)] = 20_000_000
     requests_per_minute: Annotated[int, Field(ge=1)] = 600
     text_recognition: bool = False

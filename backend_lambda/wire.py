@@ -18,6 +18,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
 Base64Url = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,1024}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Many = Annotated[int, Field(ge=0, le=2**53)]
 MAX_OBSERVATIONS = 100
 MAX_PAGE = 200
 
@@ -33,7 +34,7 @@ class Wire(BaseModel):
 
 class NewClinic(Wire):
     id: UUID
-    name: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Clinic(Wire):
@@ -280,6 +281,12 @@ class Download(Wire):
     expires_at: AwareDatetime
 
 
+class Export(ObservationPage):
+    """All that is kept of one patient, by page. uploads: on the first page; each is downloaded by its own route."""
+
+    uploads: list[Upload]
+
+
 # --- Shares ------------------------------------------------------------------------------------------
 
 
@@ -464,12 +471,12 @@ class Heartbeat(Wire):
 
     software_version: Label
     system: Label
-    waiting: Annotated[int, Field(ge=0)]
-    parked: Annotated[int, Field(ge=0)]
+    waiting: Many
+    parked: Many
     oldest_waiting_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     clock_offset_s: Finite | None = None
-    scans: Annotated[int, Field(ge=0)] = 0
-    scans_shown: Annotated[int, Field(ge=0)] = 0
+    scans: Many = 0
+    scans_shown: Many = 0
 
 
 class AuditEntry(Wire):

@@ -1448,6 +1448,10 @@
         <translation>تحقق من الكابل؛ تُفتح الكاميرا من جديد فور عودتها.</translation>
     </message>
     <message>
+        <source>The camera gives {rate} frames per second instead of {promised}: most cameras do in dim light, so give it more.</source>
+        <translation>تعطي الكاميرا {rate} من الإطارات في الثانية بدلًا من {promised}: هكذا تفعل معظم الكاميرات في الضوء الخافت، فزد الإضاءة.</translation>
+    </message>
+    <message>
         <source>{name} sends pictures of {width}×{height} pixels, too small for a face</source>
         <translation>الصور من {name} بحجم ‎{width}×{height}‎ بكسل، وهي أصغر من أن يُقاس فيها وجه</translation>
     </message>
@@ -1478,6 +1482,66 @@
     <message>
         <source>Close other programs that use it, and plug it directly into the computer, not into a hub.</source>
         <translation>أغلق البرامج الأخرى التي تستخدمها، ووصّلها بالحاسوب مباشرة، لا بموزع USB.</translation>
+    </message>
+    <message>
+        <source>The camera failed and was opened again ({count} ×).</source>
+        <translation>تعطلت الكاميرا وفُتحت من جديد (عدد المرات: {count}).</translation>
+    </message>
+    <message>
+        <source>{count} pictures were dropped because this computer was late.</source>
+        <translation>عدد الصور التي أُهملت لأن هذا الحاسوب تأخر: {count}.</translation>
+    </message>
+    <message>
+        <source>unknown format</source>
+        <translation>غير معروفة</translation>
+    </message>
+    <message>
+        <source>Camera: {size}, {format}.</source>
+        <translation>الكاميرا: الحجم ‎{size}‎، والصيغة {format}.</translation>
+    </message>
+    <message>
+        <source>Camera: {size}, {format}, {rate} frames per second promised.</source>
+        <translation>الكاميرا: الحجم ‎{size}‎، والصيغة {format}، وعدد الإطارات الموعود في الثانية {rate}.</translation>
+    </message>
+    <message>
+        <source>Times are those of the grab: the driver&apos;s own stopped agreeing with the clock.</source>
+        <translation>الأوقات هي أوقات الالتقاط: لم تعد أوقات برنامج التشغيل تطابق الساعة.</translation>
+    </message>
+    <message>
+        <source>Times are the driver&apos;s own.</source>
+        <translation>الأوقات هي أوقات برنامج التشغيل نفسه.</translation>
+    </message>
+    <message>
+        <source>Times are those of the grab: the driver has none that can be used.</source>
+        <translation>الأوقات هي أوقات الالتقاط: لا يعطي برنامج التشغيل أوقاتًا يمكن استخدامها.</translation>
+    </message>
+    <message>
+        <source>Exposure could not be locked: the picture changed its brightness when it was tried.</source>
+        <translation>تعذر تثبيت التعريض: تغير سطوع الصورة عند المحاولة.</translation>
+    </message>
+    <message>
+        <source>Exposure locked.</source>
+        <translation>تم تثبيت التعريض.</translation>
+    </message>
+    <message>
+        <source>Exposure could not be locked: the driver refused.</source>
+        <translation>تعذر تثبيت التعريض: رفض برنامج التشغيل ذلك.</translation>
+    </message>
+    <message>
+        <source>Exposure could not be locked: the driver has no such control.</source>
+        <translation>تعذر تثبيت التعريض: لا يتيح برنامج التشغيل هذا التحكم.</translation>
+    </message>
+    <message>
+        <source>White balance locked.</source>
+        <translation>تم تثبيت توازن اللون الأبيض.</translation>
+    </message>
+    <message>
+        <source>White balance could not be locked: the driver refused.</source>
+        <translation>تعذر تثبيت توازن اللون الأبيض: رفض برنامج التشغيل ذلك.</translation>
+    </message>
+    <message>
+        <source>White balance could not be locked: the driver has no such control.</source>
+        <translation>تعذر تثبيت توازن اللون الأبيض: لا يتيح برنامج التشغيل هذا التحكم.</translation>
     </message>
     <message>
         <source>No camera is plugged in, or the system does not show it</source>
@@ -1586,6 +1650,34 @@
     <message>
         <source>{name} ended its stream before the first picture</source>
         <translation>انتهى البث من {name} قبل وصول أول صورة</translation>
+    </message>
+    <message>
+        <source>{count} pictures in the stream could not be decoded and were skipped.</source>
+        <translation>عدد صور البث التي تعذر فك ترميزها وتم تخطيها: {count}.</translation>
+    </message>
+    <message>
+        <source>The stream broke off; it was connected again ({count} ×).</source>
+        <translation>انقطع البث وأُعيد الاتصال به (عدد المرات: {count}).</translation>
+    </message>
+    <message>
+        <source>The stream broke off and did not come back within {seconds} s.</source>
+        <translation>انقطع البث ولم يعد خلال {seconds} ث.</translation>
+    </message>
+    <message>
+        <source>Times are the stream&apos;s own (X-Timestamp).</source>
+        <translation>الأوقات هي أوقات البث نفسه (X-Timestamp).</translation>
+    </message>
+    <message>
+        <source>Times are those of arrival: the stream&apos;s own (X-Timestamp) ran away from them by {seconds} s before that was certain.</source>
+        <translation>الأوقات هي أوقات الوصول: ابتعدت عنها أوقات البث نفسه (X-Timestamp) بمقدار {seconds} ث قبل التأكد من ذلك.</translation>
+    </message>
+    <message>
+        <source>Times are those of arrival: the stream&apos;s own (X-Timestamp) jumped.</source>
+        <translation>الأوقات هي أوقات الوصول: قفزت أوقات البث نفسه (X-Timestamp).</translation>
+    </message>
+    <message>
+        <source>Times are those of arrival at this computer.</source>
+        <translation>الأوقات هي أوقات الوصول إلى هذا الحاسوب.</translation>
     </message>
     <message>
         <source>Give an address like http://192.168.1.20:8080/video.</source>
@@ -1712,6 +1804,10 @@
         <translation>اطلب من المحاكاة أكثر من 0 ث.</translation>
     </message>
     <message>
+        <source>Simulated: no person was in front of a camera.</source>
+        <translation>محاكاة: لم يكن أي شخص أمام كاميرا.</translation>
+    </message>
+    <message>
         <source>a still picture (PNG)</source>
         <translation>صورة ثابتة (PNG)</translation>
     </message>
@@ -1790,6 +1886,42 @@
     <message>
         <source>Record again with a program that stores times, or convert the file to MP4 or Matroska.</source>
         <translation>سجّل من جديد ببرنامج يحفظ الأوقات، أو حوّل الملف إلى MP4 أو Matroska.</translation>
+    </message>
+    <message>
+        <source>{percent} % of the frames are copies of the one before: pictures were taken about {taken} times per second, not {rate}.</source>
+        <translation>نسبة الإطارات التي هي نسخ مما قبلها {percent} %: التُقطت الصور بنحو {taken} في الثانية، لا {rate}.</translation>
+    </message>
+    <message>
+        <source>The file breaks off ({count} bytes are missing): only what is there is measured.</source>
+        <translation>الملف مقطوع (عدد البايتات الناقصة: {count}): لا يُقاس إلا الموجود منه.</translation>
+    </message>
+    <message>
+        <source>An AVI file stores no time per frame: times follow the one rate in its header.</source>
+        <translation>لا يخزن ملف AVI وقتًا لكل إطار: تتبع الأوقات المعدل الوحيد في ترويسته.</translation>
+    </message>
+    <message>
+        <source>The header says {header} frames per second, the times of the frames say {mean}; the times are used.</source>
+        <translation>الإطارات في الثانية بحسب الترويسة {header}، وبحسب أوقات الإطارات {mean}؛ تُستخدم الأوقات.</translation>
+    </message>
+    <message>
+        <source>The header lists {listed} frames, {shown} can be shown ({percent} % fewer): the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted.</source>
+        <translation>عدد الإطارات بحسب الترويسة {listed}، وما يمكن عرضه {shown} (أقل بنسبة {percent} %): قُطع الملف أو غُيرت أوقاته بعد تسجيله، فلا يمكن الوثوق بمعدل الإطارات في ترويسته.</translation>
+    </message>
+    <message>
+        <source>The header lists {listed} frames, {shown} can be shown ({percent} % more): the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted.</source>
+        <translation>عدد الإطارات بحسب الترويسة {listed}، وما يمكن عرضه {shown} (أكثر بنسبة {percent} %): قُطع الملف أو غُيرت أوقاته بعد تسجيله، فلا يمكن الوثوق بمعدل الإطارات في ترويسته.</translation>
+    </message>
+    <message>
+        <source>{count} of {all} frames carry no time of their own; the usual distance between frames was put in.</source>
+        <translation>عدد الإطارات التي ليس لها وقت خاص بها {count} من {all}؛ وُضعت المسافة المعتادة بين الإطارات.</translation>
+    </message>
+    <message>
+        <source>The times in the file jump back ({count} ×); they were joined end to end.</source>
+        <translation>تقفز الأوقات في الملف إلى الوراء (عدد المرات: {count})؛ وُصلت أجزاؤها بعضها ببعض.</translation>
+    </message>
+    <message>
+        <source>The times in the file jump ahead by more than {seconds} s ({count} ×); they were joined end to end.</source>
+        <translation>تقفز الأوقات في الملف إلى الأمام بأكثر من {seconds} ث (عدد المرات: {count})؛ وُصلت أجزاؤها بعضها ببعض.</translation>
     </message>
     <message>
         <source>{name} has a name, or lies in a folder, whose letters are not UTF-8</source>
@@ -2350,6 +2482,14 @@
     <message>
         <source>Level of the microphone</source>
         <translation>مستوى الميكروفون</translation>
+    </message>
+    <message>
+        <source>The header speaks of {listed} s, its table of frames of {timed} s: the frame rate in the file cannot be trusted.</source>
+        <translation>المدة بحسب الترويسة {listed} ث، وبحسب جدول الإطارات {timed} ث: لا يمكن الوثوق بمعدل الإطارات في الملف.</translation>
+    </message>
+    <message>
+        <source>The header lists {frames} frames in {timed} s and has {shown} s of them shown: the file was cut or re-timed after it was recorded, so its frame rate cannot be trusted.</source>
+        <translation>عدد الإطارات بحسب الترويسة {frames} في {timed} ث، ويُعرض منها {shown} ث: قُطع الملف أو غُيرت أوقاته بعد تسجيله، فلا يمكن الوثوق بمعدل إطاراته.</translation>
     </message>
 </context>
 </TS>

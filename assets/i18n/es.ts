@@ -1448,6 +1448,10 @@
         <translation>Revise su cable; la cámara se abrirá de nuevo en cuanto vuelva.</translation>
     </message>
     <message>
+        <source>The camera gives {rate} frames per second instead of {promised}: most cameras do in dim light, so give it more.</source>
+        <translation>La cámara da {rate} fotogramas por segundo en lugar de {promised}: la mayoría lo hace con poca luz, así que ilumine más.</translation>
+    </message>
+    <message>
         <source>{name} sends pictures of {width}×{height} pixels, too small for a face</source>
         <translation>{name} envía imágenes de {width}×{height} píxeles, demasiado pequeñas para una cara</translation>
     </message>
@@ -1478,6 +1482,66 @@
     <message>
         <source>Close other programs that use it, and plug it directly into the computer, not into a hub.</source>
         <translation>Cierre otros programas que la usen y conéctela directamente al equipo, no a un concentrador USB.</translation>
+    </message>
+    <message>
+        <source>The camera failed and was opened again ({count} ×).</source>
+        <translation>La cámara falló y se volvió a abrir (veces: {count}).</translation>
+    </message>
+    <message>
+        <source>{count} pictures were dropped because this computer was late.</source>
+        <translation>Imágenes descartadas porque este equipo iba con retraso: {count}.</translation>
+    </message>
+    <message>
+        <source>unknown format</source>
+        <translation>formato desconocido</translation>
+    </message>
+    <message>
+        <source>Camera: {size}, {format}.</source>
+        <translation>Cámara: {size}, {format}.</translation>
+    </message>
+    <message>
+        <source>Camera: {size}, {format}, {rate} frames per second promised.</source>
+        <translation>Cámara: {size}, {format}, {rate} fotogramas por segundo prometidos.</translation>
+    </message>
+    <message>
+        <source>Times are those of the grab: the driver&apos;s own stopped agreeing with the clock.</source>
+        <translation>Los tiempos son los de la captura: los del controlador dejaron de coincidir con el reloj.</translation>
+    </message>
+    <message>
+        <source>Times are the driver&apos;s own.</source>
+        <translation>Los tiempos son los del propio controlador.</translation>
+    </message>
+    <message>
+        <source>Times are those of the grab: the driver has none that can be used.</source>
+        <translation>Los tiempos son los de la captura: el controlador no da ninguno que se pueda usar.</translation>
+    </message>
+    <message>
+        <source>Exposure could not be locked: the picture changed its brightness when it was tried.</source>
+        <translation>No se pudo bloquear la exposición: el brillo de la imagen cambió al intentarlo.</translation>
+    </message>
+    <message>
+        <source>Exposure locked.</source>
+        <translation>Exposición bloqueada.</translation>
+    </message>
+    <message>
+        <source>Exposure could not be locked: the driver refused.</source>
+        <translation>No se pudo bloquear la exposición: el controlador se negó.</translation>
+    </message>
+    <message>
+        <source>Exposure could not be locked: the driver has no such control.</source>
+        <translation>No se pudo bloquear la exposición: el controlador no tiene ese ajuste.</translation>
+    </message>
+    <message>
+        <source>White balance locked.</source>
+        <translation>Balance de blancos bloqueado.</translation>
+    </message>
+    <message>
+        <source>White balance could not be locked: the driver refused.</source>
+        <translation>No se pudo bloquear el balance de blancos: el controlador se negó.</translation>
+    </message>
+    <message>
+        <source>White balance could not be locked: the driver has no such control.</source>
+        <translation>No se pudo bloquear el balance de blancos: el controlador no tiene ese ajuste.</translation>
     </message>
     <message>
         <source>No camera is plugged in, or the system does not show it</source>
@@ -1586,6 +1650,34 @@
     <message>
         <source>{name} ended its stream before the first picture</source>
         <translation>{name} terminó su transmisión antes de la primera imagen</translation>
+    </message>
+    <message>
+        <source>{count} pictures in the stream could not be decoded and were skipped.</source>
+        <translation>Imágenes de la transmisión que no se pudieron decodificar y se omitieron: {count}.</translation>
+    </message>
+    <message>
+        <source>The stream broke off; it was connected again ({count} ×).</source>
+        <translation>La transmisión se interrumpió; se volvió a conectar (veces: {count}).</translation>
+    </message>
+    <message>
+        <source>The stream broke off and did not come back within {seconds} s.</source>
+        <translation>La transmisión se interrumpió y no volvió en {seconds} s.</translation>
+    </message>
+    <message>
+        <source>Times are the stream&apos;s own (X-Timestamp).</source>
+        <translation>Los tiempos son los de la propia transmisión (X-Timestamp).</translation>
+    </message>
+    <message>
+        <source>Times are those of arrival: the stream&apos;s own (X-Timestamp) ran away from them by {seconds} s before that was certain.</source>
+        <translation>Los tiempos son los de llegada: los de la transmisión (X-Timestamp) se apartaron de ellos {seconds} s antes de que eso fuera seguro.</translation>
+    </message>
+    <message>
+        <source>Times are those of arrival: the stream&apos;s own (X-Timestamp) jumped.</source>
+        <translation>Los tiempos son los de llegada: los de la transmisión (X-Timestamp) dieron un salto.</translation>
+    </message>
+    <message>
+        <source>Times are those of arrival at this computer.</source>
+        <translation>Los tiempos son los de llegada a este equipo.</translation>
     </message>
     <message>
         <source>Give an address like http://192.168.1.20:8080/video.</source>
@@ -1712,6 +1804,10 @@
         <translation>Pida a la simulación más de 0 s.</translation>
     </message>
     <message>
+        <source>Simulated: no person was in front of a camera.</source>
+        <translation>Simulado: no había ninguna persona delante de una cámara.</translation>
+    </message>
+    <message>
         <source>a still picture (PNG)</source>
         <translation>una imagen fija (PNG)</translation>
     </message>
@@ -1790,6 +1886,42 @@
     <message>
         <source>Record again with a program that stores times, or convert the file to MP4 or Matroska.</source>
         <translation>Grabe de nuevo con un programa que guarde los tiempos, o convierta el archivo a MP4 o Matroska.</translation>
+    </message>
+    <message>
+        <source>{percent} % of the frames are copies of the one before: pictures were taken about {taken} times per second, not {rate}.</source>
+        <translation>El {percent} % de los fotogramas son copias del anterior: se tomaron unas {taken} imágenes por segundo, no {rate}.</translation>
+    </message>
+    <message>
+        <source>The file breaks off ({count} bytes are missing): only what is there is measured.</source>
+        <translation>El archivo se interrumpe (bytes que faltan: {count}): solo se mide lo que hay.</translation>
+    </message>
+    <message>
+        <source>An AVI file stores no time per frame: times follow the one rate in its header.</source>
+        <translation>Un archivo AVI no guarda el tiempo de cada fotograma: los tiempos siguen la única frecuencia de su cabecera.</translation>
+    </message>
+    <message>
+        <source>The header says {header} frames per second, the times of the frames say {mean}; the times are used.</source>
+        <translation>La cabecera indica {header} fotogramas por segundo; los tiempos de los fotogramas, {mean}. Se usan los tiempos.</translation>
+    </message>
+    <message>
+        <source>The header lists {listed} frames, {shown} can be shown ({percent} % fewer): the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted.</source>
+        <translation>La cabecera indica {listed} fotogramas, se pueden mostrar {shown} ({percent} % menos): el archivo se recortó o se cambiaron sus tiempos después de grabarlo, así que no se puede confiar en la frecuencia de fotogramas de su cabecera.</translation>
+    </message>
+    <message>
+        <source>The header lists {listed} frames, {shown} can be shown ({percent} % more): the file was cut or re-timed after it was recorded, so the frame rate in its header cannot be trusted.</source>
+        <translation>La cabecera indica {listed} fotogramas, se pueden mostrar {shown} ({percent} % más): el archivo se recortó o se cambiaron sus tiempos después de grabarlo, así que no se puede confiar en la frecuencia de fotogramas de su cabecera.</translation>
+    </message>
+    <message>
+        <source>{count} of {all} frames carry no time of their own; the usual distance between frames was put in.</source>
+        <translation>Fotogramas sin tiempo propio: {count} de {all}; se puso la distancia habitual entre fotogramas.</translation>
+    </message>
+    <message>
+        <source>The times in the file jump back ({count} ×); they were joined end to end.</source>
+        <translation>Los tiempos del archivo saltan hacia atrás (veces: {count}); se unieron uno a continuación del otro.</translation>
+    </message>
+    <message>
+        <source>The times in the file jump ahead by more than {seconds} s ({count} ×); they were joined end to end.</source>
+        <translation>Los tiempos del archivo saltan hacia delante más de {seconds} s (veces: {count}); se unieron uno a continuación del otro.</translation>
     </message>
     <message>
         <source>{name} has a name, or lies in a folder, whose letters are not UTF-8</source>
@@ -2350,6 +2482,14 @@
     <message>
         <source>Level of the microphone</source>
         <translation>Nivel del micrófono</translation>
+    </message>
+    <message>
+        <source>The header speaks of {listed} s, its table of frames of {timed} s: the frame rate in the file cannot be trusted.</source>
+        <translation>La cabecera indica {listed} s; su tabla de fotogramas, {timed} s: no se puede confiar en la frecuencia de fotogramas del archivo.</translation>
+    </message>
+    <message>
+        <source>The header lists {frames} frames in {timed} s and has {shown} s of them shown: the file was cut or re-timed after it was recorded, so its frame rate cannot be trusted.</source>
+        <translation>La cabecera indica {frames} fotogramas en {timed} s y hace mostrar {shown} s de ellos: el archivo se recortó o se cambiaron sus tiempos después de grabarlo, así que no se puede confiar en su frecuencia de fotogramas.</translation>
     </message>
 </context>
 </TS>

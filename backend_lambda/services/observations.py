@@ -26,12 +26,14 @@ from backend_lambda.wire import (
     MAX_PAGE,
     BatchResult,
     Erased,
+    Export,
     ItemResult,
     ItemStatus,
     Observation,
     ObservationBatch,
     ObservationPage,
     StoredObservation,
+    Upload,
 )
 
 EXPORT_BYTES = 5_000_000
@@ -107,16 +109,18 @@ class Observations:
             self._note(transaction, principal, "observations.read", patient_id, "ok", request_id)
         return _page(found, limit)
 
-    def export(
-        self, principal: Principal, patient_id: UUID, cursor: str | None, request_id: str
-    ) -> ObservationPage:
-        """As many as fit into EXPORT_BYTES, newest first. Raises Refusal 403, 422 (cursor), 503."""
+    def export(self, principal: Principal, patient_id: UUID, cursor: str | None, request_id: str) -> Export:
+        """As many as fit into EXPORT_BYTES, newest first; the first page lists the files. Raises Refusal 403, 422 (cursor), 503."""
         clinic_id = own_clinic(_keeper(principal))
         after = None if cursor is None else cursor_of(cursor)
         kept: list[StoredObservation] = []
         room = EXPORT_BYTES
         more = True
+        files: list[Upload] = []
         with self._database.clinic(clinic_id) as transaction:
+            if after is None:
+                files = [row.as_wire() for row in uploads.of_patient(transaction, patient_id)]
+                room -= sum(len(one.model_dump_json()) + 1 for one in files)
             while more and room > 0:
                 found = observations.page(transaction, patient_id, after, MAX_PAGE + 1)
                 more = len(found) > MAX_PAGE
@@ -128,8 +132,10 @@ class Observations:
                     kept.append(one)
                 after = _place(kept[-1]) if kept else None
             self._note(transaction, principal, "observations.export", patient_id, "ok", request_id)
-        return ObservationPage(
-            observations=kept, next_cursor=cursor_text(_place(kept[-1])) if more and kept else None
+        return Export(
+            observations=kept,
+            next_cursor=cursor_text(_place(kept[-1])) if more and kept else None,
+            uploads=files,
         )
 
     def erase(self, principal: Principal, patient_id: UUID, request_id: str) -> Erased:

@@ -30,6 +30,8 @@ from backend_lambda.wire import (
     UploadUrl,
 )
 
+STUCK_AFTER_S = 900.0
+"""An event of the store can be lost for good; a device that asks again after so long has its file looked at anew."""
 UPLOAD_SECONDS, DOWNLOAD_SECONDS = 120, 60
 """A URL is a bearer secret: no longer than one transfer needs to begin."""
 _PDF_BYTES, _PICTURE_BYTES, _JSON_BYTES = 20_000_000, 15_000_000, 5_000_000
@@ -160,14 +162,17 @@ class Uploads:
         device = as_device(principal)
         row = self._found(device.clinic_id, upload_id)
         result = "ok"
-        if row.state in {UploadState.AWAITING, UploadState.FAILED}:
+        stuck = row.state is UploadState.PROCESSING and self._ports.clock.utc() - row.created_at > timedelta(
+            seconds=STUCK_AFTER_S
+        )
+        if stuck or row.state in {UploadState.AWAITING, UploadState.FAILED}:
             facts = self._ports.documents.head(row.object_key)
             if facts is None:
                 raise Refusal(409, Code.CONFLICT, "Nothing was sent yet.")
             if not as_declared(row, facts):
                 result = str(Reason.NOT_AS_DECLARED)
                 self._quarantine(device, row, facts, request_id)
-            elif row.state is UploadState.FAILED:
+            elif stuck or row.state is UploadState.FAILED:
                 self._again(device, row, facts)
             else:
                 self._to_processing(device, row, facts.version_id)

@@ -19,6 +19,7 @@ from backend_lambda.auth import headers
 from backend_lambda.auth.gate import Gate
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.principals import Device
+from backend_lambda.services import fields
 from backend_lambda.services.chat import Chat
 from backend_lambda.streaming.runtime import Context, Prelude
 from backend_lambda.streaming.sse import block
@@ -70,7 +71,7 @@ class ChatFunction:
                 Refusal(422, Code.INVALID, "The request does not fit the wire format."),
                 request_id,
                 facts,
-                sorted({".".join(map(str, one["loc"])) for one in error.errors(include_input=False)}),
+                fields.names(one["loc"] for one in error.errors(include_input=False)),
             )
             return
         except Refusal as refusal:
@@ -103,7 +104,7 @@ class ChatFunction:
 
 
 def _refused(
-    refusal: Refusal, request_id: str, facts: dict[str, object], fields: list[str] | None = None
+    refusal: Refusal, request_id: str, facts: dict[str, object], wrong: list[str] | None = None
 ) -> Pieces:
     facts["status"], facts["code"] = refusal.status, str(refusal.code)
     sent = {**_always(request_id), "Content-Type": "application/problem+json"}
@@ -113,7 +114,7 @@ def _refused(
         sent["WWW-Authenticate"] = 'DPoP algs="ES256"'
     yield Prelude(refusal.status, sent)
     yield (
-        Problem.model_validate({**refusal.problem(request_id), "fields": fields or []})
+        Problem.model_validate({**refusal.problem(request_id), "fields": wrong or []})
         .model_dump_json()
         .encode()
     )

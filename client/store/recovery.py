@@ -126,11 +126,6 @@ def key_id(database_key: bytes) -> str:
     return hashlib.sha256(_PURPOSE + b" id " + database_key).hexdigest()[:16]
 
 
-def key_id_of(file: bytes) -> str:
-    """The name of the key that such a file holds. Raises BadInput for a damaged one."""
-    return _read(file)["key_id"]
-
-
 def _read(file: bytes) -> dict[str, str]:
     try:
         held = json.loads(file)

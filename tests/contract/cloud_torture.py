@@ -219,7 +219,7 @@ def _compare(cloud: LocalCloud, devices: list[_Device], report: Report) -> None:
             report.wrong.append(f"observation {name} is there {kept[name]} times")
         elif (bodies[name][0], bodies[name][1]["values"]["heart_rate"]["value"]) != (one["patient_id"], 72.1):
             report.wrong.append(f"observation {name} is another")
-    keys = dict(uploads)
+    keys: dict[str, str] = dict(uploads)
     for name, data in files.items():
         newest = None if name not in keys else cloud.aws.s3.newest(DOCUMENTS, keys[name])
         if newest is None or newest.read() != data:

@@ -138,8 +138,8 @@ def test_observations_are_added_read_exported_and_erased(
     assert [one["id"] for one in found] == [one["id"] for one in reversed(sent)]
     admin = person(cloud, "clinic_admin", clinic_id)
     query = f"?patient_id={device.patient_id}"
-    exported = admin.ask("GET", "/v1/observations/export", query=query)
-    assert exported.status == 200 and all(one["id"] in exported.body.decode() for one in sent)
+    exported = good(admin.ask("GET", "/v1/observations/export", query=query), wire.Export)
+    assert [one["id"] for one in exported["observations"]] == [one["id"] for one in reversed(sent)]
     erased = good(admin.ask("DELETE", "/v1/observations", query=query), wire.Erased)
     assert erased["observations"] == 5
     late = good(

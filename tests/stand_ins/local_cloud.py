@@ -23,6 +23,7 @@ from uuid import UUID, uuid4
 
 from backend_lambda import app, handler, processing
 from backend_lambda import settings as settings_of_process
+from backend_lambda.services.processing import Processing
 from backend_lambda.settings import read
 from backend_lambda.streaming import handler as chat
 from tests.stand_ins.api_gateway import ApiGateway, BufferedContext
@@ -83,7 +84,7 @@ class LocalCloud:
         self._talking = self._backend(self.urls.chat)
         looking = self._backend(self.urls.processing)
         self._processing = processing.ProcessingFunction(
-            processing.Processing(looking.database, looking.ports, looking.settings),
+            Processing(looking.database, looking.ports, looking.settings),
             looking.ports.measures,
             processing.log,
             looking.flush,

@@ -12,6 +12,9 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit, QTableWidget, QWidget
 
+from client.store.observations import Deleted, Person, new_id
+from client.store.scans import to_observation
+from client.ui.pages.deleted import DeletedDialog
 from client.ui.pages.dialogs import (
     ConfirmDialog,
     EntryDialog,
@@ -64,12 +67,20 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
         ("entry", EntryDialog(window, "Ana", NOW)),
         ("recovery", RecoveryDialog(window, "AAAA-BBBB-CCCC-DDDD", lambda: None)),
         ("restore", RestoreDialog(window)),
+        ("deleted", DeletedDialog(window, _deleted())),
     ):
         dialog.show()
         pause(30)
         yield name, dialog
         dialog.close()
         dialog.deleteLater()
+
+
+def _deleted() -> list[Deleted]:
+    """Somebody with all that was theirs, and one scan of somebody else."""
+    bob, ana = (Person(new_id(), name, NOW) for name in ("Bob", "Ana"))
+    line = to_observation(scan_record(), person=ana.id).line
+    return [Deleted(NOW, bob, None), Deleted(NOW, ana, line)]
 
 
 def _started(room: Room, **preferences: object) -> Window:
@@ -93,6 +104,33 @@ def test_every_control_has_a_name_and_a_role(room: Room) -> None:
             assert role not in (QAccessible.Role.NoRole, QAccessible.Role.Client), (page, name, role)
             seen += 1
         assert seen, page
+
+
+def test_a_label_is_heard_with_its_text(room: Room) -> None:
+    """A name takes the place of a label's text: a screen reader hears what is in it, and nothing else."""
+    window = _started(room)
+    for page, top in pages(window):
+        seen = 0
+        for shown in top.findChildren(QLabel):
+            if not shown.isVisible() or not shown.text() or _inside_of_a_control(shown):
+                continue
+            name = QAccessible.queryAccessibleInterface(shown).text(QAccessible.Text.Name)
+            assert shown.text() in name, f"{page}: {shown.text()!r} is read as {name!r}"
+            seen += 1
+        assert seen, page
+
+
+def test_what_comes_to_stand_on_a_page_is_said_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr("client.ui.widgets.notice.announce", lambda _widget, words: heard.append(words))
+    running = room.start()
+    window = running.window
+    wait_for(lambda: isinstance(running.shelf.state, Open), "an open store")
+    window.go_to_history()
+    heard.clear()
+    running.shelf.close()
+    window.history.show_store("The store is locked.", "Unlock")
+    assert heard == ["The store is locked."]  # not for a page that is not shown
 
 
 def _inside_of_a_control(widget: QWidget) -> bool:

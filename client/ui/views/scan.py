@@ -27,7 +27,7 @@ class Guide(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanView:
-    """heading: where the scan stands. hint: the one thing to do, or a word of encouragement; doing says which.
+    """heading: where the scan stands. hint: the one thing to do, or a word of encouragement.
 
     rate, interval: the live heart rate, /min, and its 95 % interval in words; "–" and "" where it is withheld.
     share: of the wanted seconds, 0 to 1; it stands still while the picture is bad; None: no known end. seconds: the same in words.
@@ -35,7 +35,6 @@ class ScanView:
 
     heading: str
     hint: str
-    doing: bool
     rate: str
     interval: str
     share: float | None
@@ -49,14 +48,12 @@ class ScanView:
 def scan_view(view: View) -> ScanView:
     """What to show of this moment."""
     session, facts = view.session, view.facts
-    words = hint(view)
     rate = live_heart_rate(view)
     progress = session.progress
     silent = progress is None or session.state is State.STALLED
     return ScanView(
         heading=said(_HEADINGS[session.state]),
-        hint=words or said("Good. Hold still and breathe calmly."),
-        doing=words is not None,
+        hint=hint(view) or said("Good. Hold still and breathe calmly."),
         rate=NOTHING if rate is None or rate.value is None else f"{rate.value:.0f}",
         interval="" if rate is None else said("95 % interval {interval}", interval=interval(rate)),
         share=session.share,

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-PAGE_WIDTH_PX = 1100
-
 
 def label(text: str = "", name: str = "", *, selectable: bool = False) -> QLabel:
     """Words that wrap. name: of the style sheet (title, heading, muted …)."""

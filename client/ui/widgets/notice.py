@@ -84,7 +84,10 @@ class Standing(_Line):
 
     def say(self, words: str, action: str) -> None:
         """Nothing for no words; no button for no action."""
+        new = words != self._words.text()
         self._words.setText(words)
         self._act.setText(action)
         self._act.setVisible(bool(action))
         self.setVisible(bool(words))
+        if new and words and self.isVisible():
+            announce(self, words)

@@ -203,6 +203,9 @@ def test_all_of_a_patient_is_exported(world: World, monkeypatch: pytest.MonkeyPa
     everything = world.by(device, "GET", "/v1/observations/export", query={"patient_id": str(patient)})
     assert len(everything.json["observations"]) == 250
     assert everything.json["next_cursor"] is None
+    assert everything.json["uploads"] == []
+    upload_id = uuid4()
+    assert begin(world, device, patient, upload_id).status == 200
     monkeypatch.setattr("backend_lambda.services.observations.EXPORT_BYTES", 100_000)
     admin = world.person("clinic_admin", device.clinic_id)
     read: list[Any] = []
@@ -212,6 +215,7 @@ def test_all_of_a_patient_is_exported(world: World, monkeypatch: pytest.MonkeyPa
         page = world.by(admin, "GET", "/v1/observations/export", query=query)
         assert len(page.body) < 100_100
         read += page.json["observations"]
+        assert [one["id"] for one in page.json["uploads"]] == ([] if cursor else [str(upload_id)])
         cursor, pages = page.json["next_cursor"], pages + 1
     assert read == everything.json["observations"]
     assert pages > 1
@@ -409,13 +413,19 @@ def test_a_clinic_learns_what_it_may_use(world: World, chat: Database) -> None:
     assert world.by(device, "GET", "/v1/config").json["chat"] is False
 
 
+def test_a_count_that_no_number_holds_is_refused(world: World) -> None:
+    beat = {"software_version": "1", "system": "", "waiting": 10**30, "parked": 0, "oldest_waiting_s": None}
+    reply = world.by(world.kiosk(), "POST", "/v1/heartbeat", body=beat)
+    assert reply.status == 422 and reply.json["fields"] == ["waiting"]
+
+
 def test_a_heartbeat_is_kept_and_measured(world: World) -> None:
     device = world.kiosk()
     beat = {
         "software_version": "1.1",
         "system": "Linux",
         "waiting": 3,
-        "parked": 10**30,
+        "parked": 2**53,
         "oldest_waiting_s": 120.5,
         "clock_offset_s": -2.0,
         "scans": 8,

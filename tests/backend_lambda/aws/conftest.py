@@ -54,7 +54,9 @@ def clients(one_aws: AwsStandIn) -> Iterator[Clients]:
 @pytest.fixture(scope="module")
 def hasty(one_aws: AwsStandIn) -> Iterator[Clients]:
     """Clients that do not wait for long."""
-    clients = Clients(one_aws.region, one_aws.url, dict.fromkeys(_SERVICES, HASTY_S))
+    clients = Clients(
+        one_aws.region, one_aws.url, {**dict.fromkeys(_SERVICES, HASTY_S), "bedrock-runtime": 0.5}
+    )
     yield clients
     clients.close()
 

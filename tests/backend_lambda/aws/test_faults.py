@@ -117,7 +117,7 @@ def test_trouble_becomes_a_refusal(
     aws.faults.set(service, Fault(kind, seconds=1.0))
     began_s = time.monotonic()
     refusal = refusal_of(call, hasty if kind is Kind.SILENT else clients)
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 6
     assert aws.counts[service] >= 1
     if kind in {Kind.RUBBISH, Kind.CUT} and name in {"head", "write", "lock", "put article", "public key"}:
         # an answer without a body has nothing that could not be read; what it lacks may be told as a fault of the bucket

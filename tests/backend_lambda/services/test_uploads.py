@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.principals import Admin, AdminRole, Device, Principal
-from backend_lambda.services.uploads import UPLOAD_LIMITS, limit_bytes, place_of
+from backend_lambda.services.uploads import STUCK_AFTER_S, UPLOAD_LIMITS, limit_bytes, place_of
 from backend_lambda.store import clinics, devices
 from backend_lambda.store.database import Database
 from backend_lambda.wire import MediaType, NewUpload, Purpose, UploadState
@@ -250,6 +250,18 @@ def test_after_a_failure_complete_has_it_looked_at_anew(room: Room) -> None:
     assert room.event(wanted, old) == "superseded"
     assert room.event(wanted, new) == "ready"
     assert room.row(wanted).version_id == new
+
+
+def test_an_event_that_was_lost_is_made_up_for_when_the_device_asks_again(room: Room) -> None:
+    wanted = room.sent()
+    assert room.uploads.complete(room.device, wanted.id, "r").state is UploadState.PROCESSING
+    old = room.bucket.objects[room.place(wanted).object_key][-1].id
+    room.uploads.complete(room.device, wanted.id, "r")
+    assert room.bucket.objects[room.place(wanted).object_key][-1].id == old  # too soon
+    room.clock.go(STUCK_AFTER_S + 1.0)
+    room.uploads.complete(room.device, wanted.id, "r")
+    new = room.bucket.objects[room.place(wanted).object_key][-1].id
+    assert new != old and room.event(wanted, new) == "ready"
 
 
 def test_looking_anew_that_cannot_be_begun_stays_failed(room: Room) -> None:

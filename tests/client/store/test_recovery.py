@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.errors import BadInput
-from client.store.recovery import RecoveryKey, WrongRecoveryKey, key_id, key_id_of
+from client.store.recovery import RecoveryKey, WrongRecoveryKey, key_id
 
 KEY = bytes(range(32))
 SECRETS = st.binary(min_size=16, max_size=16)
@@ -59,7 +59,7 @@ def test_it_opens_its_own_file_only() -> None:
     right, other = RecoveryKey.new(), RecoveryKey.new()
     file = right.wrap(KEY)
     assert right.unwrap(file) == KEY
-    assert key_id_of(file) == key_id(KEY)
+    assert json.loads(file)["key_id"] == key_id(KEY)
     assert KEY.hex() not in file.decode("ascii") and right.secret.hex() not in file.decode("ascii")
     with pytest.raises(WrongRecoveryKey):
         other.unwrap(file)

@@ -45,14 +45,14 @@ def test_a_good_moment() -> None:
     shown = scan_view(view())
     assert (shown.rate, shown.interval) == ("70", "95 % interval 68 to 72")
     assert shown.share == 0.25 and shown.seconds == "30 s left" and not shown.paused
-    assert guide(view()) is Guide.GOOD and not shown.doing and "Hold still" in shown.hint
+    assert guide(view()) is Guide.GOOD and "Hold still" in shown.hint
     assert is_mirrored(view()) and not shown.simulated
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_hint_is_the_one_thing_to_do_and_the_outline_says_so(reason: Reason) -> None:
     shown = scan_view(view(hint=reason))
-    assert shown.doing and guide(view(hint=reason)) is Guide.ADJUST
+    assert guide(view(hint=reason)) is Guide.ADJUST
     if reason is not Reason.TOO_SHORT:
         assert shown.hint == REASONS[reason].remedy
 
