@@ -22,7 +22,7 @@ class Settings(BaseModel):
 
     public_url: as the devices see the API, without a slash at the end; what DPoP proofs are made out for.
     database_url: without a password where database_iam is set: then IAM signs in. signing_key_id: KMS, ECC_NIST_P256. oidc_issuers: who may sign people in.
-    model_ids: the first is asked, the next ones when it is retired or throttled. token_budget: in and out together, a clinic, a month.
+    vocabulary: of Transcribe, with {language} where the language goes; "": none. model_ids: the first is asked, the next ones when it is retired or throttled. token_budget: in and out together, a clinic, a month.
     aws_endpoint_url: of every AWS service, for stand-ins; only on stage "local".
     """
 

@@ -32,15 +32,30 @@ class Wire(BaseModel):
 # --- Clinics and devices -----------------------------------------------------------------------------
 
 
+class Feature(StrEnum):
+    """What goes beyond keeping what a device sends."""
+
+    CHAT = "chat"
+    TRANSCRIPTION = "transcription"
+    SYNTHESIS = "synthesis"
+    SHARES = "shares"
+
+
 class NewClinic(Wire):
+    """allows, token_budget (a month; null: the service's): sent again, they replace what was there."""
+
     id: UUID
     name: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    allows: Annotated[list[Feature], Field(max_length=16)] = list(Feature)
+    token_budget: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
 
 class Clinic(Wire):
     id: UUID
     name: str
     created_at: AwareDatetime
+    allows: list[Feature]
+    token_budget: int | None
 
 
 class NewEnrolmentCode(Wire):
@@ -454,9 +469,7 @@ class Config(Wire):
     """What this clinic may use."""
 
     clinic_id: UUID
-    chat: bool
-    transcription: bool
-    synthesis: bool
+    allows: list[Feature]
     model_ids: list[str]
     languages: list[str]
     token_budget: int

@@ -87,6 +87,10 @@ class BedrockIngestion:
     def put(self, key: str, data: bytes, media_type: str) -> None:
         self._articles.write(key, data, media_type)
 
+    def keep_only(self, prefix: str, folder: str) -> None:
+        for other in sorted(self._articles.folders(prefix) - {folder}):
+            self._articles.erase(f"{prefix}{other}/")
+
     def ingest(self, description: str) -> str:
         """Raises Refusal 409 while another job runs."""
         wanted = {**self._where, "description": description[:200]}

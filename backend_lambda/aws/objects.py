@@ -123,6 +123,11 @@ class S3Objects:
             erased += len(versions)
         return erased
 
+    def folders(self, prefix: str) -> set[str]:
+        """What stands between the prefix and the next "/" in the keys that begin so."""
+        keys = [found["Key"].removeprefix(prefix) for found in self._versions(prefix)]
+        return {key.partition("/")[0] for key in keys if "/" in key}
+
     def write_locked(self, key: str, data: bytes, until: datetime) -> None:
         locked = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
         self._ask(lambda s3: s3.put_object(**self._written(key, data, "application/json"), **locked))

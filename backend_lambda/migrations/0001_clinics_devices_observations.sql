@@ -29,10 +29,13 @@ ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 -- 2. Tables -----------------------------------------------------------------------------------------------------------
 
+-- allows: of the features that go beyond keeping. token_budget: a month; null: the service's.
 CREATE TABLE clinic (
     clinic_id uuid PRIMARY KEY,
     name text NOT NULL,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    allows text[] NOT NULL,
+    token_budget bigint CHECK (token_budget >= 0)
 );
 
 -- The last five columns: its last heartbeat.
@@ -236,7 +239,7 @@ GRANT SELECT, INSERT ON share TO hh_api;
 GRANT SELECT ON usage_day TO hh_api;
 GRANT SELECT ON audit TO hh_api;
 
-GRANT SELECT ON upload TO hh_chat;
+GRANT SELECT ON clinic, upload TO hh_chat;
 GRANT SELECT, INSERT, UPDATE ON usage_day TO hh_chat;
 
 GRANT SELECT ON upload TO hh_processing;
@@ -244,7 +247,7 @@ GRANT UPDATE (state, reason, pages, version_id, text_key) ON upload TO hh_proces
 
 GRANT SELECT ON audit, audit_head TO hh_auditor;
 
-GRANT SELECT, INSERT ON clinic TO hh_gate;
+GRANT SELECT, INSERT, UPDATE (allows, token_budget) ON clinic TO hh_gate;
 GRANT SELECT ON device TO hh_gate;
 GRANT SELECT, UPDATE (used_at) ON enrolment_code TO hh_gate;
 GRANT SELECT, UPDATE (used_at) ON refresh_token TO hh_gate;

@@ -4,10 +4,16 @@ GRANT CREATE ON SCHEMA public TO hh_gate;
 
 -- 1. Before a clinic is known -----------------------------------------------------------------------------------------
 
-CREATE FUNCTION hh_add_clinic(p_id uuid, p_name text, p_now timestamptz) RETURNS boolean
+-- The same again may allow more or less. False: the name is another.
+CREATE FUNCTION hh_add_clinic(
+    p_id uuid, p_name text, p_now timestamptz, p_allows text[] DEFAULT '{}', p_token_budget bigint DEFAULT NULL
+) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    INSERT INTO clinic (clinic_id, name, created_at) VALUES (p_id, p_name, p_now) ON CONFLICT (clinic_id) DO NOTHING;
+    INSERT INTO clinic AS known (clinic_id, name, created_at, allows, token_budget)
+    VALUES (p_id, p_name, p_now, p_allows, p_token_budget)
+    ON CONFLICT (clinic_id) DO UPDATE SET allows = excluded.allows, token_budget = excluded.token_budget
+    WHERE known.name = excluded.name;
     RETURN EXISTS (SELECT FROM clinic WHERE clinic_id = p_id AND name = p_name);
 END
 $$;

@@ -13,6 +13,7 @@ from datetime import timedelta
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ended, ModelRequest, Passage, Ports, TextPiece
 from backend_lambda.principals import Device
+from backend_lambda.services.clinics import allowed, budget
 from backend_lambda.services.prompt import Cited, Document, Judged, Leak, Prompt, Reader, Said, build, higher
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, uploads, usage
@@ -27,6 +28,7 @@ from backend_lambda.wire import (
     ChatError,
     ChatStart,
     ChatUrgency,
+    Feature,
     UploadState,
     Urgency,
 )
@@ -132,12 +134,10 @@ class Chat:
 
     def _begin(self, device: Device, question: Question, request_id: str) -> None:
         """The budget; and the audit knows of the question before anything of it is used. Raises Refusal 403, 429, 503."""
-        if not self._settings.token_budget:
-            raise Refusal(403, Code.NOT_ALLOWED_HERE, "This clinic does not use the cloud's assistant.")
         now = self._ports.clock.utc()
         with self._database.clinic(device.clinic_id) as transaction:
-            used = usage.used_this_month(transaction, now)
-            spent = used >= self._settings.token_budget
+            clinic = allowed(transaction, Feature.CHAT)
+            spent = usage.used_this_month(transaction, now) >= budget(clinic, self._settings)
             entry = _entry(device, question, "budget_spent" if spent else "asked", request_id)
             audit.append(transaction, entry, now)
         if spent:

@@ -8,8 +8,9 @@ from backend_lambda.ports import Ports
 from backend_lambda.principals import AdminRole, Principal
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, clinics
-from backend_lambda.store.database import Database
-from backend_lambda.wire import Clinic, NewClinic
+from backend_lambda.store.clinics import ClinicRow
+from backend_lambda.store.database import Database, Transaction
+from backend_lambda.wire import Clinic, Feature, NewClinic
 
 
 class Clinics:
@@ -19,13 +20,20 @@ class Clinics:
         self._database, self._ports, self._settings = database, ports, settings
 
     def add(self, principal: Principal, wanted: NewClinic, request_id: str) -> Clinic:
-        """The same again is no second clinic. Raises Refusal 403, 409 (this id with another name), 422, 503."""
+        """The same again is no second clinic, but may allow it more or less. Raises Refusal 403, 409 (this id with another name), 422, 503."""
         operator = as_admin(principal, AdminRole.OPERATOR)
         if not wanted.name.isprintable() or wanted.name != wanted.name.strip():
             raise Refusal(422, Code.INVALID, "The name holds what cannot be shown.")
         now = self._ports.clock.utc()
         with self._database.clinic(wanted.id) as transaction:
-            if not clinics.add(transaction, wanted.id, wanted.name, now):
+            if not clinics.add(
+                transaction,
+                wanted.id,
+                wanted.name,
+                now,
+                allows=wanted.allows,
+                token_budget=wanted.token_budget,
+            ):
                 raise Refusal(409, Code.CONFLICT, "Another clinic has this id.")
             row = clinics.get(transaction, wanted.id)
             assert row is not None  # added above
@@ -42,4 +50,23 @@ class Clinics:
                 ),
                 now,
             )
-        return Clinic(id=row.id, name=row.name, created_at=row.created_at)
+        return Clinic(
+            id=row.id,
+            name=row.name,
+            created_at=row.created_at,
+            allows=sorted(row.allows),
+            token_budget=row.token_budget,
+        )
+
+
+def allowed(transaction: Transaction, feature: Feature) -> ClinicRow:
+    """The transaction's clinic. Raises Refusal 403 where it may not use this."""
+    row = None if transaction.clinic_id is None else clinics.get(transaction, transaction.clinic_id)
+    if row is None or feature not in row.allows:
+        raise Refusal(403, Code.NOT_ALLOWED_HERE, "This clinic does not use this.")
+    return row
+
+
+def budget(row: ClinicRow, settings: Settings) -> int:
+    """Tokens of a month, in and out together."""
+    return settings.token_budget if row.token_budget is None else row.token_budget

@@ -9,8 +9,9 @@ from backend_lambda.auth.gate import as_device
 from backend_lambda.errors import Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Principal
+from backend_lambda.services.clinics import budget
 from backend_lambda.settings import Settings
-from backend_lambda.store import devices, usage
+from backend_lambda.store import clinics, devices, usage
 from backend_lambda.store.database import Database
 from backend_lambda.wire import MAX_OBSERVATIONS, Config, Health, Heartbeat, Part, UploadLimit
 
@@ -61,14 +62,14 @@ class Fleet:
         settings = self._settings
         with self._database.clinic(device.clinic_id) as transaction:
             used = usage.used_this_month(transaction, self._ports.clock.utc())
+            clinic = clinics.get(transaction, device.clinic_id)
+        assert clinic is not None  # its device was let in
         return Config(
             clinic_id=device.clinic_id,
-            chat=used < settings.token_budget,
-            transcription=True,
-            synthesis=True,
+            allows=sorted(clinic.allows),
             model_ids=list(settings.model_ids),
             languages=list(LANGUAGES),
-            token_budget=settings.token_budget,
+            token_budget=budget(clinic, settings),
             tokens_used=used,
             max_batch=MAX_OBSERVATIONS,
             requests_per_minute=settings.requests_per_minute,

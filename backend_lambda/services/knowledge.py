@@ -16,6 +16,7 @@ from typing import Protocol
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
+PREFIX = "knowledge/"
 MAX_BYTES = 100_000
 
 
@@ -39,6 +40,9 @@ class KnowledgeStore(Protocol):
     """Where a knowledge base takes its documents from, and what makes it read them."""
 
     def put(self, key: str, data: bytes, media_type: str) -> None: ...
+
+    def keep_only(self, prefix: str, folder: str) -> None:
+        """Takes away what lies in other folders below the prefix, so that the next reading forgets it."""
 
     def ingest(self, description: str) -> str:
         """Begins to read; returns the job's identifier."""
@@ -86,10 +90,13 @@ def version(articles: Sequence[Article]) -> str:
 
 
 def ingest(articles: Sequence[Article], store: KnowledgeStore) -> tuple[str, str]:
-    """Puts them under their version and has them read. Returns version and job. May be done again."""
+    """Puts them under their version, takes older versions away and has them read: what was withdrawn is not found any more.
+
+    Returns version and job. May be done again.
+    """
     name = version(articles)
     for article in articles:
-        key = f"knowledge/{name}/{article.language}/{article.id}.md"
+        key = f"{PREFIX}{name}/{article.language}/{article.id}.md"
         store.put(key, f"# {article.title}\n\n{article.text}\n".encode(), "text/markdown")
         facts = {
             "metadataAttributes": {
@@ -102,4 +109,5 @@ def ingest(articles: Sequence[Article], store: KnowledgeStore) -> tuple[str, str
             }
         }
         store.put(f"{key}.metadata.json", json.dumps(facts, ensure_ascii=False).encode(), "application/json")
+    store.keep_only(PREFIX, name)
     return name, store.ingest(f"Health Helper articles {name}")

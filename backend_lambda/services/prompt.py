@@ -168,6 +168,8 @@ class Reader:
         self._cited: set[str] = set()
         self._waiting = ""
         self._begun = False
+        self._at_start = False
+        """After the first line, where blank lines are left out, whichever piece they come in."""
         self._instructions = _shingles(_words(prompt.system))
         self._words: list[str] = []
         self._part_of_word = ""
@@ -199,10 +201,14 @@ class Reader:
     def _begin(self) -> Iterator[Judged]:
         self._begun = True
         if found := _FIRST_LINE.match(self._waiting):
-            self._waiting = self._waiting[found.end() :].lstrip()
+            self._waiting = self._waiting[found.end() :]
+            self._at_start = True
             yield Judged(Urgency(found[1].lower()))
 
     def _read(self, *, whole: bool) -> Iterator[Said | Cited]:
+        if self._at_start:
+            self._waiting = self._waiting.lstrip()
+            self._at_start = not self._waiting
         while self._waiting:
             before, bracket, rest = self._waiting.partition("[")
             if before:

@@ -15,11 +15,12 @@ from backend_lambda.auth.gate import as_device
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Principal
+from backend_lambda.services.clinics import allowed
 from backend_lambda.services.uploads import handed_out
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, shares, uploads
 from backend_lambda.store.database import Database
-from backend_lambda.wire import Download, NewShare, OpenShare, Purpose, Share, UploadState
+from backend_lambda.wire import Download, Feature, NewShare, OpenShare, Purpose, Share, UploadState
 
 SECRET_BYTES = 32
 _SUBJECT = "A report for you"
@@ -61,6 +62,7 @@ class Shares:
             id=wanted.id, url=link(self._settings.public_url, wanted.id, secret), expires_at=expires_at
         )
         with self._database.clinic(device.clinic_id) as transaction:
+            allowed(transaction, Feature.SHARES)
             row = uploads.get(transaction, wanted.upload_id)
             if row is None:
                 raise Refusal(404, Code.NOT_FOUND, "There is no such upload.")

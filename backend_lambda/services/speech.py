@@ -10,10 +10,11 @@ from xml.sax.saxutils import escape
 
 from backend_lambda.ports import Ports, Spoken
 from backend_lambda.principals import Device
+from backend_lambda.services.clinics import allowed
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit
 from backend_lambda.store.database import Database
-from backend_lambda.wire import NewSynthesis, NewTranscription, Transcription
+from backend_lambda.wire import Feature, NewSynthesis, NewTranscription, Transcription
 
 URL_SECONDS = 300
 
@@ -39,15 +40,20 @@ class Speech:
 
     def transcription(self, device: Device, wanted: NewTranscription, request_id: str) -> Transcription:
         """A URL of Transcribe for 300 s at most: a bearer secret, so it is neither logged nor kept."""
+        self._check(device, Feature.TRANSCRIPTION)
         expires_at = self._ports.clock.utc() + timedelta(seconds=URL_SECONDS)
         url = self._ports.speech.transcription_url(
-            wanted.language, wanted.sample_rate_hz, self._settings.vocabulary, URL_SECONDS
+            wanted.language,
+            wanted.sample_rate_hz,
+            self._settings.vocabulary.replace("{language}", wanted.language),
+            URL_SECONDS,
         )
         self._note(device, "transcription", request_id)
         return Transcription(url=url, expires_at=expires_at)
 
     def synthesis(self, device: Device, wanted: NewSynthesis, request_id: str) -> Spoken:
         """The text as sound."""
+        self._check(device, Feature.SYNTHESIS)
         spoken = self._ports.speech.synthesize(
             ssml(wanted.text, wanted.rate_percent), wanted.language, wanted.voice
         )
@@ -56,6 +62,10 @@ class Speech:
         )
         self._note(device, "synthesis", request_id)
         return spoken
+
+    def _check(self, device: Device, feature: Feature) -> None:
+        with self._database.clinic(device.clinic_id) as transaction:
+            allowed(transaction, feature)
 
     def _note(self, device: Device, action: str, request_id: str) -> None:
         with self._database.clinic(device.clinic_id) as transaction:

@@ -25,7 +25,8 @@ def test_a_clinic_is_made_once(world: World) -> None:
     again = world.by(operator, "POST", "/v1/clinics", body={"id": made, "name": "St. Anna"})
     other = world.by(operator, "POST", "/v1/clinics", body={"id": made, "name": "Another"})
     assert first.status == again.status == 200
-    assert first.json == again.json == {"id": made, "name": "St. Anna", "created_at": "2026-11-27T12:00:00Z"}
+    assert first.json == again.json
+    assert (first.json["name"], first.json["created_at"]) == ("St. Anna", "2026-11-27T12:00:00Z")
     assert (other.status, other.code) == (409, "conflict")
 
 
@@ -406,11 +407,31 @@ def test_a_clinic_learns_what_it_may_use(world: World, chat: Database) -> None:
         usage.add(transaction, day=world.clock.utc().date(), input_tokens=900, output_tokens=100)
     world.use(world.settings.model_copy(update={"token_budget": 1001}))
     config = world.by(device, "GET", "/v1/config").json
-    assert (config["chat"], config["tokens_used"], config["token_budget"]) == (True, 1000, 1001)
+    assert (config["tokens_used"], config["token_budget"]) == (1000, 1001)
+    assert config["allows"] == ["chat", "shares", "synthesis", "transcription"]
     assert config["model_ids"] == ["model-a", "model-b"]
     assert config["max_batch"] == 100
-    world.use(world.settings.model_copy(update={"token_budget": 1000}))
-    assert world.by(device, "GET", "/v1/config").json["chat"] is False
+
+
+def test_a_clinic_may_use_what_its_operator_allows(world: World) -> None:
+    from backend_lambda.store import clinics
+
+    device = world.kiosk()
+    with world.database.clinic(device.clinic_id) as transaction:
+        row = clinics.get(transaction, device.clinic_id)
+    assert row is not None
+    body = {"id": str(device.clinic_id), "name": row.name, "allows": ["transcription"], "token_budget": 7}
+    changed = world.by(world.person("operator"), "POST", "/v1/clinics", body=body).json
+    assert (changed["allows"], changed["token_budget"]) == (["transcription"], 7)
+    config = world.by(device, "GET", "/v1/config").json
+    assert (config["allows"], config["token_budget"]) == (["transcription"], 7)
+    spoken = {"text": "Hello", "language": "en"}
+    assert world.by(device, "POST", "/v1/speech/synthesis", body=spoken).code == "not_allowed_here"
+    assert world.by(device, "POST", "/v1/speech/transcription", body={"language": "en"}).status == 200
+    share = {"id": str(uuid4()), "upload_id": str(uuid4())}
+    assert world.by(device, "POST", "/v1/shares", body=share).code == "not_allowed_here"
+    other = {**body, "name": "Another"}
+    assert world.by(world.person("operator"), "POST", "/v1/clinics", body=other).code == "conflict"
 
 
 def test_a_count_that_no_number_holds_is_refused(world: World) -> None:

@@ -97,6 +97,17 @@ def test_a_knowledge_base_that_is_not_there(aws: AwsStandIn, clients: Clients) -
     assert caught.value.code is Code.MODEL_UNAVAILABLE
 
 
+def test_what_was_withdrawn_is_not_found_any_more(
+    ingestion: BedrockIngestion, base: BedrockKnowledge, aws: AwsStandIn
+) -> None:
+    knowledge.ingest(ARTICLES, ingestion)
+    assert base.retrieve("breathing", "en", 5)
+    version, job = knowledge.ingest(ARTICLES[:1], ingestion)
+    assert ingestion.state(job)[0]
+    assert [one.title for one in base.retrieve("breathing rate resting pulse", "en", 5)] == ["Resting pulse"]
+    assert {key.split("/")[1] for key in aws.s3.buckets["articles"].versions} == {version}
+
+
 def test_a_document_that_cannot_be_read_is_counted(ingestion: BedrockIngestion, aws: AwsStandIn) -> None:
     ingestion.put("knowledge/x.md", b"\xff\xfe", "text/markdown")
     assert ingestion.state(ingestion.ingest("x" * 500)) == (True, 1)

@@ -15,7 +15,7 @@ from backend_lambda.ports import Ended, ModelEvent, ModelRequest, Passage, TextP
 from backend_lambda.principals import Device
 from backend_lambda.services.chat import MAX_CHARACTERS, Chat, Event
 from backend_lambda.settings import Settings
-from backend_lambda.store import audit, uploads, usage
+from backend_lambda.store import audit, clinics, uploads, usage
 from backend_lambda.store.database import Database
 from backend_lambda.store.uploads import UploadRow
 from backend_lambda.wire import (
@@ -28,6 +28,7 @@ from backend_lambda.wire import (
     ChatError,
     ChatStart,
     ChatUrgency,
+    Feature,
     MediaType,
     Purpose,
     UploadState,
@@ -298,6 +299,23 @@ def test_a_spent_budget_is_said_with_the_day_it_ends(room: Room) -> None:
     room.clock.go(refused.value.retry_after_s)
     assert (room.clock.utc().day, room.clock.utc().hour) == (1, 0)
     assert kinds(room.ask())[-1] is ChatDone
+
+
+def test_a_clinic_that_does_not_use_it_is_told_so(room: Room) -> None:
+    with room.database.clinic(room.device.clinic_id) as tx:
+        clinics.add(tx, room.device.clinic_id, "Clinic", room.clock.utc(), allows=[Feature.SHARES])
+    with pytest.raises(Refusal) as refused:
+        room.ask()
+    assert (refused.value.status, refused.value.code) == (403, Code.NOT_ALLOWED_HERE)
+
+
+def test_a_clinic_s_own_budget_comes_before_the_service_s(room: Room) -> None:
+    with room.database.clinic(room.device.clinic_id) as tx:
+        clinics.add(tx, room.device.clinic_id, "Clinic", room.clock.utc(), token_budget=200)
+    assert kinds(room.ask())[-1] is ChatDone
+    with pytest.raises(Refusal) as refused:
+        room.ask()
+    assert refused.value.code is Code.BUDGET_SPENT
 
 
 def test_a_client_that_leaves_is_noted_and_the_model_is_left(room: Room) -> None:

@@ -20,6 +20,9 @@ class Kept:
     def put(self, key: str, data: bytes, media_type: str) -> None:
         self.objects[key] = (data, media_type)
 
+    def keep_only(self, prefix: str, folder: str) -> None:
+        self.objects = {key: one for key, one in self.objects.items() if key.startswith(f"{prefix}{folder}/")}
+
     def ingest(self, description: str) -> str:
         self.jobs.append(description)
         return f"job-{len(self.jobs)}"
@@ -50,6 +53,13 @@ def test_each_article_goes_with_its_facts_under_one_version(tmp_path: Path) -> N
     ]
     assert facts["title"] == "Frecuencia cardíaca" and facts["reviewed"] == "no"
     assert facts["uri"] == "https://example.org/hr" and facts["version"] == name
+
+
+def test_what_was_withdrawn_goes(tmp_path: Path) -> None:
+    kept = Kept()
+    ingest(read(write(tmp_path / "a", "en/old.md")), kept)
+    name, _ = ingest(read(write(tmp_path / "b", "en/new.md")), kept)
+    assert {key.partition("/en/")[0] for key in kept.objects} == {f"knowledge/{name}"}
 
 
 def test_the_version_is_the_content(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from backend_lambda.errors import Code, Refusal
 from backend_lambda.store import admission, clinics, devices, sessions
 from backend_lambda.store.database import Database, StoreFault
 from backend_lambda.store.devices import TakenCode
+from backend_lambda.wire import Feature
 from tests.backend_lambda.store.making import KEY, NOW, device, sha
 
 
@@ -35,11 +36,15 @@ def test_a_clinic_once_more_and_with_another_name(api: Database) -> None:
     with api.outside() as tx:
         assert clinics.add(tx, clinic_id, "Nord", NOW)
     with api.outside() as tx:
-        assert clinics.add(tx, clinic_id, "Nord", NOW + timedelta(days=1))
+        assert clinics.add(
+            tx, clinic_id, "Nord", NOW + timedelta(days=1), allows=[Feature.CHAT], token_budget=5
+        )
     with api.outside() as tx:
         assert not clinics.add(tx, clinic_id, "Süd", NOW)
     with api.clinic(clinic_id) as tx:
-        assert clinics.get(tx, clinic_id) == clinics.ClinicRow(clinic_id, "Nord", NOW)
+        assert clinics.get(tx, clinic_id) == clinics.ClinicRow(
+            clinic_id, "Nord", NOW, frozenset({Feature.CHAT}), 5
+        )
         assert clinics.get(tx, uuid4()) is None
     with api.clinic(uuid4()) as tx:
         assert clinics.get(tx, clinic_id) is None, "another clinic's"

@@ -50,7 +50,7 @@ CREATE FUNCTION made(kind text, n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS
 CREATE FUNCTION clinic_of(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$ SELECT made('clinic', n % 20) $$;
 CREATE FUNCTION hash_of(kind text, n bigint) RETURNS bytea IMMUTABLE LANGUAGE sql AS $$ SELECT sha256((kind || n)::bytea) $$;
 SET LOCAL session_replication_role = replica;
-INSERT INTO clinic SELECT made('clinic', n), 'Clinic', now() FROM generate_series(0, {rows}) AS n;
+INSERT INTO clinic SELECT made('clinic', n), 'Clinic', now(), '{{}}' FROM generate_series(0, {rows}) AS n;
 INSERT INTO device (clinic_id, id, name, thumbprint, public_key, software_version, enrolled_at)
     SELECT clinic_of(n), made('device', n), '', 't', '{{}}', '1', '2026-01-01'::timestamptz + n * interval '1 s'
     FROM generate_series(1, {rows}) AS n;
