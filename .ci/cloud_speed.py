@@ -275,9 +275,7 @@ def script(aws_url: str, says: dict[str, Any]) -> None:
     from tests.stand_ins.aws.control import PREFIX
 
     connection = http.client.HTTPConnection(urlsplit(aws_url).netloc, timeout=10)
-    connection.request(
-        "POST", f"{PREFIX}bedrock", json.dumps(says), {"Content-Type": "application/json"}
-    )
+    connection.request("POST", f"{PREFIX}bedrock", json.dumps(says), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()
 
@@ -304,8 +302,11 @@ def _cpu_ms(code: str) -> float:
     return 1000.0 * float(ran.stdout)
 
 
-def bundle() -> float:
-    """MB of a zip of the backend and its locked packages for arm64 and Python 3.13."""
+ONLY_PROCESSING = ("pypdf",)
+
+
+def bundles() -> dict[str, float]:
+    """MB of a zip for arm64 and Python 3.13: the backend and its locked packages, less what only the processing function loads."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "bundle"
         subprocess.run(
@@ -314,13 +315,24 @@ def bundle() -> float:
              "--only-binary", ":all:", "--target", str(target), "--require-hashes", "-r", "requirements/cloud.txt"],
             cwd=ROOT, check=True,
         )  # fmt: skip
-        made = Path(folder) / "bundle.zip"
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-            for base, kind in ((target, "*"), (ROOT, "backend_lambda/**/*")):
-                for path in sorted(base.rglob("*") if kind == "*" else base.glob(kind)):
-                    if path.is_file() and "__pycache__" not in path.parts:
-                        archive.write(path, path.relative_to(base))
-        return made.stat().st_size / 1e6
+        whole, less = Path(folder) / "whole.zip", Path(folder) / "less.zip"
+        for made, left_out in ((whole, ()), (less, ONLY_PROCESSING)):
+            _zip(made, target, left_out)
+        sizes = {made: made.stat().st_size / 1e6 for made in (whole, less)}
+        return {"processing": sizes[whole], "API and chat": sizes[less]}
+
+
+def _zip(made: Path, target: Path, left_out: tuple[str, ...]) -> None:
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for base, kind in ((target, "*"), (ROOT, "backend_lambda/**/*")):
+            for path in sorted(base.rglob("*") if kind == "*" else base.glob(kind)):
+                inside = path.relative_to(base)
+                if (
+                    path.is_file()
+                    and "__pycache__" not in path.parts
+                    and not inside.parts[0].startswith(left_out or ("//",))
+                ):
+                    archive.write(path, inside)
 
 
 def main() -> int:
@@ -368,7 +380,10 @@ def main() -> int:
         "streaming adds to the model's first token, median, ms": percentile(added, 50),
         "streaming adds to the model's first token, 95th percentile, ms": percentile(added, 95),
         **{f"processor time of importing the {name} function, ms": ms for name, ms in imports().items()},
-        **({"bundle for arm64 and Python 3.13, zip, MB": bundle()} if asked.bundle else {}),
+        **{
+            f"bundle of {name}, arm64 and Python 3.13, zip, MB": mb
+            for name, mb in (bundles() if asked.bundle else {}).items()
+        },
     }
     missed = []
     for name, value in found.items():

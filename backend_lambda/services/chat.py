@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Generator, Iterator, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
 
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ended, ModelRequest, Passage, Ports, TextPiece
@@ -17,7 +19,9 @@ from backend_lambda.services.clinics import allowed, budget
 from backend_lambda.services.prompt import Cited, Document, Judged, Leak, Prompt, Reader, Said, build, higher
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, uploads, usage
-from backend_lambda.store.database import Database
+from backend_lambda.store.clinics import ClinicRow
+from backend_lambda.store.database import Database, Transaction
+from backend_lambda.store.uploads import UploadRow
 from backend_lambda.wire import (
     Chat as Question,
 )
@@ -38,7 +42,9 @@ MAX_CHARACTERS = 8_000
 """Of an answer; a model that does not end is ended here."""
 PASSAGES = 5
 TEXT_BYTES = 1_000_000
-_CHARACTERS_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 3
+"""Of UTF-8, where nobody has counted: more tokens than English has, about as many as Arabic, Chinese and Hindi."""
+_NOT_BILLED = {str(code) for code in (Code.MODEL_THROTTLED, Code.MODEL_RETIRED)}
 _NEXT_MODEL = {Code.MODEL_RETIRED, Code.MODEL_THROTTLED, Code.MODEL_UNAVAILABLE, Code.TIMED_OUT}
 Event = ChatStart | ChatDelta | ChatCitation | ChatUrgency | ChatDone | ChatError
 
@@ -52,24 +58,26 @@ class Chat:
     def stream(self, device: Device, question: Question, request_id: str) -> Generator[Event, None, None]:
         """The first event is a start. Raises Refusal before it; after it, trouble is an error event and the end."""
         began_s = self._ports.clock.now_s()
-        self._begin(device, question, request_id)
+        self._begin(device)
         if question.triage.level is Urgency.EMERGENCY:
-            self._note(device, question, request_id, "emergency", 0, 0)
+            self._note(device, question, request_id, "emergency")
             yield ChatStart(request_id=request_id, model_id="", urgency=Urgency.EMERGENCY)
             yield ChatDone(reason="emergency", input_tokens=0, output_tokens=0, urgency=Urgency.EMERGENCY)
             return
         prompt = build(
             question,
             self._passages(question),
-            self._documents(device, question),
+            self._documents(device, question, request_id),
             fence=f"data{secrets.token_hex(8)}",
         )
+        held = _Tokens(prompt.size_bytes() // _BYTES_PER_TOKEN, MAX_TOKENS)
+        day = self._hold(device, question, request_id, held)
         answer = _Answer(prompt, question.triage.level)
         try:
             yield from self._answered(device, question, request_id, prompt, answer, began_s)
-        finally:  # also when the client is gone: what was generated was paid for
-            ended = answer.tokens(prompt)
-            self._note(device, question, request_id, answer.result, *ended)
+        finally:  # also when the client is gone: what was generated is paid for
+            used = answer.tokens(held)
+            self._note(device, question, request_id, answer.result, day=day, more=used.less(held))
 
     def _answered(
         self,
@@ -132,24 +140,39 @@ class Chat:
         if worst is not None:
             raise worst
 
-    def _begin(self, device: Device, question: Question, request_id: str) -> None:
-        """The budget; and the audit knows of the question before anything of it is used. Raises Refusal 403, 429, 503."""
+    def _begin(self, device: Device) -> None:
+        """Raises Refusal 403, 429, 503, before anything is looked up for the question."""
+        with self._database.clinic(device.clinic_id) as transaction:
+            clinic = allowed(transaction, Feature.CHAT)
+            self._check_budget(transaction, clinic)
+
+    def _check_budget(self, transaction: Transaction, clinic: ClinicRow) -> None:
+        now = self._ports.clock.utc()
+        if usage.used_this_month(transaction, now) < budget(clinic, self._settings):
+            return
+        next_month = (now.replace(day=1) + timedelta(days=32)).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        raise Refusal(
+            429,
+            Code.BUDGET_SPENT,
+            "This month's budget of the clinic is spent.",
+            retry_after_s=(next_month - now).total_seconds(),
+        )
+
+    def _hold(self, device: Device, question: Question, request_id: str, held: _Tokens) -> date:
+        """Counts what an answer may cost before it is asked for, one question of a clinic after the other: many at once cannot
+        overspend by more than the last of them. The audit knows of the question before a model does. Returns the day it is counted on.
+        """
         now = self._ports.clock.utc()
         with self._database.clinic(device.clinic_id) as transaction:
             clinic = allowed(transaction, Feature.CHAT)
-            spent = usage.used_this_month(transaction, now) >= budget(clinic, self._settings)
-            entry = _entry(device, question, "budget_spent" if spent else "asked", request_id)
+            usage.add(transaction, day=now.date(), input_tokens=0, output_tokens=0)  # holds the day's row
+            self._check_budget(transaction, clinic)
+            usage.add(transaction, day=now.date(), input_tokens=held.inputs, output_tokens=held.outputs)
+            entry = _entry(device, "patient", question.patient_id, "asked", request_id)
             audit.append(transaction, entry, now)
-        if spent:
-            next_month = (now.replace(day=1) + timedelta(days=32)).replace(
-                day=1, hour=0, minute=0, second=0, microsecond=0
-            )
-            raise Refusal(
-                429,
-                Code.BUDGET_SPENT,
-                "This month's budget of the clinic is spent.",
-                retry_after_s=(next_month - now).total_seconds(),
-            )
+        return now.date()
 
     def _passages(self, question: Question) -> Sequence[Passage]:
         """Without its knowledge base the assistant says less, but it answers."""
@@ -159,21 +182,29 @@ class Chat:
             self._ports.measures.add("knowledge_unavailable", 1.0, "Count")
             return ()
 
-    def _documents(self, device: Device, question: Question) -> Sequence[Document]:
-        """The texts of this patient's uploads. Raises 404 for one that is not theirs, 409 for one that is not ready."""
-        found: list[Document] = []
+    def _documents(self, device: Device, question: Question, request_id: str) -> Sequence[Document]:
+        """The texts of this patient's uploads, each noted as read. Raises 404 for one that is not theirs, 409 for one not ready."""
         if not question.documents:
-            return found
+            return ()
+        now = self._ports.clock.utc()
+        refused: Refusal | None = None
+        found: list[UploadRow] = []
         with self._database.clinic(device.clinic_id) as transaction:
-            rows = [uploads.get(transaction, wanted) for wanted in question.documents]
-        for row in rows:
-            if row is None or row.patient_id != question.patient_id:
-                raise Refusal(404, Code.NOT_FOUND, "There is no such upload of this patient.")
-            if row.state is not UploadState.READY:
-                raise Refusal(409, Code.CONFLICT, "An upload is not ready to be read.")
-            if row.text_key is not None:
-                found.append(Document(str(row.id), self._text(row.text_key)))
-        return found
+            for wanted in question.documents:
+                row = uploads.get(transaction, wanted)
+                if row is None or row.patient_id != question.patient_id:
+                    refused = Refusal(404, Code.NOT_FOUND, "There is no such upload of this patient.")
+                elif row.state is not UploadState.READY:
+                    refused = Refusal(409, Code.CONFLICT, "An upload is not ready to be read.")
+                else:
+                    found.append(row)
+                result = "ok" if refused is None else str(refused.code)
+                audit.append(transaction, _entry(device, "upload", wanted, result, request_id), now)
+                if refused is not None:
+                    break
+        if refused is not None:
+            raise refused
+        return [Document(str(row.id), self._text(row.text_key)) for row in found if row.text_key is not None]
 
     def _text(self, key: str) -> str:
         facts = self._ports.documents.head(key)
@@ -182,26 +213,45 @@ class Chat:
         return self._ports.documents.read(key, facts.version_id, TEXT_BYTES).decode("utf-8", "replace")
 
     def _note(
-        self, device: Device, question: Question, request_id: str, result: str, inputs: int, outputs: int
+        self,
+        device: Device,
+        question: Question,
+        request_id: str,
+        result: str,
+        *,
+        day: date | None = None,
+        more: _Tokens | None = None,
     ) -> None:
-        """How it ended. The answer is on its way already: without a database this is counted, and an alarm is on the count."""
+        """How it ended. The answer is on its way already: without a database this is counted, and an alarm is on the count;
+        what was held stays counted then.
+        """
         now = self._ports.clock.utc()
         try:
             with self._database.clinic(device.clinic_id) as transaction:
-                if inputs or outputs:
-                    usage.add(transaction, day=now.date(), input_tokens=inputs, output_tokens=outputs)
-                audit.append(transaction, _entry(device, question, result, request_id), now)
+                if day is not None and more is not None:
+                    usage.correct(transaction, day=day, input_tokens=more.inputs, output_tokens=more.outputs)
+                entry = _entry(device, "conversation", question.conversation_id, result, request_id)
+                audit.append(transaction, entry, now)
         except Refusal:
             self._ports.measures.add("chat_end_not_noted", 1.0, "Count", str(device.clinic_id))
 
 
-def _entry(device: Device, question: Question, result: str, request_id: str) -> audit.Entry:
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    inputs: int
+    outputs: int
+
+    def less(self, other: _Tokens) -> _Tokens:
+        return _Tokens(self.inputs - other.inputs, self.outputs - other.outputs)
+
+
+def _entry(device: Device, kind: str, name: UUID, result: str, request_id: str) -> audit.Entry:
     return audit.Entry(
         actor_kind="device",
         actor_id=str(device.id),
-        action="chat",
-        object_kind="conversation",
-        object_id=str(question.conversation_id),
+        action="chat" if kind != "upload" else "upload.read",
+        object_kind=kind,
+        object_id=str(name),
         result=result,
         request_id=request_id,
     )
@@ -214,7 +264,7 @@ class _Answer:
         self._prompt, self.urgency = prompt, least
         self._reader = Reader(prompt)
         self._ended: Ended | None = None
-        self._characters = 0
+        self._characters = self._bytes = 0
         self.result = "left"
         self.over = False
 
@@ -223,6 +273,7 @@ class _Answer:
             self._ended = event
             return
         self._characters += len(event.text)
+        self._bytes += len(event.text.encode())
         if self._characters > MAX_CHARACTERS:
             self.over = True
             return
@@ -237,17 +288,18 @@ class _Answer:
             return
         reason = "cut" if self._ended is None else self._ended.reason
         self.result = reason if len(reason) < 64 else "ended"
-        inputs, outputs = self.tokens(self._prompt)
-        yield ChatDone(reason=reason, input_tokens=inputs, output_tokens=outputs, urgency=self.urgency)
+        used = self.tokens(_Tokens(self._prompt.size_bytes() // _BYTES_PER_TOKEN, 0))
+        yield ChatDone(
+            reason=reason, input_tokens=used.inputs, output_tokens=used.outputs, urgency=self.urgency
+        )
 
-    def tokens(self, prompt: Prompt) -> tuple[int, int]:
-        """As the model counted; estimated where it did not come to that; nothing where nothing came."""
+    def tokens(self, held: _Tokens) -> _Tokens:
+        """As the model counted. Where it did not come to that: all that it was given, and what it said; nothing where it refused."""
         if self._ended is not None:
-            return self._ended.input_tokens, self._ended.output_tokens
-        if not self._characters:
-            return 0, 0
-        asked = len(prompt.system) + sum(len(turn.text) for turn in prompt.turns)
-        return asked // _CHARACTERS_PER_TOKEN, self._characters // _CHARACTERS_PER_TOKEN
+            return _Tokens(self._ended.input_tokens, self._ended.output_tokens)
+        if self.result in _NOT_BILLED and not self._bytes:
+            return _Tokens(0, 0)
+        return _Tokens(held.inputs, self._bytes // _BYTES_PER_TOKEN)
 
     def _passed(self, pieces: Iterator[Said | Cited | Judged]) -> Iterator[Event]:
         for piece in pieces:

@@ -17,6 +17,15 @@ def add(tx: Transaction, *, day: date, input_tokens: int, output_tokens: int) ->
     )
 
 
+def correct(tx: Transaction, *, day: date, input_tokens: int, output_tokens: int) -> None:
+    """Adds to a day that was counted already; what was counted too high may be taken off."""
+    tx.do(
+        "UPDATE usage_day SET input_tokens = greatest(0, input_tokens + %s), output_tokens = greatest(0, output_tokens + %s)"
+        " WHERE clinic_id = %s AND day = %s",
+        (input_tokens, output_tokens, tx.clinic_id, day),
+    )
+
+
 def used_this_month(tx: Transaction, now: datetime) -> int:
     """In and out together, since the first of the month (UTC)."""
     first = now.astimezone(UTC).date().replace(day=1)

@@ -27,7 +27,7 @@ from backend_lambda.wire import Chat as Question
 from backend_lambda.wire import ChatError, Problem
 
 METHOD, PATH = "POST", "/v1/chat"
-MAX_BODY_BYTES = 256_000
+MAX_BODY_BYTES = 600_000
 Pieces = Generator[Prelude | bytes, None, None]
 
 

@@ -126,6 +126,13 @@ class Room:
         with self.auditor.clinic(self.device.clinic_id) as tx:
             return [entry.result for entry in audit.page(tx, 0, 100) if entry.action == "chat"]
 
+    def objects(self) -> list[tuple[str, str, str, str]]:
+        with self.auditor.clinic(self.device.clinic_id) as tx:
+            return [
+                (entry.action, entry.object_kind, entry.object_id, entry.result)
+                for entry in audit.page(tx, 0, 100)
+            ]
+
     def used(self) -> int:
         with self.talking.clinic(self.device.clinic_id) as tx:
             return usage.used_this_month(tx, self.clock.utc())
@@ -187,7 +194,7 @@ def test_in_an_emergency_no_model_is_asked(room: Room) -> None:
     assert all(
         event.urgency is Urgency.EMERGENCY for event in events if isinstance(event, ChatStart | ChatDone)
     )
-    assert script.asked == [] and room.noted() == ["asked", "emergency"]
+    assert script.asked == [] and room.noted() == ["emergency"] and room.used() == 0
 
 
 @pytest.mark.parametrize("level, said, ends", [
@@ -256,7 +263,7 @@ def test_a_model_that_says_its_instructions_is_stopped(room: Room) -> None:
     events = room.ask()
     assert isinstance(events[-1], ChatError) and events[-1].code == "withheld"
     shown = "".join(event.text for event in events if isinstance(event, ChatDelta))
-    assert len(shown) < 200 and told[:200] not in shown
+    assert len(shown) < 600 and "nothing else on it" not in shown and "never an instruction" not in shown
 
 
 def test_documents_of_this_patient_are_fenced_data_and_nobody_elses_is_read(room: Room) -> None:
@@ -299,6 +306,54 @@ def test_a_spent_budget_is_said_with_the_day_it_ends(room: Room) -> None:
     room.clock.go(refused.value.retry_after_s)
     assert (room.clock.utc().day, room.clock.utc().hour) == (1, 0)
     assert kinds(room.ask())[-1] is ChatDone
+
+
+def test_the_audit_names_whose_record_and_which_documents_were_used(room: Room) -> None:
+    mine, other = room.upload("Haemoglobin 13.1"), room.upload("secret", patient=uuid4())
+    asked = room.question(documents=[str(mine)])
+    list(room.chat.stream(room.device, asked, "r"))
+    assert room.objects() == [
+        ("upload.read", "upload", str(mine), "ok"),
+        ("chat", "patient", str(room.patient_id), "asked"),
+        ("chat", "conversation", str(asked.conversation_id), "end_turn"),
+    ]
+    with pytest.raises(Refusal):
+        room.ask(documents=[str(other)])
+    assert room.objects()[-1] == ("upload.read", "upload", str(other), "not_found")
+
+
+def test_many_at_once_do_not_overspend(room: Room) -> None:
+    """Each holds what it may cost before the model is asked."""
+    streams = [room.chat.stream(room.device, room.question(), f"r{at}") for at in range(20)]
+    begun, codes = [], []
+    for stream in streams:
+        try:
+            next(stream)
+            begun.append(stream)
+        except Refusal as refusal:
+            codes.append(refusal.code)
+    assert begun and set(codes) == {Code.BUDGET_SPENT}
+    assert room.used() < 2 * BUDGET
+    for stream in begun:
+        list(stream)
+    assert room.used() == 240 * len(begun)
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+def test_whoever_leaves_early_is_counted(room: Room, pieces: int) -> None:
+    does(room, first=("URGENCY: none\n", "Eins ", "zwei ", "drei.", END))
+    stream = room.chat.stream(room.device, room.question(), "r")
+    for _ in range(pieces + 1):
+        next(stream)
+    stream.close()
+    assert room.used() > 300
+
+
+def test_a_model_that_says_nothing_in_time_was_still_asked(room: Room) -> None:
+    does(room, first=(Refusal(504, Code.TIMED_OUT, "no"),), second=(Refusal(504, Code.TIMED_OUT, "no"),))
+    with pytest.raises(Refusal):
+        room.ask()
+    assert room.used() > 300
 
 
 def test_a_clinic_that_does_not_use_it_is_told_so(room: Room) -> None:

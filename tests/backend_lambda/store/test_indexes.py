@@ -181,6 +181,7 @@ CALLS: dict[str, Callable[[Transaction], object]] = {
     ),
     "shares.open_once": lambda tx: shares.open_once(tx, made("share", 1), sha("secret1"), NOW),
     "usage.add": lambda tx: usage.add(tx, day=NOW.date(), input_tokens=1, output_tokens=1),
+    "usage.correct": lambda tx: usage.correct(tx, day=NOW.date(), input_tokens=1, output_tokens=1),
     "usage.used_this_month": lambda tx: usage.used_this_month(tx, NOW),
     "audit.append": lambda tx: audit.append(tx, entry(), NOW),
     "audit.page": lambda tx: audit.page(tx, 100, 10),
