@@ -211,7 +211,7 @@ def faults(plans: list[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-AS_CHAT = {"usage.add"}
+AS_CHAT = {"usage.add", "usage.correct"}
 
 
 @pytest.fixture
