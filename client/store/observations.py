@@ -253,6 +253,8 @@ class Observations:
 
     def wholes(self, observations: Sequence[str]) -> list[Observation]:
         """Those of them that are there and not deleted, in no order."""
+        if not observations:
+            return []
         places = ", ".join("?" * len(observations))
         rows = self._database.ask(
             f"SELECT {_LINE}, body, wave FROM observation WHERE id IN ({places}) AND deleted_at IS NULL",  # noqa: S608 (fixed text)

@@ -12,6 +12,7 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit, QTableWidget, QWidget
 
+from client.language import Sentence
 from client.store.observations import Deleted, Person, new_id
 from client.store.scans import to_observation
 from client.ui.pages.deleted import DeletedDialog
@@ -50,7 +51,13 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     record = scan_record()
     t_s = np.arange(0.0, 12.0, 1.0 / 30.0)
     wave = Trace(t_s, np.sin(2 * np.pi * 1.2 * t_s))
-    record = replace(record, result=replace(record.result, bvp=wave))
+    values = {"size": "640×480", "format": "YUYV", "rate": "30"}
+    notes = (
+        Sentence("Camera: {size}, {format}, {rate} frames per second promised.", values),
+        Sentence("Exposure could not be locked: the driver has no such control."),
+        Sentence("The camera failed and was opened again ({count} ×).", {"count": 2}),
+    )
+    record = replace(record, result=replace(record.result, bvp=wave), notes=notes)
     window._scan_finished(record)
     yield "result", window
     window.go_to_history()

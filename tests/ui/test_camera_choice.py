@@ -15,7 +15,7 @@ from client.ui.pages import camera as page
 from client.ui.pages.camera import CameraChoice
 from client.ui.preferences import PreferencesFile
 from client.ui.window import Window
-from tests.client.pipeline.fakes import ScriptedSource
+from tests.client.pipeline.fakes import Hang, ScriptedSource
 from tests.ui.conftest import Room
 from tests.ui.looking import click, shot, wait_for
 
@@ -127,6 +127,18 @@ def test_the_screen_reader_is_told_of_a_fault_once(
     wait_for(lambda: "in use" in choice.words.text(), "the reason")
     wait_for(lambda: told, "it told")
     assert told == ["It is in use. Close the other program."]
+
+
+def test_a_window_that_is_hidden_lets_go_of_the_camera(room: Room, plugged: Plugged) -> None:
+    source = ScriptedSource([Hang()])
+    room.parts = replace(room.parts, camera=lambda _camera: source)
+    window, choice = settings(room)
+    window.settings.ensureWidgetVisible(choice.try_it)
+    click(choice.try_it)
+    wait_for(lambda: source.reads, "a picture wanted")
+    window.hide()
+    wait_for(source.closed.is_set, "the end", at_most_s=2.0)
+    assert choice.try_it.text() == "Show its picture"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def saved_for(running: Any, window: Any, name: str) -> str:
     measured(window)
     click(window.result.save_button)
     wait_for(lambda: f"Saved for {name}" in window.notice.words, "the word")
+    wait_for(lambda: not window._shelf.busy, "it in the history")
     person: str = window._whose.person
     return person
 

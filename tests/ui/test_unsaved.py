@@ -73,7 +73,7 @@ def test_the_pages_lead_back_to_it(room: Room) -> None:
         click(window.to_scan)
         assert window.pages.currentWidget() is window.result and window.to_scan.isChecked()
         assert window.result.shown.record is record
-    assert window.settings._preview is None
+    assert window.settings.camera._preview is None
     click(window.result.save_button)
     wait_for(lambda: kept(running, None) == 1, "the scan")
     click(window.to_scan)

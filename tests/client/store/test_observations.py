@@ -260,7 +260,7 @@ def test_nothing_that_is_asked_often_reads_all_rows(
         plan = [row[3] for row in database.ask("EXPLAIN QUERY PLAN " + sql)]
         assert not any("SCAN observation" in step for step in plan), (sql, plan)
         assert not any("TEMP B-TREE" in step for step in plan), (sql, plan)
-        if "INDEXED BY observation_by_kind" in sql:
+        if sql.endswith("LIMIT 1"):
             assert "kind=?" in plan[0], (sql, plan)  # not all of them until one of that kind comes
         elif "count(*)" in sql or "ORDER BY" in sql:
             assert "COVERING" in plan[0], (sql, plan)
