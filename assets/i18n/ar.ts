@@ -2080,6 +2080,10 @@
         <translation>حُفظ هذا بإصدار آخر من Health Helper ولا يمكن لهذا الإصدار عرضه</translation>
     </message>
     <message>
+        <source>This was kept by another version of Health Helper and cannot be sent by this one</source>
+        <translation>حُفظ هذا بإصدار آخر من Health Helper ولا يمكن لهذا الإصدار إرساله</translation>
+    </message>
+    <message>
         <source>Install the newest version; nothing is lost.</source>
         <translation>ثبّت أحدث إصدار؛ لم يُفقد شيء.</translation>
     </message>
@@ -2490,6 +2494,14 @@
     <message>
         <source>The header lists {frames} frames in {timed} s and has {shown} s of them shown: the file was cut or re-timed after it was recorded, so its frame rate cannot be trusted.</source>
         <translation>عدد الإطارات بحسب الترويسة {frames} في {timed} ث، ويُعرض منها {shown} ث: قُطع الملف أو غُيرت أوقاته بعد تسجيله، فلا يمكن الوثوق بمعدل إطاراته.</translation>
+    </message>
+    <message>
+        <source>The server&apos;s answer cannot be read</source>
+        <translation>تعذّرت قراءة رد الخادم</translation>
+    </message>
+    <message>
+        <source>Try again later. If this stays, install the newest version, or ask whoever looks after the server.</source>
+        <translation>حاول مرة أخرى لاحقًا. إذا استمر ذلك، فثبّت أحدث إصدار أو اسأل المسؤول عن الخادم.</translation>
     </message>
 </context>
 </TS>

@@ -2080,6 +2080,10 @@
         <translation>Esto lo guardó otra versión de Health Helper y esta no puede mostrarlo</translation>
     </message>
     <message>
+        <source>This was kept by another version of Health Helper and cannot be sent by this one</source>
+        <translation>Esto lo guardó otra versión de Health Helper y esta no puede enviarlo</translation>
+    </message>
+    <message>
         <source>Install the newest version; nothing is lost.</source>
         <translation>Instale la versión más reciente; no se ha perdido nada.</translation>
     </message>
@@ -2490,6 +2494,14 @@
     <message>
         <source>The header lists {frames} frames in {timed} s and has {shown} s of them shown: the file was cut or re-timed after it was recorded, so its frame rate cannot be trusted.</source>
         <translation>La cabecera indica {frames} fotogramas en {timed} s y hace mostrar {shown} s de ellos: el archivo se recortó o se cambiaron sus tiempos después de grabarlo, así que no se puede confiar en su frecuencia de fotogramas.</translation>
+    </message>
+    <message>
+        <source>The server&apos;s answer cannot be read</source>
+        <translation>No se puede leer la respuesta del servidor</translation>
+    </message>
+    <message>
+        <source>Try again later. If this stays, install the newest version, or ask whoever looks after the server.</source>
+        <translation>Inténtelo de nuevo más tarde. Si sigue ocurriendo, instale la versión más reciente o consulte a quien se encarga del servidor.</translation>
     </message>
 </context>
 </TS>

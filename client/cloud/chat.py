@@ -26,8 +26,8 @@ from client.cloud.forms import (
 )
 from client.cloud.wire import RETRY_AFTER_S, AnswerUnreadable, Request, Value
 
-QUESTION_BYTES = 256_000
-"""What the server takes. 20 turns of 4,000 characters are less in every script, and can be more in emoji."""
+QUESTION_BYTES = 600_000
+"""What the server takes; 20 turns of 4,000 characters are less, whatever they are."""
 EVENT_BYTES = 256_000
 STREAM_BYTES = 4_000_000
 """The server ends an answer at 8,000 characters, of which each can be an event of its own (60 bytes)."""

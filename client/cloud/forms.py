@@ -30,9 +30,10 @@ _MOMENT = re.compile(
 )
 _URL = re.compile(
     r"(?P<scheme>[a-z]+)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
-    r"(?:[/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?"
+    r"(?:/[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?"
 )
-"""Of RFC 3986 without user names and passwords: what stands ahead of an '@' looks like a host and is none."""
+"""Of RFC 3986 without user names and passwords: what stands ahead of an '@' looks like a host and is none.
+A query or fragment has a path before it, as all of the server's have."""
 _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9_ .,:+/()%°-]+")
 _LABEL_CHARACTERS = 80
 

@@ -238,7 +238,7 @@ class Enrolled(Answer):
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest(Request):
-    """request_id: the same again (with the same refresh token, within ten minutes) asks for an answer that was lost on its way."""
+    """request_id: the same again, with the same refresh token, asks for an answer that was lost on its way."""
 
     refresh_token: str = field(repr=False)
     request_id: str | None
@@ -640,7 +640,7 @@ class Download(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Export(Answer):
-    """All that the server has of one patient, by page. uploads: on the first page."""
+    """All that the server has of one patient, by page. uploads: each once, on the first pages."""
 
     most_bytes: ClassVar[int] = PAGE_BYTES
 

@@ -26,8 +26,10 @@ _MOST_REASONS = 32
 def to_wire(kept: Observation, *, patient_id: str) -> wire.Observation:
     """The same each time: sent twice, it is no other observation. patient_id: what stands for the person there; also each time the same.
 
-    Codes that only a newer version knows are sent as they are. Raises BadInput for what is of a version that this one cannot read.
+    Codes that only a newer version knows are sent as they are. Raises BadInput for what is of a version that this one cannot read,
+    Unfit for another patient_id than a UUID (our bug).
     """
+    forms.identifier(patient_id)
     schema = kept.body.get("schema")
     try:
         if schema == scans.BODY_SCHEMA and kept.line.kind == Kind.SCAN:
@@ -93,8 +95,9 @@ def _vital(vital: Any) -> wire.Value:
     value, low, high = (_fit(forms.number(), vital.get(name)) for name in ("value", "low", "high"))
     reasons = _reasons(vital)
     if value is None or low is None or high is None or not low <= value <= high:
+        if value is not None or not reasons:
+            reasons = (str(Reason.IMPLAUSIBLE), *reasons)[:_MOST_REASONS]
         value = low = high = None
-        reasons = reasons or (str(Reason.IMPLAUSIBLE),)
     return wire.Value(
         value,
         low,

@@ -28,6 +28,7 @@ OFFENCES = (
     Offence("client-layers", "client/errors.py", "import client.records"),
     Offence("client-layers", "client/pipeline/slots.py", "import client.cli.scan"),
     Offence("client-layers", "client/reports/wording.py", "import client.devices.ports"),
+    Offence("client-layers", "client/cloud/wire.py", "import client.store.observations"),
     Offence("client-layers", "client/utilities.py", ""),  # a module that nobody gave a layer
     Offence("edge-layers", "edge_models/signal/spectrum.py", "import edge_models.scan"),
     Offence("edge-layers", "edge_models/scan.py", "import edge_models.simulate.scene"),
@@ -48,6 +49,7 @@ OFFENCES = (
     Offence("edge-pure", "edge_models/nets.py", "from pathlib import Path"),
     Offence("edge-pure", "edge_models/signal/beats.py", "def f() -> None:\n    import httpx"),
     Offence("client-backend", "client/app.py", "import backend_lambda.handler"),
+    Offence("client-backend", "client/cloud/wire.py", "import backend_lambda.wire"),
     Offence("scipy", "edge_models/signal/filters.py", "from scipy import signal"),
     Offence("scipy", "client/records.py", "import scipy"),
     Offence("scipy", "client/evaluation/layouts.py", "def f() -> None:\n    from scipy.io import loadmat"),
@@ -68,6 +70,7 @@ OFFENCES = (
     Offence("terminal", "client/reports/wording.py", "import typer"),
     Offence("network", "client/reports/files.py", "import httpx"),
     Offence("network", "client/app.py", "import urllib.request"),
+    Offence("network", "client/pipeline/outgoing.py", "import httpx"),
     Offence("keyring", "client/records.py", "import keyring"),
     Offence("store", "client/reports/files.py", "import sqlite3"),
     Offence("store", "client/store/opening.py", "import sqlcipher3"),
