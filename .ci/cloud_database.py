@@ -298,7 +298,10 @@ def fill(urls: Urls, rows: int) -> float:
     with psycopg.connect(urls.superuser, autocommit=True) as connection:
         for number in range(CLINICS):
             clinic_id, device_id = named("clinic", number), named("device", number)
-            connection.execute("INSERT INTO clinic VALUES (%s, 'Clinic', now())", (clinic_id,))
+            connection.execute(
+                "INSERT INTO clinic (clinic_id, name, created_at, allows) VALUES (%s, 'Clinic', now(), '{}')",
+                (clinic_id,),
+            )
             connection.execute(
                 "INSERT INTO device (clinic_id, id, name, thumbprint, public_key, software_version, enrolled_at)"
                 " VALUES (%s, %s, '', '', '{}', '', now())",

@@ -99,7 +99,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
     operation["security"] = [] if route.who == {Who.ANYONE} else _security(route)
     found = {status: said for status, said in operation["responses"].items() if status not in {"422", "500"}}
     (success,) = found.values()
-    if route.operation in {"revoke_device", "heartbeat"}:
+    if route.operation in {"revoke_device", "heartbeat", "withdraw_share"}:
         found = {"204": {"description": "Done"}}
     elif route.operation == "synthesis":
         found = {"200": _of_type("MP3", "audio/mpeg", {"type": "string", "contentEncoding": "base64"})}
@@ -129,8 +129,8 @@ def _refusals(route: Route) -> list[int]:
     statuses = {400, 404, 405, 413, 422, 500, 503}
     if route.who != {Who.ANYONE}:
         statuses |= {401, 403}
-    if Who.DEVICE in route.who:
-        statuses |= {429}
+        if route.operation != "enrol":
+            statuses |= {429}
     if route.has_body:
         statuses |= {409, 410, 415}
     if route.operation in {"complete_upload", "download_upload"}:

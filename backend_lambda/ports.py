@@ -62,12 +62,26 @@ class PresignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What the object store says of an object. sha256: as the store itself computed it, None if it did not."""
+    """What the object store says of an object. sha256: as the store itself computed it, None if it did not.
+
+    content_encoding: readers would unpack it before they show it, and see what nobody has looked at; "" where none was said.
+    """
 
     length_bytes: int
     media_type: str
     sha256: bytes | None
     version_id: str
+    content_encoding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """written_at: by the store's clock. is_marker: it says that the object was deleted, and hides the versions before it."""
+
+    key: str
+    version_id: str
+    written_at: datetime
+    is_marker: bool
 
 
 class ObjectStore(Protocol):
@@ -93,6 +107,9 @@ class ObjectStore(Protocol):
 
     def erase(self, prefix: str) -> int:
         """Every version and delete marker of every object whose key begins so. Returns how many."""
+
+    def versions(self, prefix: str) -> Sequence[ObjectVersion]:
+        """Every version and delete marker of every object whose key begins so."""
 
     def write_locked(self, key: str, data: bytes, until: datetime) -> None:
         """Object Lock in compliance mode."""

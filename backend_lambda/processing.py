@@ -1,12 +1,14 @@
 """The function that the object store calls when a file has arrived, directly or through a queue.
 
-A log line for each file holds its upload's id and what became of it; never its key, which names a patient.
+A log line for each file holds its upload's id and what became of it; never its key, which stands for a patient.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,8 @@ from backend_lambda.services.processing import Processing
 from backend_lambda.services.uploads import place_of
 
 logger = Logger(service="health-helper-processing", level="INFO", log_uncaught_exceptions=False)
+_PR_SET_DUMPABLE = 4
+"""Of prctl(2)."""
 
 
 class NotDone(Exception):
@@ -120,10 +124,19 @@ def _json(text: object) -> object:
         return None
 
 
+def close_to_others() -> None:
+    """From now on only root may read this process's memory and its environment, where credentials are: not the process in which
+    files are looked at. Raises OSError.
+    """
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError("this process cannot be closed to others")
+
+
 def lambda_handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """An event of S3, or of SQS with those of S3 in it. Raises NotDone, and RuntimeError where the function cannot start."""
     request_id = str(getattr(context, "aws_request_id", "") or uuid4())
     try:
+        close_to_others()
         backend = app.backend()
     except Exception as error:  # noqa: BLE001 (its text may hold what the environment holds)
         log("error", "start failed", {"request_id": request_id, "kind": type(error).__name__})

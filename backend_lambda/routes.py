@@ -132,6 +132,7 @@ ROUTES = (
     Route("GET", "/v1/uploads/<upload_id>/download", _KEEPERS, "download_upload", "A URL to get a file from"),
     Route("POST", "/v1/shares", _DEVICE, "add_share", "A link that opens one report once"),
     Route("GET", "/v1/shares/<share_id>", _ANYONE, "share_page", "The page that a link leads to"),
+    Route("DELETE", "/v1/shares/<share_id>", _KEEPERS, "withdraw_share", "Make a link open nothing any more"),
     Route("POST", "/v1/shares/<share_id>/open", _ANYONE, "open_share", "Use a link up"),
     Route("POST", "/v1/speech/transcription", _DEVICE, "transcription", "A URL to stream speech to"),
     Route("POST", "/v1/speech/synthesis", _DEVICE, "synthesis", "A text as MP3"),
@@ -265,6 +266,10 @@ class Operations:
 
     def add_share(self, body: wire.NewShare) -> wire.Share:
         return self._to.shares.create(_principal(), body, _asked.get().request_id)
+
+    def withdraw_share(self, share_id: Annotated[UUID, InPath()]) -> Response[None]:
+        self._to.shares.withdraw(_principal(), share_id, _asked.get().request_id)
+        return Response(204)
 
     def share_page(self, share_id: Annotated[UUID, InPath()]) -> Response[str]:
         del share_id  # the page is the same for all: it tells nothing of which shares there are

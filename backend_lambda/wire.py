@@ -42,11 +42,14 @@ class Feature(StrEnum):
 
 
 class NewClinic(Wire):
-    """allows, token_budget (a month; null: the service's): sent again, they replace what was there."""
+    """Sent again, what stands in it replaces what was there. allows left out or null: as it was; a new clinic may use nothing.
+
+    token_budget: a month; null: the service's; left out: as it was, of a new clinic the service's.
+    """
 
     id: UUID
     name: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
-    allows: Annotated[list[Feature], Field(max_length=16)] = list(Feature)
+    allows: Annotated[list[Feature], Field(max_length=16)] | None = None
     token_budget: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
 
@@ -94,7 +97,9 @@ class Enrolled(Wire):
 
 
 class TokenRequest(Wire):
-    """request_id: the same again (with the same refresh token, within ten minutes) asks for an answer that was lost on its way."""
+    """request_id: the same again, with the same refresh token, asks for an answer that was lost on its way: it gets the same refresh token
+    as before, until that one is used.
+    """
 
     refresh_token: Base64Url
     request_id: UUID | None = None
@@ -157,7 +162,7 @@ class Quality(Wire):
 
 
 class Observation(Wire):
-    """What one scan found, or what a person entered. kind: "scan", "cuff", "oximeter", "thermometer", "weight" or something newer.
+    """What one scan found, or what a person entered. kind: "scan", "blood_pressure", "oximeter", "temperature", "weight" or something newer.
 
     patient_id: the device's own pseudonym. taken_at: UTC; utc_offset_min: of the place. entered: typed in by a person.
     facts: figures of the scan (measured_fps, accepted_s …).
@@ -297,7 +302,7 @@ class Download(Wire):
 
 
 class Export(ObservationPage):
-    """All that is kept of one patient, by page. uploads: on the first page; each is downloaded by its own route."""
+    """All that is kept of one patient, by page. uploads: each once, on the first pages; each is downloaded by its own route."""
 
     uploads: list[Upload]
 

@@ -5,23 +5,22 @@ Refusals of somebody whose clinic is known are written to the clinic's audit.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from uuid import UUID
 
 from backend_lambda.auth import dpop, headers, jws
 from backend_lambda.auth.oidc import People
+from backend_lambda.auth.throttle import Throttle
 from backend_lambda.auth.tokens import AccessTokens
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Admin, AdminRole, Device, Principal
 from backend_lambda.settings import Settings
 from backend_lambda.store import admission, audit, clinics
-from backend_lambda.store.admission import Verdict
+from backend_lambda.store.admission import Admission, Verdict
 from backend_lambda.store.database import Database, StoreFault
-
-DENIALS_EVERY_S = 60.0
-"""One entry for a device and a reason: whoever holds a stolen token must not be able to fill the audit."""
 
 
 class Gate:
@@ -31,7 +30,7 @@ class Gate:
         self._database, self._ports, self._settings = database, ports, settings
         self._tokens = AccessTokens(ports.signer, settings.public_url)
         self._people = People(ports.key_sets, settings.oidc_issuers, settings.oidc_audience)
-        self._denied_s: dict[tuple[UUID, str, str], float] = {}
+        self._denials = Throttle(ports.clock.now_s)
 
     def device(self, given: Mapping[str, str], method: str, path: str, request_id: str = "") -> Device:
         """Authorization: DPoP and DPoP. path: as in the URL, without query. Raises Refusal 401, 429, 503."""
@@ -70,12 +69,23 @@ class Gate:
         )
 
     def admin(self, given: Mapping[str, str]) -> Admin:
-        """Authorization: Bearer. Raises Refusal 401, 403, 503."""
-        admin = self._people.verify(_credentials(headers.lowered(given), "bearer"), self._ports.clock.utc())
-        if admin.clinic_id is not None:
-            with self._database.clinic(admin.clinic_id) as transaction:
-                if clinics.get(transaction, admin.clinic_id) is None:
-                    raise Refusal(403, Code.FORBIDDEN, "This person's clinic is not known here.")
+        """Authorization: Bearer. Raises Refusal 401, 403, 429, 503."""
+        now = self._ports.clock.utc()
+        admin = self._people.verify(_credentials(headers.lowered(given), "bearer"), now)
+        clinic_id = admin.clinic_id
+        where = self._database.outside() if clinic_id is None else self._database.clinic(clinic_id)
+        with where as transaction:
+            if clinic_id is not None and clinics.get(transaction, clinic_id) is None:
+                raise Refusal(403, Code.FORBIDDEN, "This person's clinic is not known here.")
+            wait_s = admission.count(
+                transaction,
+                clinic_id=clinic_id,
+                asker_id=UUID(bytes=hashlib.sha256(admin.subject.encode()).digest()[:16]),
+                now=now,
+                limit_per_minute=self._settings.requests_per_minute,
+            )
+        if wait_s is not None:
+            raise Refusal(429, Code.RATE_LIMITED, "This person asks too often.", retry_after_s=wait_s)
         return admin
 
     def anyone(self, given: Mapping[str, str], method: str, path: str, request_id: str = "") -> Principal:
@@ -90,12 +100,8 @@ class Gate:
         if principal.clinic_id is None:
             return
         who = str(principal.id) if isinstance(principal, Device) else principal.subject
-        now_s = self._ports.clock.now_s()
-        self._denied_s = {key: at_s for key, at_s in self._denied_s.items() if now_s - at_s < DENIALS_EVERY_S}
-        key = (principal.clinic_id, who, f"{action} {result}")
-        if key in self._denied_s:
+        if not self._denials.lets((principal.clinic_id, who, action, result)):
             return
-        self._denied_s[key] = now_s
         with suppress(Refusal, StoreFault), self._database.clinic(principal.clinic_id) as transaction:
             audit.append(
                 transaction,
@@ -125,14 +131,19 @@ class Gate:
         if answer.verdict is Verdict.OK:
             return
         if answer.verdict is Verdict.LIMITED:
-            wait_s = answer.retry_after_s or 60.0
-            raise Refusal(429, Code.RATE_LIMITED, "This device asks too often.", retry_after_s=wait_s)
+            raise too_often(answer)
         if answer.verdict is Verdict.REPLAYED:
             refusal = replayed()
         else:
             refusal = Refusal(401, Code.DEVICE_REVOKED, "This device is not enrolled any more.")
         self.denied(device, "admission", str(refusal.code), request_id)
         raise refusal
+
+
+def too_often(answer: Admission) -> Refusal:
+    """Of a device."""
+    wait_s = answer.retry_after_s or 60.0
+    return Refusal(429, Code.RATE_LIMITED, "This device asks too often.", retry_after_s=wait_s)
 
 
 def replayed() -> Refusal:
@@ -161,6 +172,11 @@ def as_admin(principal: Principal, *roles: AdminRole) -> Admin:
     if not isinstance(principal, Admin) or principal.role not in roles:
         raise Refusal(403, Code.FORBIDDEN, "Only a person with another role may do this.")
     return principal
+
+
+def as_keeper(principal: Principal) -> Principal:
+    """A device, or an administrator of its clinic: who keeps a patient's data, and may take them out or away. Raises Refusal 403."""
+    return principal if isinstance(principal, Device) else as_admin(principal, AdminRole.CLINIC_ADMIN)
 
 
 def of_clinic(principal: Principal, clinic_id: UUID) -> UUID:

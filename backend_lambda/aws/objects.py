@@ -6,14 +6,14 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from backend_lambda.aws.clients import Clients, Fault, asked, refusal
 from backend_lambda.errors import Code, Refusal
-from backend_lambda.ports import ObjectFacts, PresignedRequest, UploadFacts
+from backend_lambda.ports import ObjectFacts, ObjectVersion, PresignedRequest, UploadFacts
 
 _WHAT = "The object store"
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"}
@@ -76,6 +76,7 @@ class S3Objects:
                 media_type=str(answer.get("ContentType", "")),
                 sha256=_sha256(answer.get("ChecksumSHA256")),
                 version_id=_version(answer),
+                content_encoding=str(answer.get("ContentEncoding") or ""),
             )
         raise refused
 
@@ -128,6 +129,14 @@ class S3Objects:
         keys = [found["Key"].removeprefix(prefix) for found in self._versions(prefix)]
         return {key.partition("/")[0] for key in keys if "/" in key}
 
+    def versions(self, prefix: str) -> list[ObjectVersion]:
+        return [
+            ObjectVersion(found["Key"], found["VersionId"], found["LastModified"], is_marker=is_marker)
+            for page in self._pages(prefix)
+            for is_marker, name in ((False, "Versions"), (True, "DeleteMarkers"))
+            for found in page.get(name, ())
+        ]
+
     def write_locked(self, key: str, data: bytes, until: datetime) -> None:
         locked = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
         self._ask(lambda s3: s3.put_object(**self._written(key, data, "application/json"), **locked))
@@ -153,13 +162,15 @@ class S3Objects:
         return self._ask(lambda s3: s3.list_object_versions(**wanted))
 
     def _versions(self, prefix: str) -> list[dict[str, str]]:
-        found: list[dict[str, str]] = []
+        return [found for page in self._pages(prefix) for found in _listed(page)]
+
+    def _pages(self, prefix: str) -> Iterator[Any]:
         markers: dict[str, str] = {}
         while True:
             page = self._page(prefix, markers)
-            found += _listed(page)
+            yield page
             if not page.get("IsTruncated"):
-                return found
+                return
             markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
     def _delete(self, versions: list[dict[str, str]]) -> None:

@@ -65,7 +65,7 @@ CREATE TABLE enrolment_code (
     used_at timestamptz
 );
 
--- successor: token_hash of the one that it was exchanged for.
+-- successor: token_hash of the one that it was exchanged for. salt: what it was made with, of the one before it; gone once it is used.
 CREATE TABLE refresh_token (
     token_hash bytea PRIMARY KEY CHECK (length(token_hash) = 32),
     clinic_id uuid NOT NULL,
@@ -76,6 +76,7 @@ CREATE TABLE refresh_token (
     used_at timestamptz,
     used_for uuid,
     successor bytea,
+    salt bytea CHECK (length(salt) = 32),
     revoked_at timestamptz,
     FOREIGN KEY (clinic_id, device_id) REFERENCES device
 );
@@ -89,13 +90,13 @@ CREATE UNLOGGED TABLE proof_seen (
 );
 CREATE INDEX proof_seen_by_age ON proof_seen (seen_at);
 
--- How often each device has asked in the minute that begins then.
+-- How often each device or person has asked in the minute that begins then. clinic_id: zeros for who belongs to none.
 CREATE UNLOGGED TABLE rate_window (
     clinic_id uuid NOT NULL,
-    device_id uuid NOT NULL,
+    asker_id uuid NOT NULL,
     begins_at timestamptz NOT NULL,
     requests integer NOT NULL,
-    PRIMARY KEY (clinic_id, device_id)
+    PRIMARY KEY (clinic_id, asker_id)
 ) WITH (fillfactor = 50);
 
 -- body: canonical JSON of the wire's Observation, kept to the letter; content_hash: its SHA-256.
@@ -122,6 +123,7 @@ CREATE TABLE erased_patient (
     PRIMARY KEY (clinic_id, tombstone)
 );
 
+-- processing_since: while its state is 'processing'. crashes: how often its inspection broke.
 CREATE TABLE upload (
     clinic_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -138,21 +140,27 @@ CREATE TABLE upload (
     object_key text NOT NULL,
     version_id text,
     text_key text,
+    processing_since timestamptz,
+    crashes integer NOT NULL DEFAULT 0 CHECK (crashes >= 0),
     PRIMARY KEY (clinic_id, id),
     FOREIGN KEY (clinic_id, device_id) REFERENCES device
 );
 CREATE INDEX upload_by_patient ON upload (clinic_id, patient_id, created_at DESC, id DESC);
 
+-- device_id: that made it; when it is sent away, its links end with it.
 CREATE TABLE share (
     clinic_id uuid NOT NULL,
     id uuid NOT NULL,
     upload_id uuid NOT NULL,
+    device_id uuid NOT NULL,
     secret_hash bytea NOT NULL CHECK (length(secret_hash) = 32),
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     opened_at timestamptz,
+    withdrawn_at timestamptz,
     PRIMARY KEY (clinic_id, id),
-    FOREIGN KEY (clinic_id, upload_id) REFERENCES upload ON DELETE CASCADE
+    FOREIGN KEY (clinic_id, upload_id) REFERENCES upload ON DELETE CASCADE,
+    FOREIGN KEY (clinic_id, device_id) REFERENCES device
 );
 CREATE INDEX share_by_id ON share (id);
 CREATE INDEX share_by_upload ON share (clinic_id, upload_id);
@@ -230,12 +238,13 @@ GRANT SELECT, INSERT ON device TO hh_api;
 GRANT UPDATE (revoked_at, last_seen_at, software_version, waiting, parked, oldest_waiting_s, clock_offset_s) ON device TO hh_api;
 GRANT INSERT ON enrolment_code TO hh_api;
 GRANT SELECT, INSERT, DELETE ON refresh_token TO hh_api;
-GRANT UPDATE (used_at, used_for, successor, revoked_at) ON refresh_token TO hh_api;
+GRANT UPDATE (used_at, used_for, successor, salt, revoked_at) ON refresh_token TO hh_api;
 GRANT SELECT, INSERT, DELETE ON observation TO hh_api;
 GRANT SELECT, INSERT ON erased_patient TO hh_api;
 GRANT SELECT, INSERT, DELETE ON upload TO hh_api;
-GRANT UPDATE (state, reason, pages, version_id, text_key) ON upload TO hh_api;
+GRANT UPDATE (state, reason, pages, version_id, text_key, processing_since) ON upload TO hh_api;
 GRANT SELECT, INSERT ON share TO hh_api;
+GRANT UPDATE (withdrawn_at) ON share TO hh_api;
 GRANT SELECT ON usage_day TO hh_api;
 GRANT SELECT ON audit TO hh_api;
 
@@ -243,7 +252,7 @@ GRANT SELECT ON clinic, upload TO hh_chat;
 GRANT SELECT, INSERT, UPDATE ON usage_day TO hh_chat;
 
 GRANT SELECT ON upload TO hh_processing;
-GRANT UPDATE (state, reason, pages, version_id, text_key) ON upload TO hh_processing;
+GRANT UPDATE (state, reason, pages, version_id, text_key, processing_since, crashes) ON upload TO hh_processing;
 
 GRANT SELECT ON audit, audit_head TO hh_auditor;
 

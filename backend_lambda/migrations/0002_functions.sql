@@ -4,17 +4,29 @@ GRANT CREATE ON SCHEMA public TO hh_gate;
 
 -- 1. Before a clinic is known -----------------------------------------------------------------------------------------
 
--- The same again may allow more or less. False: the name is another.
+-- The same again may allow more or less. p_allows NULL and p_keep_budget: as it was; a new clinic may use nothing.
+-- No row: the name is another. old_allows NULL: it is new.
 CREATE FUNCTION hh_add_clinic(
-    p_id uuid, p_name text, p_now timestamptz, p_allows text[] DEFAULT '{}', p_token_budget bigint DEFAULT NULL
-) RETURNS boolean
+    p_id uuid, p_name text, p_now timestamptz, p_allows text[] DEFAULT NULL, p_token_budget bigint DEFAULT NULL,
+    p_keep_budget boolean DEFAULT true, OUT old_allows text[], OUT old_token_budget bigint
+) RETURNS SETOF record
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    INSERT INTO clinic AS known (clinic_id, name, created_at, allows, token_budget)
-    VALUES (p_id, p_name, p_now, p_allows, p_token_budget)
-    ON CONFLICT (clinic_id) DO UPDATE SET allows = excluded.allows, token_budget = excluded.token_budget
-    WHERE known.name = excluded.name;
-    RETURN EXISTS (SELECT FROM clinic WHERE clinic_id = p_id AND name = p_name);
+    INSERT INTO clinic (clinic_id, name, created_at, allows, token_budget)
+    VALUES (p_id, p_name, p_now, coalesce(p_allows, '{}'), p_token_budget)
+    ON CONFLICT (clinic_id) DO NOTHING;
+    IF FOUND THEN
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    SELECT known.allows, known.token_budget INTO old_allows, old_token_budget FROM clinic AS known
+    WHERE known.clinic_id = p_id AND known.name = p_name FOR UPDATE;
+    IF FOUND THEN
+        UPDATE clinic AS known SET allows = coalesce(p_allows, known.allows),
+            token_budget = CASE WHEN p_keep_budget THEN known.token_budget ELSE p_token_budget END
+        WHERE known.clinic_id = p_id;
+        RETURN NEXT;
+    END IF;
 END
 $$;
 
@@ -38,6 +50,28 @@ BEGIN
 END
 $$;
 
+-- Seconds until the next minute, where this one has had more than p_limit; else NULL.
+-- The clocks of several functions differ a little: one that is behind counts on in the minute that another has begun, unless that
+-- lies so far ahead that its clock must have been wrong.
+CREATE FUNCTION hh_count(p_clinic_id uuid, p_asker_id uuid, p_now timestamptz, p_limit integer) RETURNS double precision
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    this_minute timestamptz := date_trunc('minute', p_now);
+    ends_at timestamptz;
+    asked integer;
+BEGIN
+    INSERT INTO rate_window AS kept (clinic_id, asker_id, begins_at, requests)
+    VALUES (p_clinic_id, p_asker_id, this_minute, 1)
+    ON CONFLICT (clinic_id, asker_id) DO UPDATE SET
+        begins_at = CASE WHEN kept.begins_at BETWEEN this_minute AND this_minute + interval '1 minute'
+            THEN kept.begins_at ELSE this_minute END,
+        requests = CASE WHEN kept.begins_at BETWEEN this_minute AND this_minute + interval '1 minute'
+            THEN least(kept.requests, 1000000000) + 1 ELSE 1 END
+    RETURNING kept.requests, kept.begins_at + interval '1 minute' INTO asked, ends_at;
+    RETURN CASE WHEN asked > p_limit THEN least(extract(epoch FROM ends_at - p_now), 60) END;
+END
+$$;
+
 CREATE FUNCTION hh_admit(
     p_clinic_id uuid, p_device_id uuid, p_proof bytea, p_now timestamptz, p_limit integer,
     OUT verdict text, OUT retry_after_s double precision
@@ -45,9 +79,6 @@ CREATE FUNCTION hh_admit(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     revoked boolean;
-    this_minute timestamptz := date_trunc('minute', p_now);
-    ends_at timestamptz;
-    asked integer;
 BEGIN
     SELECT device.revoked_at IS NOT NULL INTO revoked FROM device
     WHERE device.clinic_id = p_clinic_id AND device.id = p_device_id;
@@ -58,22 +89,8 @@ BEGIN
     ELSIF hh_proof_seen(p_proof, p_now) THEN
         verdict := 'replayed';
     ELSE
-        -- The clocks of several functions differ a little: one that is behind counts on in the minute that another has begun,
-        -- unless that lies so far ahead that its clock must have been wrong.
-        INSERT INTO rate_window AS kept (clinic_id, device_id, begins_at, requests)
-        VALUES (p_clinic_id, p_device_id, this_minute, 1)
-        ON CONFLICT (clinic_id, device_id) DO UPDATE SET
-            begins_at = CASE WHEN kept.begins_at BETWEEN this_minute AND this_minute + interval '1 minute'
-                THEN kept.begins_at ELSE this_minute END,
-            requests = CASE WHEN kept.begins_at BETWEEN this_minute AND this_minute + interval '1 minute'
-                THEN least(kept.requests, 1000000000) + 1 ELSE 1 END
-        RETURNING kept.requests, kept.begins_at + interval '1 minute' INTO asked, ends_at;
-        IF asked > p_limit THEN
-            verdict := 'limited';
-            retry_after_s := least(extract(epoch FROM ends_at - p_now), 60);
-        ELSE
-            verdict := 'ok';
-        END IF;
+        retry_after_s := hh_count(p_clinic_id, p_device_id, p_now, p_limit);
+        verdict := CASE WHEN retry_after_s IS NULL THEN 'ok' ELSE 'limited' END;
     END IF;
 END
 $$;
@@ -81,19 +98,17 @@ $$;
 -- Locks the row first and looks at its successor after, so that who waited for the lock sees what the other has done.
 CREATE FUNCTION hh_find_refresh(
     p_token_hash bytea, OUT clinic_id uuid, OUT device_id uuid, OUT family uuid, OUT thumbprint text, OUT expires_at timestamptz,
-    OUT used_at timestamptz, OUT used_for uuid, OUT successor_used boolean, OUT revoked boolean
+    OUT used_at timestamptz, OUT used_for uuid, OUT salt bytea, OUT successor_used_at timestamptz, OUT revoked boolean
 ) RETURNS SETOF record
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM FROM refresh_token AS token WHERE token.token_hash = p_token_hash FOR UPDATE;
     RETURN QUERY
     SELECT token.clinic_id, token.device_id, token.family, device.thumbprint, token.expires_at, token.used_at, token.used_for,
-        EXISTS (
-            SELECT FROM refresh_token AS later WHERE later.token_hash = token.successor AND later.used_at IS NOT NULL
-        ),
-        token.revoked_at IS NOT NULL OR device.revoked_at IS NOT NULL
+        later.salt, later.used_at, token.revoked_at IS NOT NULL OR device.revoked_at IS NOT NULL
     FROM refresh_token AS token
     JOIN device ON device.clinic_id = token.clinic_id AND device.id = token.device_id
+    LEFT JOIN refresh_token AS later ON later.token_hash = token.successor
     WHERE token.token_hash = p_token_hash;
 END
 $$;
@@ -101,8 +116,10 @@ $$;
 CREATE FUNCTION hh_open_share(p_id uuid, p_secret_hash bytea, p_now timestamptz, OUT clinic_id uuid, OUT upload_id uuid)
 RETURNS SETOF record
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-    UPDATE share SET opened_at = p_now
-    WHERE share.id = p_id AND share.secret_hash = p_secret_hash AND share.opened_at IS NULL AND share.expires_at > p_now
+    UPDATE share SET opened_at = p_now FROM device
+    WHERE share.id = p_id AND share.secret_hash = p_secret_hash AND share.opened_at IS NULL AND share.withdrawn_at IS NULL
+    AND share.expires_at > p_now
+    AND device.clinic_id = share.clinic_id AND device.id = share.device_id AND device.revoked_at IS NULL
     RETURNING share.clinic_id, share.upload_id
 $$;
 
@@ -282,7 +299,7 @@ $$;
 REVOKE CREATE ON SCHEMA public FROM hh_gate;
 
 GRANT EXECUTE ON FUNCTION
-    hh_add_clinic, hh_take_code, hh_proof_seen, hh_admit, hh_find_refresh, hh_open_share, hh_audit, hh_audit_heads,
+    hh_add_clinic, hh_take_code, hh_proof_seen, hh_count, hh_admit, hh_find_refresh, hh_open_share, hh_audit, hh_audit_heads,
     hh_tombstone, hh_lock_of, hh_hold_patient, hh_patient_erased, hh_erase_patient, hh_add_observations
 TO hh_api;
 GRANT EXECUTE ON FUNCTION hh_admit, hh_audit TO hh_chat;

@@ -8,15 +8,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from backend_lambda.auth.gate import as_admin, own_clinic
 from backend_lambda.errors import Code, Refusal
-from backend_lambda.ports import Ports
+from backend_lambda.ports import ObjectVersion, Ports
 from backend_lambda.principals import AdminRole, Principal
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit
-from backend_lambda.store.audit import Flaw, Head
+from backend_lambda.store.audit import Flaw, FlawKind, Head
 from backend_lambda.store.database import Database
 from backend_lambda.wire import MAX_PAGE, AuditPage
 
@@ -26,8 +27,10 @@ MAX_HEADS_BYTES = 50_000_000
 """Of one hour: some 400,000 clinics."""
 
 
-class BadAnchor(Exception):
-    """An object in the audit bucket is none of ours; the message names its key."""
+ANCHORED_WITHIN = timedelta(hours=3)
+"""Heads are kept every hour: what is older than this and in none of them was never kept, or is looked for at the wrong place."""
+HEADS = "heads/"
+"""Where they are, in the audit bucket."""
 
 
 def cursor_text(seq: int) -> str:
@@ -54,6 +57,22 @@ class Finding:
     clinic_id: UUID
     flaws: list[Flaw]
     anchors: int
+
+
+class ObjectFlaw(StrEnum):
+    """What is wrong with a version of an object among the kept heads."""
+
+    HIDDEN = "hidden by a delete marker"
+    NO_HEADS = "holds no heads"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFinding:
+    """Somebody was at the kept heads; those that are locked are still there, and are compared."""
+
+    key: str
+    version_id: str
+    flaw: ObjectFlaw
 
 
 class Audit:
@@ -105,40 +124,59 @@ class Audit:
         self._ports.audit.write_locked(key, json.dumps(body, separators=(",", ":")).encode(), now + KEPT)
         return key, len(heads)
 
-    def verify(self, clinic_id: UUID | None = None, *, days: int = 7) -> Iterator[Finding]:
-        """One clinic's chain, or every one's, against the heads that were kept in the last days.
+    def verify(
+        self, clinic_id: UUID | None = None, *, days: int | None = None
+    ) -> Iterator[Finding | ObjectFinding]:
+        """First what is wrong among the kept heads, then one clinic's chain, or every one's, against them.
 
-        A clinic that only kept heads know is looked at too: its chain is gone. Raises Refusal 503, BadAnchor.
+        Every version of every kept head counts: Object Lock lets nobody take one away, but anybody who may write there put another
+        one, or a delete marker, over it. days: only those that the store wrote in the last days; quicker, and it sees less.
+        A clinic that only kept heads know is looked at too: its chain is gone. Raises Refusal 503.
         """
-        anchors = list(self._anchors(days))
-        with self._database.outside() as transaction:
-            known = {head.clinic_id for head in audit.heads(transaction)}
-        clinics = known | {anchor.clinic_id for anchor in anchors} if clinic_id is None else {clinic_id}
-        for one in sorted(clinics):
-            of_clinic = [anchor for anchor in anchors if anchor.clinic_id == one]
-            yield Finding(one, audit.verify(self._database, one, of_clinic), len(of_clinic))
-
-    def _anchors(self, days: int) -> Iterator[Head]:
         now = self._ports.clock.utc()
-        for hours in range(24 * days + 1):
-            key = _key(now - timedelta(hours=hours))
-            facts = self._ports.audit.head(key)
-            if facts is not None:
-                yield from _heads(key, self._ports.audit.read(key, facts.version_id, MAX_HEADS_BYTES))
+        since = None if days is None else now - timedelta(days=days)
+        anchors: dict[UUID, list[Head]] = {}
+        for version in self._ports.audit.versions(HEADS):
+            if version.is_marker:
+                yield ObjectFinding(version.key, version.version_id, ObjectFlaw.HIDDEN)
+            elif since is None or version.written_at >= since:
+                kept = self._heads(version)
+                if kept is None:
+                    yield ObjectFinding(version.key, version.version_id, ObjectFlaw.NO_HEADS)
+                for head in kept or ():
+                    anchors.setdefault(head.clinic_id, []).append(head)
+        with self._database.outside() as transaction:
+            known = {head.clinic_id for head in audit.heads(transaction)} | anchors.keys()
+        for one in sorted(known) if clinic_id is None else [clinic_id]:
+            of_clinic = anchors.get(one, [])
+            flaws = audit.verify(self._database, one, of_clinic, anchored_before=now - ANCHORED_WITHIN)
+            if one not in known:
+                flaws = [Flaw(1, FlawKind.MISSING)]  # a clinic's first row is that it was made
+            yield Finding(one, flaws, len(of_clinic))
+
+    def _heads(self, version: ObjectVersion) -> list[Head] | None:
+        """None: it is none of ours."""
+        try:
+            data = self._ports.audit.read(version.key, version.version_id, MAX_HEADS_BYTES)
+        except Refusal as refusal:
+            if refusal.status >= 500:
+                raise
+            return None
+        return _heads(data)
 
 
 def _key(at: datetime) -> str:
-    return f"heads/{at:%Y-%m-%d}/{at:%H}.json"
+    return f"{HEADS}{at:%Y-%m-%d}/{at:%H}.json"
 
 
-def _heads(key: str, data: bytes) -> list[Head]:
+def _heads(data: bytes) -> list[Head] | None:
     try:
         return [
             Head(UUID(one["clinic_id"]), int(one["seq"]), bytes.fromhex(one["hash"]))
             for one in json.loads(data)["heads"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadAnchor(f"{key} holds no heads") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _bad_cursor() -> Refusal:

@@ -8,9 +8,12 @@ from backend_lambda.ports import Ports
 from backend_lambda.principals import AdminRole, Principal
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, clinics
-from backend_lambda.store.clinics import ClinicRow
+from backend_lambda.store.clinics import ClinicRow, Keep, Terms
 from backend_lambda.store.database import Database, Transaction
 from backend_lambda.wire import Clinic, Feature, NewClinic
+
+NOTHING = Terms(frozenset(), None)
+"""What a new clinic may use."""
 
 
 class Clinics:
@@ -20,20 +23,26 @@ class Clinics:
         self._database, self._ports, self._settings = database, ports, settings
 
     def add(self, principal: Principal, wanted: NewClinic, request_id: str) -> Clinic:
-        """The same again is no second clinic, but may allow it more or less. Raises Refusal 403, 409 (this id with another name), 422, 503."""
+        """The same again is no second clinic, but may allow it more or less; what is left out stays as it was.
+
+        Raises Refusal 403, 409 (this id with another name), 422, 503.
+        """
         operator = as_admin(principal, AdminRole.OPERATOR)
         if not wanted.name.isprintable() or wanted.name != wanted.name.strip():
             raise Refusal(422, Code.INVALID, "The name holds what cannot be shown.")
         now = self._ports.clock.utc()
         with self._database.clinic(wanted.id) as transaction:
-            if not clinics.add(
+            added = clinics.add(
                 transaction,
                 wanted.id,
                 wanted.name,
                 now,
                 allows=wanted.allows,
-                token_budget=wanted.token_budget,
-            ):
+                token_budget=wanted.token_budget
+                if "token_budget" in wanted.model_fields_set
+                else Keep.BUDGET,
+            )
+            if added is None:
                 raise Refusal(409, Code.CONFLICT, "Another clinic has this id.")
             row = clinics.get(transaction, wanted.id)
             assert row is not None  # added above
@@ -42,10 +51,10 @@ class Clinics:
                 audit.Entry(
                     actor_kind=str(operator.role),
                     actor_id=operator.subject,
-                    action="clinic.add",
+                    action="clinic.add" if added.before is None else "clinic.change",
                     object_kind="clinic",
                     object_id=str(wanted.id),
-                    result="ok",
+                    result=_changes(added.before or NOTHING, row) or ("unchanged" if added.before else "ok"),
                     request_id=request_id,
                 ),
                 now,
@@ -57,6 +66,16 @@ class Clinics:
             allows=sorted(row.allows),
             token_budget=row.token_budget,
         )
+
+
+def _changes(before: Terms, after: ClinicRow) -> str:
+    """As the audit tells it: "+chat -shares token_budget=5000"."""
+    now = {str(one) for one in after.allows}
+    told = [f"+{one}" for one in sorted(now - before.allows)]
+    told += [f"-{one}" for one in sorted(before.allows - now)]
+    if after.token_budget != before.token_budget:
+        told.append(f"token_budget={'default' if after.token_budget is None else after.token_budget}")
+    return " ".join(told)
 
 
 def allowed(transaction: Transaction, feature: Feature) -> ClinicRow:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import struct
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from backend_lambda.auth.gate import as_admin, as_device, kind_of, name_of, own_clinic
+from backend_lambda.auth.gate import as_device, as_keeper, kind_of, name_of, own_clinic
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
-from backend_lambda.principals import AdminRole, Device, Principal
+from backend_lambda.principals import Device, Principal
 from backend_lambda.services import fields
+from backend_lambda.services.uploads import folder_of
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, observations, uploads
 from backend_lambda.store.database import Database, Transaction
@@ -36,13 +39,15 @@ from backend_lambda.wire import (
     Upload,
 )
 
-EXPORT_BYTES = 5_000_000
-"""Of one page of an export: what Lambda can answer with (6 MB), less what wraps it."""
+ANSWER_BYTES = 4_500_000
+"""Of the observations and files in one answer. Lambda takes 6,291,556 bytes of it, as JSON in which the body is a JSON text once more."""
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """A device's clock may be wrong by years, which is no reason to lose what it measured; beyond these nothing was measured."""
 OBJECT_PLACES = ("c", "q", "t")
-"""Documents, quarantine, texts: every object of a patient is under PLACE/CLINIC/PATIENT/."""
+"""Documents, quarantine, texts: every object of a patient is under PLACE/CLINIC/`folder_of` the patient/."""
 PAGE_DEFAULT = 50
+_IN_FILES = "f."
+"""Before a cursor of an export that has not told all files yet; no cursor has a dot."""
 _ITEM = TypeAdapter(Observation)
 _CURSOR = struct.Struct(">q16s")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,56 +106,67 @@ class Observations:
     def page(
         self, principal: Principal, patient_id: UUID, cursor: str | None, limit: int, request_id: str
     ) -> ObservationPage:
-        """Newest first. limit: 1 … MAX_PAGE. Raises Refusal 403, 422 (cursor), 503."""
+        """Newest first, as many as fit into ANSWER_BYTES. limit: 1 … MAX_PAGE. Raises Refusal 403, 422 (cursor), 503."""
         device = as_device(principal)
         after = None if cursor is None else cursor_of(cursor)
         with self._database.clinic(device.clinic_id) as transaction:
             found = observations.page(transaction, patient_id, after, limit + 1)
             self._note(transaction, principal, "observations.read", patient_id, "ok", request_id)
-        return _page(found, limit)
+        room = _Room()
+        kept = list(takewhile(room.takes, found[:limit]))
+        return ObservationPage(
+            observations=kept,
+            next_cursor=cursor_text(_place(kept[-1])) if len(found) > len(kept) else None,
+        )
 
     def export(self, principal: Principal, patient_id: UUID, cursor: str | None, request_id: str) -> Export:
-        """As many as fit into EXPORT_BYTES, newest first; the first page lists the files. Raises Refusal 403, 422 (cursor), 503."""
-        clinic_id = own_clinic(_keeper(principal))
-        after = None if cursor is None else cursor_of(cursor)
-        kept: list[StoredObservation] = []
-        room = EXPORT_BYTES
-        more = True
+        """As much as fits into ANSWER_BYTES, newest first: the files, then the observations. Raises Refusal 403, 422 (cursor), 503."""
+        clinic_id = own_clinic(as_keeper(principal))
+        in_files = cursor is None or cursor.startswith(_IN_FILES)
+        after = None if cursor is None else cursor_of(cursor.removeprefix(_IN_FILES))
+        room = _Room()
         files: list[Upload] = []
+        kept: list[StoredObservation] = []
+        place: str | None = None
         with self._database.clinic(clinic_id) as transaction:
-            if after is None:
-                files = [row.as_wire() for row in uploads.of_patient(transaction, patient_id)]
-                room -= sum(len(one.model_dump_json()) + 1 for one in files)
-            while more and room > 0:
-                found = observations.page(transaction, patient_id, after, MAX_PAGE + 1)
-                more = len(found) > MAX_PAGE
-                for one in found[:MAX_PAGE]:
-                    room -= len(one.model_dump_json()) + 1
-                    if room < 0 and kept:
-                        more = True
-                        break
-                    kept.append(one)
-                after = _place(kept[-1]) if kept else None
+            if in_files:
+                left = [
+                    row.as_wire()
+                    for row in uploads.of_patient(transaction, patient_id)
+                    if after is None or (row.created_at, row.id) < (after.taken_at, after.id)
+                ]
+                files = list(takewhile(room.takes, left))
+                after = None
+                if files:
+                    place = _IN_FILES + cursor_text(Cursor(files[-1].created_at, files[-1].id))
+                room.is_full |= len(files) < len(left)
+            while not room.is_full:
+                found = observations.page(transaction, patient_id, after, MAX_PAGE)
+                new = list(takewhile(room.takes, found))
+                kept += new
+                if new:
+                    after = _place(new[-1])
+                    place = cursor_text(after)
+                if len(new) == len(found) < MAX_PAGE:
+                    place = None
+                    break
             self._note(transaction, principal, "observations.export", patient_id, "ok", request_id)
-        return Export(
-            observations=kept,
-            next_cursor=cursor_text(_place(kept[-1])) if more and kept else None,
-            uploads=files,
-        )
+        return Export(observations=kept, next_cursor=place, uploads=files)
 
     def erase(self, principal: Principal, patient_id: UUID, request_id: str) -> Erased:
         """Everything of one patient: rows, then every version of every object.
 
         What was begun is finished by asking again: from the first step on nothing is taken for this patient, and the objects are
-        found by their keys, which begin with the patient. Raises Refusal 403, 503.
+        found by their keys, which begin with the patient's folder. Raises Refusal 403, 503.
         """
-        clinic_id = own_clinic(_keeper(principal))
+        clinic_id = own_clinic(as_keeper(principal))
         with self._database.clinic(clinic_id) as transaction:
             rows = observations.erase_patient(transaction, patient_id, self._ports.clock.utc())
             files = uploads.forget_patient(transaction, patient_id)
             self._note(transaction, principal, "patient.erase", patient_id, "begun", request_id)
+        folder = folder_of(clinic_id, patient_id)
         versions = sum(
-            self._ports.documents.erase(f"{place}/{clinic_id}/{patient_id}/") for place in OBJECT_PLACES
+            self._ports.documents.erase(f"{place}/{clinic_id}/{folder}/") for place in OBJECT_PLACES
         )
         with self._database.clinic(clinic_id) as transaction:
             self._note(transaction, principal, "patient.erase", patient_id, "ok", request_id)
@@ -230,18 +246,20 @@ def _identifier(item: Any) -> UUID | None:
         return None
 
 
-def _keeper(principal: Principal) -> Principal:
-    """Who may take out or take away all of a patient. Raises Refusal 403."""
-    return principal if isinstance(principal, Device) else as_admin(principal, AdminRole.CLINIC_ADMIN)
+class _Room:
+    """What an answer has room for. One thing always goes in, so that reading goes on."""
 
+    def __init__(self) -> None:
+        self._left = ANSWER_BYTES
+        self.is_full = False
 
-def _page(found: Sequence[StoredObservation], limit: int) -> ObservationPage:
-    """found: one more than asked for, if there are."""
-    kept = list(found[:limit])
-    more = len(found) > limit
-    return ObservationPage(
-        observations=kept, next_cursor=cursor_text(_place(kept[-1])) if more and kept else None
-    )
+    def takes(self, one: StoredObservation | Upload) -> bool:
+        """Counts it as it is sent: JSON in a JSON text."""
+        size = len(json.dumps(json.dumps(one.model_dump(mode="json"), separators=(",", ":")))) - 1
+        self.is_full = self._left < min(size, ANSWER_BYTES)
+        if not self.is_full:
+            self._left -= size
+        return not self.is_full
 
 
 def _place(one: StoredObservation) -> Cursor:

@@ -15,9 +15,9 @@ from enum import StrEnum
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import ObjectFacts, Ports
 from backend_lambda.services.inspection import LIMITS, Finding, Reason
-from backend_lambda.services.inspection.apart import inspect_apart
+from backend_lambda.services.inspection.apart import InspectionBroke, inspect_apart
 from backend_lambda.services.inspection.text import cleaned
-from backend_lambda.services.uploads import OPEN, Place, as_declared, lock_away, place_of
+from backend_lambda.services.uploads import OPEN, Place, as_declared, forget, lock_away, place_of
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, uploads
 from backend_lambda.store.database import Database, Transaction
@@ -25,6 +25,8 @@ from backend_lambda.store.uploads import UploadRow
 from backend_lambda.wire import MediaType, Purpose, UploadState
 
 _PICTURES = {MediaType.PNG, MediaType.JPEG}
+CRASHES = 3
+"""A file that has broken its inspection so often is no longer given the benefit of the doubt."""
 
 
 class Outcome(StrEnum):
@@ -69,7 +71,8 @@ class Processing:
             return self._forget(place)
         facts = self._ports.documents.head(object_key)
         if row.state is UploadState.QUARANTINED and facts is not None:
-            lock_away(self._ports.documents, place, facts.version_id)
+            if not lock_away(self._database, self._ports.documents, place, facts.version_id):
+                return self._forgotten(place)
         if row.state not in OPEN:
             return Outcome.ALREADY
         if facts is None or facts.version_id != version_id:
@@ -78,8 +81,9 @@ class Processing:
         try:
             outcome = self._decided(place, row, facts, request_id)
         except Exception as error:
-            self._failed(place, error, request_id)
-            raise
+            if self._failed(place, error, request_id):
+                raise
+            return self._forget(place)  # erased meanwhile: what failed may have been half done
         self._ports.measures.add(f"uploads_{outcome}", 1.0, "Count", str(place.clinic_id))
         took_ms = 1000.0 * (self._ports.clock.now_s() - began_s)
         self._ports.measures.add("upload_processing", took_ms, "Milliseconds", str(place.clinic_id))
@@ -92,14 +96,15 @@ class Processing:
                 row.id,
                 state=UploadState.PROCESSING,
                 version_id=facts.version_id,
-                only_from={UploadState.AWAITING, UploadState.FAILED},
+                since=self._ports.clock.utc(),
+                only_from=OPEN,
             )
         if not as_declared(row, facts):
             return self._quarantined(place, facts, Reason.NOT_AS_DECLARED, request_id)
         data = self._ports.documents.read(place.object_key, facts.version_id, row.length_bytes)
         if self._malicious(place, facts):
             return self._quarantined(place, facts, Reason.MALWARE, request_id)
-        found = self._look(data, row.media_type, row.sha256)
+        found = self._looked_at(place, row, data)
         if found.reason is not None:
             return self._quarantined(place, facts, found.reason, request_id)
         text_key = self._keep_text(place, row, self._text(row, data, found))
@@ -116,6 +121,17 @@ class Processing:
             if changed:
                 self._note(transaction, place, str(Outcome.READY), request_id)
         return Outcome.READY if changed else self._too_late(place)
+
+    def _looked_at(self, place: Place, row: UploadRow, data: bytes) -> Finding:
+        """Raises InspectionFault."""
+        try:
+            return self._look(data, row.media_type, row.sha256)
+        except InspectionBroke:
+            with self._database.clinic(place.clinic_id) as transaction:
+                crashes = uploads.add_crash(transaction, row.id)
+            if crashes < CRASHES:
+                raise
+            return Finding(Reason.TOO_COMPLEX)
 
     def _malicious(self, place: Place, facts: ObjectFacts) -> bool:
         scan = self._ports.malware_scan
@@ -155,28 +171,31 @@ class Processing:
         if not changed:
             return self._too_late(place)
         self._ports.measures.add(f"quarantined_{reason}", 1.0, "Count", str(place.clinic_id))
-        lock_away(self._ports.documents, place, facts.version_id)
-        return Outcome.QUARANTINED
+        known = lock_away(self._database, self._ports.documents, place, facts.version_id)
+        return Outcome.QUARANTINED if known else Outcome.FORGOTTEN
 
     def _too_late(self, place: Place) -> Outcome:
         """Somebody else has decided while this one looked. What this one wrote must not be left behind."""
         with self._database.clinic(place.clinic_id) as transaction:
             row = uploads.get(transaction, place.upload_id)
         if row is None:
-            return self._forget(place)
+            forget(self._ports.documents, place)
+            return Outcome.FORGOTTEN
         if row.state is UploadState.QUARANTINED:
             self._ports.documents.erase(place.text_key)
         return Outcome.ALREADY
 
     def _forget(self, place: Place) -> Outcome:
         """A row is there before the URL it is sent to, so a file without one came after its patient was erased."""
-        for key in (place.object_key, place.quarantine_key, place.text_key):
-            self._ports.documents.erase(key)
+        forget(self._ports.documents, place)
+        return self._forgotten(place)
+
+    def _forgotten(self, place: Place) -> Outcome:
         self._ports.measures.add("uploads_forgotten", 1.0, "Count", str(place.clinic_id))
         return Outcome.FORGOTTEN
 
-    def _failed(self, place: Place, error: Exception, request_id: str) -> None:
-        """Where the store of states is what fails, the fault itself is worth more than that one."""
+    def _failed(self, place: Place, error: Exception, request_id: str) -> bool:
+        """False: nobody knows the file any more. Where the store of states is what fails, the fault itself is worth more than that one."""
         code = error.code if isinstance(error, Refusal) else Code.INTERNAL
         self._ports.measures.add("uploads_failed", 1.0, "Count", str(place.clinic_id))
         with suppress(Refusal), self._database.clinic(place.clinic_id) as transaction:
@@ -187,6 +206,8 @@ class Processing:
                 only_from={UploadState.AWAITING, UploadState.PROCESSING},
             ):
                 self._note(transaction, place, str(code), request_id)
+            return uploads.get(transaction, place.upload_id) is not None
+        return True
 
     def _note(self, transaction: Transaction, place: Place, result: str, request_id: str) -> None:
         entry = audit.Entry(

@@ -11,7 +11,7 @@ import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from backend_lambda.auth.gate import as_device
+from backend_lambda.auth.gate import as_device, as_keeper, kind_of, name_of, own_clinic
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Principal
@@ -41,7 +41,7 @@ def link(public_url: str, share_id: UUID, secret: str) -> str:
 
 
 class Shares:
-    """Devices make links; whoever has one opens it."""
+    """Devices make links; whoever has one opens it, while the device that made it is enrolled and nobody has withdrawn it."""
 
     def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
         self._database, self._ports, self._settings = database, ports, settings
@@ -74,6 +74,7 @@ class Shares:
                 transaction,
                 id=wanted.id,
                 upload_id=row.id,
+                device_id=device.id,
                 secret_hash=_hash(secret),
                 expires_at=expires_at,
                 now=now,
@@ -93,6 +94,24 @@ class Shares:
             audit.append(transaction, entry, now)
         self._ports.measures.add("shares_created", 1.0, "Count", str(device.clinic_id))
         return share
+
+    def withdraw(self, principal: Principal, share_id: UUID, request_id: str) -> None:
+        """From now on it opens nothing. The same again changes nothing. Raises Refusal 403, 404, 503."""
+        keeper = as_keeper(principal)
+        now = self._ports.clock.utc()
+        with self._database.clinic(own_clinic(keeper)) as transaction:
+            if not shares.withdraw(transaction, share_id, now):
+                raise Refusal(404, Code.NOT_FOUND, "There is no such share.")
+            entry = audit.Entry(
+                actor_kind=kind_of(keeper),
+                actor_id=name_of(keeper),
+                action="share.withdraw",
+                object_kind="share",
+                object_id=str(share_id),
+                result="ok",
+                request_id=request_id,
+            )
+            audit.append(transaction, entry, now)
 
     def open(self, share_id: UUID, wanted: OpenShare, request_id: str) -> Download:
         """Uses the link up. Where something fails on our side it is as good as before.

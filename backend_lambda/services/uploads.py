@@ -5,9 +5,10 @@ No file passes through here. A client says what it will send, and the URL it get
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from backend_lambda.auth.gate import as_admin, as_device, kind_of, name_of, own_clinic
@@ -31,7 +32,7 @@ from backend_lambda.wire import (
 )
 
 STUCK_AFTER_S = 900.0
-"""An event of the store can be lost for good; a device that asks again after so long has its file looked at anew."""
+"""An event of the store can be lost for good; a device that asks again after so long has its file looked at anew, once in so long."""
 UPLOAD_SECONDS, DOWNLOAD_SECONDS = 120, 60
 """A URL is a bearer secret: no longer than one transfer needs to begin."""
 _PDF_BYTES, _PICTURE_BYTES, _JSON_BYTES = 20_000_000, 15_000_000, 5_000_000
@@ -53,15 +54,24 @@ FILE_NAMES = {
 OPEN = {UploadState.AWAITING, UploadState.PROCESSING, UploadState.FAILED}
 """States that may still become another one."""
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_KEY = re.compile(f"c/({_UUID})/({_UUID})/({_UUID})")
+_KEY = re.compile(f"c/({_UUID})/([0-9a-f]{{32}})/({_UUID})")
+
+
+def folder_of(clinic_id: UUID, patient_id: UUID) -> str:
+    """Stands for a patient in the keys of objects, which whoever opens a share sees, and access logs keep.
+
+    Always the same, so that an erasure finds by it what no row tells of any more. Identifiers are random: there is no list of patients
+    to try.
+    """
+    return hashlib.sha256(f"folder|{clinic_id}|{patient_id}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose a file is. It decides where in the bucket the file, its text and its quarantine are."""
+    """Whose a file is. It decides where in the bucket the file, its text and its quarantine are. folder: the patient's."""
 
     clinic_id: UUID
-    patient_id: UUID
+    folder: str
     upload_id: UUID
 
     @property
@@ -86,13 +96,13 @@ class Place:
 
     @property
     def _path(self) -> str:
-        return f"{self.clinic_id}/{self.patient_id}/{self.upload_id}"
+        return f"{self.clinic_id}/{self.folder}/{self.upload_id}"
 
 
 def place_of(key: str) -> Place | None:
     """None: the key of no upload."""
     found = _KEY.fullmatch(key)
-    return None if found is None else Place(*map(UUID, found.groups()))
+    return None if found is None else Place(UUID(found[1]), found[2], UUID(found[3]))
 
 
 def as_declared(row: UploadRow, facts: ObjectFacts) -> bool:
@@ -101,16 +111,30 @@ def as_declared(row: UploadRow, facts: ObjectFacts) -> bool:
         facts.length_bytes == row.length_bytes
         and facts.media_type == row.media_type
         and facts.sha256 == bytes.fromhex(row.sha256)
+        and not facts.content_encoding  # nobody signed it, and a browser would show something else than what was looked at
     )
 
 
-def lock_away(documents: ObjectStore, place: Place, version_id: str) -> None:
-    """Into quarantine. Nothing to do where somebody else did it meanwhile. Raises Refusal."""
+def lock_away(database: Database, documents: ObjectStore, place: Place, version_id: str) -> bool:
+    """Into quarantine. Nothing to do where somebody else did it meanwhile. False: the patient was erased, and so is the file, for
+    whoever erased may have looked there before it came. Raises Refusal.
+    """
     try:
         documents.move(place.object_key, version_id, place.quarantine_key)
     except Refusal:
         if documents.head(place.object_key) is not None:
             raise
+    with database.clinic(place.clinic_id) as transaction:
+        known = uploads.get(transaction, place.upload_id) is not None
+    if not known:
+        forget(documents, place)
+    return known
+
+
+def forget(documents: ObjectStore, place: Place) -> None:
+    """The file, its text and its quarantine, all versions. For one whose row is gone. Raises Refusal."""
+    for key in (place.object_key, place.quarantine_key, place.text_key):
+        documents.erase(key)
 
 
 class Uploads:
@@ -127,7 +151,7 @@ class Uploads:
         device = as_device(principal)
         _check_limit(wanted)
         now = self._ports.clock.utc()
-        place = Place(device.clinic_id, wanted.patient_id, wanted.id)
+        place = Place(device.clinic_id, folder_of(device.clinic_id, wanted.patient_id), wanted.id)
         announced = UploadRow(
             id=wanted.id,
             patient_id=wanted.patient_id,
@@ -162,9 +186,7 @@ class Uploads:
         device = as_device(principal)
         row = self._found(device.clinic_id, upload_id)
         result = "ok"
-        stuck = row.state is UploadState.PROCESSING and self._ports.clock.utc() - row.created_at > timedelta(
-            seconds=STUCK_AFTER_S
-        )
+        stuck = row.processing_since is not None and row.processing_since < self._stuck_before()
         if stuck or row.state in {UploadState.AWAITING, UploadState.FAILED}:
             facts = self._ports.documents.head(row.object_key)
             if facts is None:
@@ -173,14 +195,16 @@ class Uploads:
                 result = str(Reason.NOT_AS_DECLARED)
                 self._quarantine(device, row, facts, request_id)
             elif stuck or row.state is UploadState.FAILED:
-                self._again(device, row, facts)
+                self._again(device, row, facts, stuck=stuck)
             else:
                 self._to_processing(device, row, facts.version_id)
         with self._database.clinic(device.clinic_id) as transaction:
             kept = uploads.get(transaction, upload_id)
-            if kept is None:  # erased meanwhile
-                raise _unknown()
-            self._note(transaction, device, "upload.complete", upload_id, result, request_id)
+            if kept is not None:
+                self._note(transaction, device, "upload.complete", upload_id, result, request_id)
+        if kept is None:  # erased meanwhile; what was written here may have come after the erasure
+            forget(self._ports.documents, _place(device.clinic_id, row))
+            raise _unknown()
         return kept.as_wire()
 
     def get(self, principal: Principal, upload_id: UUID, request_id: str) -> Upload:
@@ -212,20 +236,27 @@ class Uploads:
             raise _unknown()
         return row
 
-    def _to_processing(self, device: Device, row: UploadRow, version_id: str | None) -> bool:
-        """False: it went on meanwhile, the store's event was faster."""
+    def _stuck_before(self) -> datetime:
+        return self._ports.clock.utc() - timedelta(seconds=STUCK_AFTER_S)
+
+    def _to_processing(
+        self, device: Device, row: UploadRow, version_id: str | None, *, stuck: bool = False
+    ) -> bool:
+        """False: it went on meanwhile, the store's event or another device was faster."""
         with self._database.clinic(device.clinic_id) as transaction:
             return uploads.set_state(
                 transaction,
                 row.id,
                 state=UploadState.PROCESSING,
                 version_id=version_id,
+                since=self._ports.clock.utc(),
                 only_from={row.state},
+                only_since_before=self._stuck_before() if stuck else None,
             )
 
-    def _again(self, device: Device, row: UploadRow, facts: ObjectFacts) -> None:
+    def _again(self, device: Device, row: UploadRow, facts: ObjectFacts, *, stuck: bool) -> None:
         """Written anew, which is a new event of the store; of two who ask at once one does it."""
-        if not self._to_processing(device, row, None):
+        if not self._to_processing(device, row, None, stuck=stuck):
             return
         documents = self._ports.documents
         try:
@@ -248,7 +279,7 @@ class Uploads:
                 return
             self._note(transaction, device, "upload.quarantine", row.id, reason, request_id)
         self._ports.measures.add("uploads_quarantined", 1.0, "Count", str(device.clinic_id))
-        lock_away(self._ports.documents, Place(device.clinic_id, row.patient_id, row.id), facts.version_id)
+        lock_away(self._database, self._ports.documents, _place(device.clinic_id, row), facts.version_id)
 
     def _note(
         self,
@@ -279,6 +310,10 @@ def handed_out(ports: Ports, row: UploadRow) -> Download:
         row.object_key, row.version_id, FILE_NAMES[row.media_type], DOWNLOAD_SECONDS
     )
     return Download(url=url, expires_at=ports.clock.utc() + timedelta(seconds=DOWNLOAD_SECONDS))
+
+
+def _place(clinic_id: UUID, row: UploadRow) -> Place:
+    return Place(clinic_id, folder_of(clinic_id, row.patient_id), row.id)
 
 
 def limit_bytes(purpose: Purpose, media_type: MediaType) -> int | None:

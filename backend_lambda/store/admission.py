@@ -1,4 +1,4 @@
-"""Whether a device may ask now: it is enrolled, not revoked, its proof is new, and it does not ask too often."""
+"""Whether somebody may ask now. A device: it is enrolled, not revoked, its proof is new, and it does not ask too often."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from backend_lambda.store.database import Transaction
+
+NO_CLINIC = UUID(int=0)
 
 
 class Verdict(StrEnum):
@@ -52,3 +54,21 @@ def seen_proof(tx_outside: Transaction, proof: bytes, now: datetime) -> bool:
     """For proofs before a device is known (enrol, token). True: it was seen already; otherwise it is kept as seen."""
     ((seen,),) = tx_outside.ask("SELECT hh_proof_seen(%s, %s)", (proof, now))
     return bool(seen)
+
+
+def count(
+    tx_outside: Transaction,
+    *,
+    clinic_id: UUID | None,
+    asker_id: UUID,
+    now: datetime,
+    limit_per_minute: int,
+) -> float | None:
+    """Count one request of somebody who is no device; must be committed to count. None: not too many.
+
+    Else the seconds until the next minute begins (0 < s ≤ 60). clinic_id None: of those who belong to none.
+    """
+    ((retry_after_s,),) = tx_outside.ask(
+        "SELECT hh_count(%s, %s, %s, %s)", (clinic_id or NO_CLINIC, asker_id, now, limit_per_minute)
+    )
+    return None if retry_after_s is None else float(retry_after_s)

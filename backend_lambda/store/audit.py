@@ -56,11 +56,13 @@ class FlawKind(StrEnum):
     """Whole, but at another place than where it was written."""
     HEAD = "head"
     """The chain does not end as its head, or an anchor, says."""
+    UNANCHORED = "unanchored"
+    """Old enough for an anchor that covers it, and there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """count: so many rows in a row from seq on (MISSING only)."""
+    """count: so many rows in a row from seq on (MISSING and UNANCHORED)."""
 
     seq: int
     kind: FlawKind
@@ -110,13 +112,23 @@ def heads(tx_outside: Transaction) -> list[Head]:
     return [Head(*row) for row in tx_outside.ask("SELECT clinic_id, seq, hash FROM hh_audit_heads()")]
 
 
-def verify(database: Database, clinic_id: UUID, anchors: Iterable[Head] = ()) -> list[Flaw]:
+def verify(
+    database: Database,
+    clinic_id: UUID,
+    anchors: Iterable[Head] = (),
+    *,
+    anchored_before: datetime | None = None,
+) -> list[Flaw]:
     """What is wrong with a clinic's chain, by seq; nothing: it is whole. database: as auditor.
 
-    anchors: heads as they were kept elsewhere; those of other clinics are passed over.
+    anchors: heads as they were kept elsewhere, also several of one row; those of other clinics are passed over.
+    anchored_before: rows older than this must be covered by one of them.
     """
-    known = {anchor.seq: anchor.hash for anchor in anchors if anchor.clinic_id == clinic_id}
-    check = _Check(clinic_id, known)
+    known: dict[int, set[bytes]] = {}
+    for anchor in anchors:
+        if anchor.clinic_id == clinic_id:
+            known.setdefault(anchor.seq, set()).add(anchor.hash)
+    check = _Check(clinic_id, known, anchored_before)
     with database.clinic(clinic_id, snapshot=True) as tx:
         for row in _rows(tx):
             check.row(row)
@@ -127,6 +139,7 @@ def verify(database: Database, clinic_id: UUID, anchors: Iterable[Head] = ()) ->
 @dataclass(frozen=True, slots=True)
 class _Link:
     seq: int
+    at: datetime
     fields: dict[str, str]
     prev_hash: bytes
     hash: bytes
@@ -153,20 +166,24 @@ def _link(row: Row) -> _Link:
     seq, at, *words, prev_hash, own_hash = row
     names = ("actor_kind", "actor_id", "action", "object_kind", "object_id", "result", "request_id")
     time = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    return _Link(seq, {"at": time, **dict(zip(names, words, strict=True))}, prev_hash, own_hash)
+    return _Link(seq, at, {"at": time, **dict(zip(names, words, strict=True))}, prev_hash, own_hash)
 
 
 class _Check:
     """Walks a chain once, keeping only what does not fit."""
 
-    def __init__(self, clinic_id: UUID, anchors: dict[int, bytes]) -> None:
+    def __init__(
+        self, clinic_id: UUID, anchors: dict[int, set[bytes]], anchored_before: datetime | None
+    ) -> None:
         self._clinic_id = clinic_id
         self._anchors = dict(anchors)
+        self._anchored_to, self._anchored_before = max(anchors, default=0), anchored_before
+        self._unanchored: list[int] = []
         self._flaws: set[Flaw] = set()
         self._misfits: list[_Link] = []
         self._torn: set[int] = set()
         """Rows whose hash the row behind them does not name."""
-        self._last = _Link(0, {}, _NOTHING, _NOTHING)
+        self._last = _Link(0, datetime.min.replace(tzinfo=UTC), {}, _NOTHING, _NOTHING)
 
     def row(self, link: _Link) -> None:
         """The next one, by seq."""
@@ -177,7 +194,7 @@ class _Check:
             self._misfits.append(link)
         elif link.seq == expected and link.prev_hash != self._last.hash:
             self._torn.add(self._last.seq)
-        self._anchor(link.seq, link.hash)
+        self._anchor(link)
         self._last = link
 
     def flaws(self, head: tuple[int, bytes]) -> list[Flaw]:
@@ -188,14 +205,19 @@ class _Check:
         elif (end, end_hash) != (self._last.seq, self._last.hash):
             self._flaws.add(Flaw(end, FlawKind.HEAD))
             self._torn.add(self._last.seq)
+        if self._unanchored:
+            self._flaws.add(Flaw(self._unanchored[0], FlawKind.UNANCHORED, len(self._unanchored)))
         # An anchor that met no row: the end of the chain was cut off, and its head with it
         self._flaws |= {Flaw(seq, FlawKind.HEAD) for seq in self._anchors}
         found = self._flaws | self._misplaced() | self._rewritten()
         return sorted(found, key=lambda flaw: (flaw.seq, flaw.kind))
 
-    def _anchor(self, seq: int, own_hash: bytes) -> None:
-        if self._anchors.pop(seq, own_hash) != own_hash:
-            self._flaws.add(Flaw(seq, FlawKind.HEAD))
+    def _anchor(self, link: _Link) -> None:
+        if self._anchors.pop(link.seq, {link.hash}) != {link.hash}:
+            self._flaws.add(Flaw(link.seq, FlawKind.HEAD))
+        before = self._anchored_before
+        if before is not None and link.seq > self._anchored_to and link.at < before:
+            self._unanchored.append(link.seq)
 
     def _misplaced(self) -> set[Flaw]:
         """Rows that fit the place of another misfit, or one that is empty now, were moved; the others changed."""

@@ -5,11 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from uuid import UUID
 
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.store.database import Transaction
 from backend_lambda.wire import Feature
+
+
+class Keep(Enum):
+    """Left as it is; of a new clinic: the service's."""
+
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a clinic may use. token_budget: a month; None: the service's."""
+
+    allows: frozenset[str]
+    token_budget: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """before: what it might use until now; None: it is new."""
+
+    before: Terms | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +51,34 @@ def add(
     name: str,
     now: datetime,
     *,
-    allows: Iterable[Feature] = Feature,
-    token_budget: int | None = None,
-) -> bool:
-    """True: it is there now and may use this, also when it was there before. False: this id has another name.
+    allows: Iterable[Feature] | None = None,
+    token_budget: int | Keep | None = Keep.BUDGET,
+) -> Added | None:
+    """None: this id has another name. Else it is there now and may use this, also when it was there before.
+
+    allows None: as it was; a new clinic may use nothing.
 
     Works in a transaction of the new clinic too, so that its first audit entry is written with it. Raises Refusal 422 for a name
     that no text column can hold.
     """
     if "\x00" in name:
         raise Refusal(422, Code.INVALID, "a name holds no NUL")
-    ((same,),) = tx_outside.ask(
-        "SELECT hh_add_clinic(%s, %s, %s, %s, %s)",
-        (id, name, now, sorted({str(one) for one in allows}), token_budget),
+    keeps = isinstance(token_budget, Keep)
+    rows = tx_outside.ask(
+        "SELECT old_allows, old_token_budget FROM hh_add_clinic(%s, %s, %s, %s::text[], %s::bigint, %s)",
+        (
+            id,
+            name,
+            now,
+            None if allows is None else sorted({str(one) for one in allows}),
+            None if keeps else token_budget,
+            keeps,
+        ),
     )
-    return bool(same)
+    if not rows:
+        return None
+    ((old_allows, old_budget),) = rows
+    return Added(None if old_allows is None else Terms(frozenset(old_allows), old_budget))
 
 
 def get(tx: Transaction, id: UUID) -> ClinicRow | None:  # noqa: A002

@@ -11,9 +11,8 @@ from backend_lambda.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """thumbprint: of the device's key. used_for: the request id it was used with. successor_used: the token that replaced it was used.
-
-    revoked: it, its family or its device was. expires_at is not judged here.
+    """thumbprint: of the device's key. used_for: the request id it was used with. salt: what its successor was made with, None once
+    that one was used. revoked: it, its family or its device was. expires_at is not judged here.
     """
 
     clinic_id: UUID
@@ -23,16 +22,18 @@ class Refresh:
     expires_at: datetime
     used_at: datetime | None
     used_for: UUID | None
-    successor_used: bool
+    salt: bytes | None
+    successor_used_at: datetime | None
     revoked: bool
 
 
 def find(tx_outside: Transaction, token_hash: bytes) -> Refresh | None:
     """Locks it until the transaction ends, so the rest belongs into the same one: `tx_outside.enter(refresh.clinic_id)`,
-    then rotate, replace_successor or revoke_family with it.
+    then rotate or revoke_family with it.
     """
     rows = tx_outside.ask(
-        "SELECT clinic_id, device_id, family, thumbprint, expires_at, used_at, used_for, successor_used, revoked"
+        "SELECT clinic_id, device_id, family, thumbprint, expires_at, used_at, used_for, salt, successor_used_at,"
+        " revoked"
         " FROM hh_find_refresh(%s)",
         (token_hash,),
     )
@@ -55,50 +56,32 @@ def rotate(
     *,
     old_hash: bytes,
     new_hash: bytes,
+    salt: bytes,
     used_for: UUID | None,
     expires_at: datetime,
     now: datetime,
 ) -> bool:
-    """Use the old one up for the new one. False: it was used, revoked or unknown, and nothing is changed.
+    """Use the old one up for the new one, which was made with this salt. False: it was used, revoked or unknown, and nothing is changed.
 
-    Takes away those of the family that have expired, in passing.
+    The salt that the old one was made with is forgotten: nobody can make it again. Takes away those of the family that have expired, in passing.
     """
     return bool(
         tx.ask(
-            "WITH old AS (UPDATE refresh_token SET used_at = %(now)s, used_for = %(used_for)s, successor = %(new)s"
-            " WHERE token_hash = %(old)s AND used_at IS NULL AND revoked_at IS NULL"
+            "WITH old AS (UPDATE refresh_token SET used_at = %(now)s, used_for = %(used_for)s, successor = %(new)s,"
+            " salt = NULL WHERE token_hash = %(old)s AND used_at IS NULL AND revoked_at IS NULL"
             " RETURNING clinic_id, device_id, family),"
             " expired AS (DELETE FROM refresh_token USING old WHERE refresh_token.family = old.family"
             " AND refresh_token.expires_at < %(now)s AND refresh_token.token_hash <> %(old)s)"
-            " INSERT INTO refresh_token (token_hash, clinic_id, device_id, family, issued_at, expires_at)"
-            " SELECT %(new)s, clinic_id, device_id, family, %(now)s, %(expires_at)s FROM old RETURNING 1",
+            " INSERT INTO refresh_token (token_hash, clinic_id, device_id, family, issued_at, expires_at, salt)"
+            " SELECT %(new)s, clinic_id, device_id, family, %(now)s, %(expires_at)s, %(salt)s FROM old RETURNING 1",
             {
                 "now": now,
+                "salt": salt,
                 "used_for": used_for,
                 "new": new_hash,
                 "old": old_hash,
                 "expires_at": expires_at,
             },
-        )
-    )
-
-
-def replace_successor(
-    tx: Transaction, *, old_hash: bytes, new_hash: bytes, expires_at: datetime, now: datetime
-) -> bool:
-    """The answer with the successor was lost: another takes its place, and the lost one never works.
-
-    False: the successor was used meanwhile or revoked, and nothing is changed.
-    """
-    return bool(
-        tx.ask(
-            "WITH lost AS (UPDATE refresh_token AS lost SET revoked_at = %(now)s FROM refresh_token AS old"
-            " WHERE old.token_hash = %(old)s AND lost.token_hash = old.successor AND lost.used_at IS NULL"
-            " AND lost.revoked_at IS NULL RETURNING lost.clinic_id, lost.device_id, lost.family),"
-            " named AS (UPDATE refresh_token SET successor = %(new)s FROM lost WHERE token_hash = %(old)s)"
-            " INSERT INTO refresh_token (token_hash, clinic_id, device_id, family, issued_at, expires_at)"
-            " SELECT %(new)s, clinic_id, device_id, family, %(now)s, %(expires_at)s FROM lost RETURNING 1",
-            {"now": now, "new": new_hash, "old": old_hash, "expires_at": expires_at},
         )
     )
 

@@ -13,27 +13,31 @@ from backend_lambda.store.database import Row, Transaction
 
 _GET: Final = (
     "SELECT id, patient_id, purpose, media_type, length_bytes, encode(sha256, 'hex'), state, reason, pages, created_at,"
-    " device_id, object_key, version_id, text_key FROM upload WHERE id = %s"
+    " device_id, object_key, version_id, text_key, processing_since FROM upload WHERE id = %s"
 )
 _OF_PATIENT: Final = (
     "SELECT id, patient_id, purpose, media_type, length_bytes, encode(sha256, 'hex'), state, reason, pages, created_at,"
-    " device_id, object_key, version_id, text_key FROM upload WHERE patient_id = %s ORDER BY created_at DESC, id DESC"
+    " device_id, object_key, version_id, text_key, processing_since FROM upload WHERE patient_id = %s"
+    " ORDER BY created_at DESC, id DESC"
 )
 _ADD: Final = (
     "INSERT INTO upload (clinic_id, id, patient_id, purpose, media_type, length_bytes, sha256, state, reason, pages,"
-    " created_at, device_id, object_key, version_id, text_key)"
-    " VALUES (%s, %s, %s, %s, %s, %s, decode(%s, 'hex'), %s, %s, %s, %s, %s, %s, %s, %s)"
+    " created_at, device_id, object_key, version_id, text_key, processing_since)"
+    " VALUES (%s, %s, %s, %s, %s, %s, decode(%s, 'hex'), %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (clinic_id, id) DO NOTHING"
 )
 _FORGET: Final = (
     "DELETE FROM upload WHERE patient_id = %s RETURNING id, patient_id, purpose, media_type, length_bytes,"
-    " encode(sha256, 'hex'), state, reason, pages, created_at, device_id, object_key, version_id, text_key"
+    " encode(sha256, 'hex'), state, reason, pages, created_at, device_id, object_key, version_id, text_key, processing_since"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """`wire.Upload` and where it is. sha256: hex. version_id: of the object, once it is there. text_key: of the text found in it."""
+    """`wire.Upload` and where it is. sha256: hex. version_id: of the object, once it is there. text_key: of the text found in it.
+
+    processing_since: while it is PROCESSING.
+    """
 
     id: UUID
     patient_id: UUID
@@ -49,6 +53,7 @@ class UploadRow:
     object_key: str
     version_id: str | None = None
     text_key: str | None = None
+    processing_since: datetime | None = None
 
     def as_wire(self) -> wire.Upload:
         """What a client may see of it."""
@@ -96,6 +101,7 @@ def add(tx: Transaction, row: UploadRow) -> UploadRow:
             row.object_key,
             row.version_id,
             row.text_key,
+            row.processing_since,
         ),
     )
     if added:
@@ -126,20 +132,33 @@ def set_state(
     pages: int | None = None,
     version_id: str | None = None,
     text_key: str | None = None,
+    since: datetime | None = None,
     only_from: set[wire.UploadState] | None = None,
+    only_since_before: datetime | None = None,
 ) -> bool:
-    """False: there is none, or it is in none of the states `only_from`; of two at once, one goes through.
+    """False: there is none, it is in none of the states `only_from`, or has been PROCESSING only since later than that; of two at
+    once, one goes through.
 
-    reason is set as given, None too; the others stay as they were where None is given.
+    reason and since (when PROCESSING began) are set as given, None too; the others stay as they were where None is given.
     """
     states = sorted(wire.UploadState if only_from is None else only_from)
     return bool(
         tx.do(
             "UPDATE upload SET state = %s, reason = %s, pages = coalesce(%s, pages), version_id = coalesce(%s, version_id),"
-            " text_key = coalesce(%s, text_key) WHERE id = %s AND state = ANY(%s::text[])",
-            (state.value, reason, pages, version_id, text_key, id, [one.value for one in states]),
+            " text_key = coalesce(%s, text_key), processing_since = %s WHERE id = %s AND state = ANY(%s::text[])"
+            " AND (%s::timestamptz IS NULL OR processing_since < %s)",
+            (
+                *(state.value, reason, pages, version_id, text_key, since, id, [one.value for one in states]),
+                *(only_since_before, only_since_before),
+            ),
         )
     )
+
+
+def add_crash(tx: Transaction, id: UUID) -> int:  # noqa: A002
+    """Its inspection broke: for the how many-th time. 0: there is no such upload (any more)."""
+    rows = tx.ask("UPDATE upload SET crashes = crashes + 1 WHERE id = %s RETURNING crashes", (id,))
+    return int(rows[0][0]) if rows else 0
 
 
 def forget_patient(tx: Transaction, patient_id: UUID) -> list[UploadRow]:

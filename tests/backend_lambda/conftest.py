@@ -14,6 +14,7 @@ import pytest
 
 from backend_lambda.store import clinics, devices
 from backend_lambda.store.database import Database
+from backend_lambda.wire import Feature
 from tests.stand_ins.postgres import NoPostgres, Postgres, Urls
 
 
@@ -97,10 +98,10 @@ def auditor(urls: Urls, connected: Callable[[str], Database]) -> Database:
 
 @pytest.fixture
 def clinic_id(api: Database, clock: SetClock) -> UUID:
-    """A new clinic."""
+    """A new clinic that may use everything."""
     made = uuid4()
     with api.outside() as tx:
-        assert clinics.add(tx, made, "Clinic", clock.utc())
+        assert clinics.add(tx, made, "Clinic", clock.utc(), allows=Feature)
     return made
 
 

@@ -23,6 +23,7 @@ from backend_lambda.ports import (
     ModelEvent,
     ModelRequest,
     ObjectFacts,
+    ObjectVersion,
     Passage,
     Ports,
     PresignedRequest,
@@ -73,6 +74,8 @@ class Version:
     data: bytes
     media_type: str
     locked_until: datetime | None = None
+    written_at: datetime | None = None
+    is_marker: bool = False
 
 
 class FakeObjects:
@@ -90,9 +93,23 @@ class FakeObjects:
 
     def put(self, key: str, data: bytes, media_type: str, locked_until: datetime | None = None) -> str:
         """As somebody with a presigned URL does."""
-        version = Version(f"v{next(self._numbers)}", data, media_type, locked_until)
+        version = Version(f"v{next(self._numbers)}", data, media_type, locked_until, self._clock.utc())
         self.objects.setdefault(key, []).append(version)
         return version.id
+
+    def delete(self, key: str) -> None:
+        """As somebody does who names no version: a marker, and nothing is gone."""
+        marker = Version(f"v{next(self._numbers)}", b"", "", None, self._clock.utc(), is_marker=True)
+        self.objects.setdefault(key, []).append(marker)
+
+    def versions(self, prefix: str) -> list[ObjectVersion]:
+        self._check()
+        return [
+            ObjectVersion(key, one.id, one.written_at or self._clock.utc(), one.is_marker)
+            for key, versions in self.objects.items()
+            if key.startswith(prefix)
+            for one in versions
+        ]
 
     def presign_put(self, key: str, facts: UploadFacts, seconds: int) -> PresignedRequest:
         self._check()
@@ -111,7 +128,7 @@ class FakeObjects:
 
     def head(self, key: str) -> ObjectFacts | None:
         self._check()
-        if not self.objects.get(key):
+        if not self.objects.get(key) or self.objects[key][-1].is_marker:
             return None
         last = self.objects[key][-1]
         return ObjectFacts(len(last.data), last.media_type, hashlib.sha256(last.data).digest(), last.id)

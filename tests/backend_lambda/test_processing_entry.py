@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
-from collections.abc import Mapping
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,7 +32,9 @@ from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.fakes import FakeMeasures
 from tests.backend_lambda.services.making_services import FAULT, Room
 
-CLINIC, PATIENT, UPLOAD = (str(uuid4()) for _ in range(3))
+CLINIC, UPLOAD = (str(uuid4()) for _ in range(2))
+PATIENT = uuid4().hex
+"""The folder that stands for one."""
 KEY = f"c/{CLINIC}/{PATIENT}/{UPLOAD}"
 
 
@@ -211,6 +217,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 CONTEXT = SimpleNamespace(aws_request_id="a-request")
 
 
+@pytest.fixture(autouse=True)
+def opened_again() -> Iterator[None]:
+    """The function closes its process for good; this one goes on with other tests."""
+    yield
+    if sys.platform == "linux":
+        assert ctypes.CDLL(None).prctl(4, 1, 0, 0, 0) == 0
+
+
 @pytest.fixture
 def backend(room: Room, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the composition root gives."""
@@ -253,6 +267,63 @@ def test_a_fault_is_raised_without_its_words(
     assert room.state(wanted) == (UploadState.READY, None)
     assert str(wanted.id) in written.getvalue()
     assert str(wanted.patient_id) not in written.getvalue()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_its_process_is_closed_before_a_file_is_looked_at(
+    backend: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del backend
+    dumpable = ctypes.CDLL(None).prctl
+    seen: list[int] = []
+    made = app.backend()
+
+    def backend_then() -> object:
+        seen.append(dumpable(3, 0, 0, 0, 0))
+        return made
+
+    monkeypatch.setattr(app, "backend", backend_then)
+    assert dumpable(3, 0, 0, 0, 0) == 1
+    entry.lambda_handler({"Records": []}, cast("Any", CONTEXT))
+    assert seen == [0]
+
+
+CHILD = """
+import ctypes, os
+from backend_lambda.processing import close_to_others
+
+def seen_by_a_child():
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        try:
+            with open(f"/proc/{os.getppid()}/environ", "rb") as environment:
+                os.write(write, b"1" if b"canary-secret" in environment.read() else b"?")
+        except OSError:
+            os.write(write, b"0")
+        os._exit(0)
+    os.waitpid(child, 0)
+    return os.read(read, 1)
+
+if os.getuid() == 0:  # root may read everything; in the cloud nobody is root
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    assert ctypes.CDLL(None).prctl(4, 1, 0, 0, 0) == 0  # as any process begins
+before = seen_by_a_child()
+close_to_others()
+print((before + seen_by_a_child()).decode())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_a_child_cannot_read_the_functions_environment() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        env=os.environ | {"AWS_SECRET_ACCESS_KEY": "canary-secret", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "10"
 
 
 def test_a_function_that_cannot_start_says_so_without_its_environment(

@@ -15,6 +15,7 @@ import pytest
 from backend_lambda import app, handler
 from backend_lambda.settings import Settings
 from backend_lambda.store.database import Database
+from backend_lambda.wire import Feature
 from tests.backend_lambda.callers import API, AUDIENCE, ISSUER, DeviceKey, Issuer
 from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.fakes import Fakes
@@ -130,11 +131,10 @@ class World:
         return OIDC.token(self.clock.utc(), role, clinic_id)
 
     def clinic(self) -> UUID:
-        """A new one."""
+        """A new one that may use everything."""
         made = uuid4()
-        reply = self.by(
-            self.person("operator"), "POST", "/v1/clinics", body={"id": str(made), "name": "Clinic"}
-        )
+        body = {"id": str(made), "name": "Clinic", "allows": list(Feature)}
+        reply = self.by(self.person("operator"), "POST", "/v1/clinics", body=body)
         assert reply.status == 200, reply
         return made
 
@@ -202,7 +202,7 @@ def observation(patient_id: UUID | str, **changes: Any) -> dict[str, Any]:
         "software_version": "1.0",
         "values": {
             "heart_rate": {"value": 61.5, "low": 59.0, "high": 64.0, "unit": "/min", "confidence": 0.9},
-            "breathing_rate": {"value": None, "unit": "/min", "reasons": ["too_short"]},
+            "respiratory_rate": {"value": None, "unit": "/min", "reasons": ["too_short"]},
         },
         "quality": {"score": 0.8, "reasons": [], "limiting_factor": None},
         "facts": {"measured_fps": 29.97, "simulated": True},

@@ -13,15 +13,18 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import psycopg
 import pytest
 from fpdf import FPDF
 from pydantic import BaseModel
 
 from backend_lambda import wire
+from backend_lambda.aws.clients import Clients
+from backend_lambda.services.audit import Finding, ObjectFinding
 from tests.backend_lambda import kiosk as over_http
 from tests.backend_lambda.kiosk import Kiosk, Person, Refused, Reply, observation, question
 from tests.stand_ins.aws import bedrock
-from tests.stand_ins.local_cloud import LocalCloud
+from tests.stand_ins.local_cloud import AUDIT, LocalCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("local-cloud")]
@@ -100,7 +103,14 @@ def test_a_clinic_its_devices_and_their_end(cloud: LocalCloud) -> None:
     operator = person(cloud, "operator")
     body = {"id": str(made), "name": "St Elsewhere"}
     assert good(operator.ask("POST", "/v1/clinics", body), wire.Clinic)["name"] == "St Elsewhere"
-    good(operator.ask("POST", "/v1/clinics", body), wire.Clinic)  # the same again is no second
+    again = good(operator.ask("POST", "/v1/clinics", body), wire.Clinic)  # the same again is no second
+    assert again["allows"] == []  # and may use nothing that nobody has named
+    allowed = good(operator.ask("POST", "/v1/clinics", {**body, "allows": ["chat"]}), wire.Clinic)
+    assert (
+        allowed["allows"]
+        == good(operator.ask("POST", "/v1/clinics", body), wire.Clinic)["allows"]
+        == ["chat"]
+    )
     admin = person(cloud, "clinic_admin", made)
     code = good(
         admin.ask("POST", f"/v1/clinics/{made}/enrolment-codes", {"device_name": "Front desk"}),
@@ -177,6 +187,73 @@ def test_a_file_is_put_looked_at_downloaded_and_shared_once(device: Kiosk) -> No
     opened = over_http.ask("POST", opening, {"Content-Type": "application/json"}, secret)
     assert over_http.ask("GET", good(opened, wire.Download)["url"]).body == data
     assert over_http.ask("POST", opening, {"Content-Type": "application/json"}, secret).status in {404, 410}
+
+
+def test_a_link_is_withdrawn_or_ends_with_its_device(
+    cloud: LocalCloud, device: Kiosk, clinic_id: UUID
+) -> None:
+    report_id = put(device, report(), purpose="scan_report")
+    admin = person(cloud, "clinic_admin", clinic_id)
+
+    def link() -> tuple[str, bytes]:
+        body = {"id": str(uuid.uuid4()), "upload_id": report_id}
+        parts = urlsplit(good(device.ask("POST", "/v1/shares", body), wire.Share)["url"])
+        return parts.path, json.dumps({"secret": parts.fragment}).encode()
+
+    def opened(path: str, secret: bytes) -> int:
+        headers = {"Content-Type": "application/json"}
+        return over_http.ask("POST", f"{device.url}{path}/open", headers, secret).status
+
+    by_device, by_admin, left = link(), link(), link()
+    assert device.ask("DELETE", by_device[0]).status == 204
+    assert admin.ask("DELETE", f"/v1/shares/{by_admin[0].rpartition('/')[2]}").status == 204
+    assert (opened(*by_device), opened(*by_admin)) == (410, 410)
+    assert admin.ask("POST", f"/v1/clinics/{clinic_id}/devices/{device.device_id}/revoke").status == 204
+    assert opened(*left) == 410
+
+
+def test_a_delayed_duplicate_of_a_renewal_ends_nothing(device: Kiosk) -> None:
+    """The first try hangs on its way, the second is answered; then the first arrives."""
+    body = {"refresh_token": device.refresh_token, "request_id": str(uuid.uuid4())}
+    hanging = device.headers("POST", "/v1/token", signed_in=False)
+    answered = good(device.ask("POST", "/v1/token", body, signed_in=False), wire.Tokens)
+    late = over_http.ask("POST", f"{device.url}/v1/token", hanging, json.dumps(body).encode())
+    assert good(late, wire.Tokens)["refresh_token"] == answered["refresh_token"]
+    device.refresh_token = answered["refresh_token"]
+    good(device.renew(), wire.Tokens)
+
+
+def test_the_audit_is_whole_against_its_kept_heads_whatever_is_laid_over_them(
+    cloud: LocalCloud, device: Kiosk, clinic_id: UUID
+) -> None:
+    """As the auditor's login verifies it, with heads in a bucket that locks."""
+    good(device.ask("GET", "/v1/config"), wire.Config)
+    audit = cloud._backend(cloud.urls.auditor).audit
+    key, _ = audit.keep_heads()
+    (chain,) = audit.verify(clinic_id)
+    assert isinstance(chain, Finding) and chain.flaws == [] and chain.anchors >= 1
+    with psycopg.connect(cloud.urls.superuser, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        cut = {"clinic": clinic_id}
+        connection.execute(
+            "DELETE FROM audit WHERE clinic_id = %(clinic)s AND seq ="
+            " (SELECT seq FROM audit_head WHERE clinic_id = %(clinic)s)",
+            cut,
+        )
+        connection.execute(
+            "UPDATE audit_head SET (seq, hash) = (SELECT seq, hash FROM audit WHERE clinic_id = %(clinic)s"
+            " ORDER BY seq DESC LIMIT 1) WHERE clinic_id = %(clinic)s",
+            cut,
+        )
+    audit.keep_heads()  # in the same hour: a newer version over the one that tells
+    (chain,) = audit.verify(clinic_id)
+    assert isinstance(chain, Finding) and [str(flaw.kind) for flaw in chain.flaws] == ["head"]
+    clients = Clients(cloud.aws.region, cloud.aws.url)
+    clients("s3").delete_object(Bucket=AUDIT, Key=key)
+    clients.close()
+    found = list(audit.verify(clinic_id))
+    assert [one.key for one in found if isinstance(one, ObjectFinding)] == [key]
+    assert found[-1] == chain
 
 
 def test_a_hostile_file_ends_in_quarantine(device: Kiosk) -> None:

@@ -1,7 +1,7 @@
 """Amazon API Gateway on the loopback address: real HTTP in, REST proxy events (format 1.0) to the real handlers, their answers out.
 
 A stand-in for tests and for `make cloud`; never shipped. It keeps the limits that the service has (10 MB, 29 s, no answer that is
-no proxy answer), knows no stages, no WAF and no TLS. Streaming routes get a generator handler, as the small runtime calls it.
+no proxy answer, or larger than Lambda gives back: 6 MB as JSON, the body a text in it), knows no stages, no WAF and no TLS. Streaming routes get a generator handler, as the small runtime calls it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from backend_lambda.streaming.runtime import Context, Prelude
 
 MAX_BODY_BYTES = 10_000_000
+MAX_ANSWER_BYTES = 6_291_556
+"""What Lambda itself names when it refuses an answer (413, Function.ResponseSizeTooLarge)."""
 TIME_OUT_MS = 29_000
 _BINARY = ("audio/", "image/", "application/pdf", "application/octet-stream")
 
@@ -217,8 +219,14 @@ class ApiGateway:
             pieces.close()
 
 
+class ResponseSizeTooLarge(Exception):
+    """The function has answered with more than Lambda takes."""
+
+
 def _answer(answer: Mapping[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Raises where the service would call it malformed."""
+    """Raises where the service would call it malformed, and where Lambda would not give it back."""
+    if len(json.dumps(answer, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES:  # as its runtime writes it
+        raise ResponseSizeTooLarge
     status = int(answer["statusCode"])
     many = answer.get("multiValueHeaders") or {}
     headers = [(name, str(value)) for name, values in many.items() for value in values]

@@ -26,6 +26,7 @@ from backend_lambda import settings as settings_of_process
 from backend_lambda.services.processing import Processing
 from backend_lambda.settings import read
 from backend_lambda.streaming import handler as chat
+from backend_lambda.wire import Feature
 from tests.stand_ins.api_gateway import ApiGateway, BufferedContext
 from tests.stand_ins.aws.s3 import Created
 from tests.stand_ins.aws.server import AwsStandIn
@@ -141,9 +142,10 @@ class LocalCloud:
         return self.aws.oidc.token(f"{role}-1", role, clinic_id, valid_s=86_400.0)
 
     def add_clinic(self, name: str = "Clinic") -> UUID:
-        """As its operator does it."""
+        """As its operator does it. It may use everything."""
         made = uuid4()
-        self._ask("POST", "/v1/clinics", {"id": str(made), "name": name}, self.admin_token("operator"))
+        body = {"id": str(made), "name": name, "allows": list(Feature)}
+        self._ask("POST", "/v1/clinics", body, self.admin_token("operator"))
         return made
 
     def enrolment_code(self, clinic_id: UUID) -> str:
@@ -156,7 +158,7 @@ class LocalCloud:
         )
         return str(answer["code"])
 
-    def _ask(self, method: str, path: str, body: dict[str, str], token: str) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: dict[str, Any], token: str) -> dict[str, Any]:
         from tests.stand_ins.api_gateway import proxy_event
 
         headers = [("Authorization", f"Bearer {token}"), ("Content-Type", "application/json")]

@@ -1,8 +1,10 @@
 """An inspection in a process of its own.
 
 `inspect` counts its own steps, but pypdf is a large program that reads what enemies write. So it runs where a mistake in it gains
-nothing: without our credentials in its environment, without files to write, with bounded memory and CPU time, and its death is a
-finding (too complex) instead of the death of the function, whose time-out would leave the upload without a state.
+little: without our credentials in its environment, without files to write, with bounded memory and CPU time, and its death is a
+finding (too complex) instead of the death of the function, whose time-out would leave the upload without a state. What it
+still has is the function's network, which is for the deployment to bound; our own memory and environment are closed to it by the
+function that starts it (`backend_lambda.processing`).
 A thread could not be stopped, and Lambda has no shared memory for `multiprocessing`'s queues; a plain child has neither trouble.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -21,14 +24,18 @@ FILES = 64
 STARTED = "started"
 _ALL_S = 90.0
 """On the wall: twice the CPU time, for a busy machine."""
-_STOPPED = {-9, -24}
-"""SIGKILL (the system ran out of memory) and SIGXCPU."""
+_FROM_OUTSIDE = {-signal.SIGTERM, -signal.SIGINT}
+"""Whoever stops the machine stops this process too. Every other signal was the file's doing: memory, CPU time, a crash in a library."""
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 """All that Python itself needs to start."""
 
 
 class InspectionFault(Exception):
-    """The inspection itself broke: our bug or the machine's trouble, never the file's fault."""
+    """The inspection itself broke: our bug or the machine's trouble, not the file's fault."""
+
+
+class InspectionBroke(InspectionFault):
+    """After it had begun to read: where that happens again and again, it is the file's fault after all."""
 
 
 def inspect_apart(data: bytes, media_type: str, sha256: str, *, seconds: float = _ALL_S) -> Finding:
@@ -54,10 +61,10 @@ def inspect_apart(data: bytes, media_type: str, sha256: str, *, seconds: float =
     started, _, answer = output.partition(b"\n")
     if started.strip() != STARTED.encode():
         raise InspectionFault(f"it did not start: status {status}")
-    if status in _STOPPED:
+    if status < 0 and status not in _FROM_OUTSIDE:
         return Finding(Reason.TOO_COMPLEX)
     if status:
-        raise InspectionFault(f"it broke: status {status}")
+        raise InspectionBroke(f"it broke: status {status}")
     return _read(answer)
 
 
@@ -71,4 +78,4 @@ def _read(answer: bytes) -> Finding:
             text_complete=bool(found["text_complete"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise InspectionFault("it answered nonsense") from error
+        raise InspectionBroke("it answered nonsense") from error

@@ -54,7 +54,9 @@ LIMITS = Limits()
 class Finding:
     """reason: None where nothing speaks against the file; then pages and text are what it has.
 
-    pages: of a PDF. text: of a PDF, without what cannot be seen. text_complete: False where some of it could not be had or is over the limit.
+    pages: of a PDF. text: of a PDF, without letters that are not drawn, off the page or too small to see; those behind a picture are
+    kept, and it is said. A colour that hides them is not looked at. text_complete: False where some of it could not be had or is over
+    the limit.
     """
 
     reason: Reason | None = None

@@ -18,17 +18,21 @@ from pypdf.errors import LimitReachedError
 from pypdf.filters import ASCII85Decode, ASCIIHexDecode, LZWDecode, RunLengthDecode
 from pypdf.generic import (
     ArrayObject,
+    ByteStringObject,
     DictionaryObject,
     IndirectObject,
     NameObject,
-    NumberObject,
+    NullObject,
     PdfObject,
     StreamObject,
+    TextStringObject,
 )
 
 from backend_lambda.services.inspection import jpeg
 from backend_lambda.services.inspection.findings import Finding, Limits, Reason, Refused
 from backend_lambda.services.inspection.inflating import inflated_bytes, unpacked
+from backend_lambda.services.inspection.pdf_seen import UNDRAWN, Sight
+from backend_lambda.services.inspection.pdf_values import followed, name_of, number_of, value_of
 from backend_lambda.services.inspection.text import cleaned
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # its warnings quote the document
@@ -50,6 +54,13 @@ _ACTIVE_ACTIONS = {
     *("/Movie", "/Sound", "/RichMediaExecute", "/GoTo3DView"),
 }
 _ACTIVE_KINDS = {"/RichMedia", "/Movie", "/Sound", "/Screen", "/FileAttachment", "/3D", "/EmbeddedFile"}
+_HARMLESS_WHEN_OPENED = {"/GoTo", "/Named"}
+_MAX_ACTIONS = 100
+"""One after the other, when a file is opened."""
+_CALLS_WHEN_OPENED = re.compile(
+    rb"/OpenAction[\s\x00]*<<[^>]{0,400}?/URI[\s\x00]*[(<]"
+    rb"|/(?:A|#41){2}[\s\x00]*<<[\s\x00]*/(?:[OCEXDUKFV]|Fo|Bl|P[OCVI]|W[CSP]|D[SP])[\s\x00]*(?:<<|\d)"
+)
 _OBJECT = re.compile(rb"[\s\x00]{0,16}(\d{1,10})[\s\x00]{1,16}(\d{1,5})[\s\x00]{1,16}obj")
 _MAX_OBJECTS = 60_000
 _MAX_VALUES = 1_500_000
@@ -130,7 +141,7 @@ def _has_active_name(data: bytes) -> bool:
             name = _ESCAPE.sub(lambda digits: bytes.fromhex(digits.group(1).decode()), name)
         if name in _ACTIVE_NAMES:
             return True
-    return False
+    return _CALLS_WHEN_OPENED.search(data) is not None
 
 
 def _read(data: bytes, limits: Limits) -> Finding:
@@ -196,7 +207,7 @@ class _Walk:
         """Before anything is taken out of them: pypdf makes all that is in one at once."""
         total = 0
         for number in {container for container, _ in self.reader.xref_objStm.values()}:
-            found = _followed(IndirectObject(number, 0, self.reader))
+            found = followed(IndirectObject(number, 0, self.reader))
             if isinstance(found, StreamObject):
                 total += self._unpacked_length(found, _OBJECT_STREAMS_BYTES)[0]
                 if total > _OBJECT_STREAMS_BYTES:
@@ -220,7 +231,7 @@ class _Walk:
         self._look_into(found)
         if isinstance(found, StreamObject):
             self.stream_bytes[number] = self._measure(found)
-            self.forms = self.forms or _name(found, "/Subtype") == "/Form"
+            self.forms = self.forms or name_of(found, "/Subtype") == "/Form"
 
     def _look_into(self, top: PdfObject) -> None:
         waiting: list[tuple[Any, int]] = [(top, 0)]
@@ -244,21 +255,23 @@ class _Walk:
     def _check_dictionary(self, found: DictionaryObject) -> None:
         if (
             not _ACTIVE_KEYS.isdisjoint(found)
-            or _name(found, "/S") in _ACTIVE_ACTIONS
-            or _name(found, "/Subtype") in _ACTIVE_KINDS
-            or _name(found, "/Type") == "/EmbeddedFile"
+            or name_of(found, "/S") in _ACTIVE_ACTIONS
+            or name_of(found, "/Subtype") in _ACTIVE_KINDS
+            or name_of(found, "/Type") == "/EmbeddedFile"
             or (isinstance(found, StreamObject) and "/F" in found)  # its bytes are in another file
+            or _acts_when_opened(found)
+            or _acts_on_its_own(found)
         ):
             raise Refused(Reason.ACTIVE_CONTENT)
 
     def _measure(self, stream: StreamObject) -> int:
         """Its length, unpacked. Pictures by what they say they are."""
-        picture = _name(stream, "/Subtype") == "/Image"
+        picture = name_of(stream, "/Subtype") == "/Image"
         length, data = self._unpacked_length(
             stream, self._picture_bytes(stream) if picture else _STREAM_BYTES
         )
         self._add(length, picture=picture)
-        if _name(stream, "/Type") == "/ObjStm" and _has_active_name(data):
+        if name_of(stream, "/Type") == "/ObjStm" and _has_active_name(data):
             raise Refused(Reason.ACTIVE_CONTENT)
         return length
 
@@ -276,7 +289,7 @@ class _Walk:
                 if came is None:
                     raise Refused(Reason.BOMB)
                 length = came
-                if place + 1 < len(filters) or _name(stream, "/Type") == "/ObjStm":
+                if place + 1 < len(filters) or name_of(stream, "/Type") == "/ObjStm":
                     data = unpacked(data, allowed)
             elif name in _SLOW:
                 data = self._slowly(name, data)
@@ -308,10 +321,10 @@ class _Walk:
 
     def _picture_bytes(self, picture: StreamObject) -> int:
         """As many as its pixels can take: four samples each, and a byte before each row for the predictor."""
-        width, height = _number(picture, "/Width"), _number(picture, "/Height")
+        width, height = number_of(picture, "/Width"), number_of(picture, "/Height")
         if width * height > self.limits.pixels:
             raise Refused(Reason.TOO_MANY_PIXELS)
-        bits = _number(picture, "/BitsPerComponent") or 8
+        bits = number_of(picture, "/BitsPerComponent") or 8
         return height * (1 + width * 4 * min(bits, 16) // 8) + _SLACK_BYTES
 
     def _check_picture(self, name: str, data: bytes) -> None:
@@ -324,32 +337,45 @@ class _Walk:
                     raise
 
 
-def _value(found: DictionaryObject, key: str) -> Any:
-    """What stands there, followed to where it leads; None: nothing that can be read."""
-    try:
-        return found[key] if key in found else None  # noqa: SIM401  (get() would not follow it)
-    except (LimitReachedError, RecursionError, MemoryError):
-        raise
-    except Exception:  # noqa: BLE001  (as in `_object`)
-        return None
+def _acts_when_opened(found: DictionaryObject) -> bool:
+    """Whether it does more than show a place in itself."""
+    first = value_of(found, "/OpenAction")
+    if first is None or isinstance(
+        first, (ArrayObject, NullObject, NameObject, TextStringObject, ByteStringObject)
+    ):
+        return False  # nothing, or a destination
+    waiting: list[Any] = [first]
+    for _ in range(_MAX_ACTIONS):
+        if not waiting:
+            return False
+        action = waiting.pop()
+        if not isinstance(action, DictionaryObject):
+            return True
+        if "/S" in action and name_of(action, "/S") not in _HARMLESS_WHEN_OPENED:
+            return True
+        following = value_of(action, "/Next")
+        if isinstance(following, ArrayObject):
+            waiting.extend(followed(one) for one in list.__iter__(following))
+        elif following is not None:
+            waiting.append(following)
+    return True
 
 
-def _name(found: DictionaryObject, key: str) -> str:
-    value = _value(found, key)
-    return str(value) if isinstance(value, NameObject) else ""
-
-
-def _number(found: DictionaryObject, key: str) -> int:
-    value = _value(found, key)
-    return max(0, int(value)) if isinstance(value, NumberObject) else 0
+def _acts_on_its_own(found: DictionaryObject) -> bool:
+    """Whether it has "additional actions", which begin when a page is turned to, a pointer moves … A font may be called AA too."""
+    actions = value_of(found, "/AA")
+    if not isinstance(actions, DictionaryObject) or isinstance(actions, StreamObject):
+        return False
+    each = (value_of(actions, key) for key in list(dict.keys(actions)))
+    return any(isinstance(one, DictionaryObject) and "/S" in one for one in each)
 
 
 def _filters(stream: StreamObject) -> list[str]:
-    value = _value(stream, "/Filter")
+    value = value_of(stream, "/Filter")
     parts = list(list.__iter__(value)) if isinstance(value, ArrayObject) else [value]
     if len(parts) > _MAX_FILTERS:
         raise Refused(Reason.TOO_COMPLEX)
-    names = [_followed(part) for part in parts]
+    names = [followed(part) for part in parts]
     return [str(name) for name in names if isinstance(name, NameObject)]
 
 
@@ -360,7 +386,7 @@ def _pages(reader: PdfReader, limits: Limits) -> int:
         raise
     except Exception as error:
         raise Refused(Reason.DAMAGED) from error
-    waiting: list[tuple[Any, int]] = [(_value(root, "/Pages"), 0)]
+    waiting: list[tuple[Any, int]] = [(value_of(root, "/Pages"), 0)]
     pages = 0
     visited = 0
     while waiting:
@@ -370,11 +396,11 @@ def _pages(reader: PdfReader, limits: Limits) -> int:
             raise Refused(Reason.TOO_COMPLEX)
         if not isinstance(node, DictionaryObject):
             continue
-        kids = _value(node, "/Kids")
+        kids = value_of(node, "/Kids")
         if isinstance(kids, ArrayObject):
             if len(kids) > _MAX_TREE * limits.pages:
                 raise Refused(Reason.TOO_MANY_PAGES)
-            waiting.extend((_followed(kid), depth + 1) for kid in list.__iter__(kids))
+            waiting.extend((followed(kid), depth + 1) for kid in list.__iter__(kids))
         else:
             pages += 1
             if pages > limits.pages:
@@ -382,15 +408,6 @@ def _pages(reader: PdfReader, limits: Limits) -> int:
     if not pages:
         raise Refused(Reason.DAMAGED)
     return pages
-
-
-def _followed(value: Any) -> Any:
-    try:
-        return value.get_object()
-    except (LimitReachedError, RecursionError, MemoryError):
-        raise
-    except Exception:  # noqa: BLE001  (as in `_object`)
-        return None
 
 
 class _Enough(BaseException):
@@ -403,20 +420,21 @@ def _text(reader: PdfReader, walk: _Walk, limits: Limits) -> tuple[str, bool]:
     complete = True
     source = length = operators = 0
 
-    def count(*_: object) -> None:
+    def count() -> None:
         nonlocal operators
         operators += 1
-        if operators > _TEXT_OPERATORS:
+        if walk.forms and operators > _TEXT_OPERATORS:
             raise _Enough
 
-    # With somebody who counts, pypdf reads drawings too, which it passes over otherwise
-    visitor = count if walk.forms else None
     for page in _readable(reader, limits):
         source += _content_bytes(page, walk.stream_bytes)
         if source > _TEXT_SOURCE_BYTES or length > limits.characters:
             return _cut(parts, limits), False
         try:
-            part = cleaned(page.extract_text(visitor_operand_before=visitor))
+            sight = Sight(page, count)
+            part = cleaned(
+                page.extract_text(visitor_operand_before=sight.before, visitor_operand_after=sight.after)
+            )
         except MemoryError:
             raise
         except _Enough:
@@ -424,6 +442,8 @@ def _text(reader: PdfReader, walk: _Walk, limits: Limits) -> tuple[str, bool]:
         except Exception:  # noqa: BLE001  (as in `_object`: a page whose letters cannot be read)
             complete = False
             continue
+        if sight.undrawn and part:
+            part = f"{UNDRAWN}\n{part}"
         parts.append(part)
         length += len(part) + 1
     return _cut(parts, limits), complete and length <= limits.characters
@@ -444,6 +464,6 @@ def _readable(reader: PdfReader, limits: Limits) -> Iterator[PageObject]:
 
 def _content_bytes(page: PageObject, stream_bytes: dict[int, int]) -> int:
     raw = page.raw_get("/Contents") if "/Contents" in page else None
-    value = _followed(raw)
+    value = followed(raw)
     references = list(list.__iter__(value)) if isinstance(value, ArrayObject) else [raw]
     return sum(stream_bytes.get(one.idnum, 0) for one in references if isinstance(one, IndirectObject))

@@ -14,7 +14,7 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 def cleaned(text: str) -> str:
     """Without what nobody sees: control and format characters, among them those that turn text round or hide it, and selectors.
 
-    What a person cannot see a model should not read.
+    What a person cannot see a model should not read. How letters are drawn is not known here (see `pdf_seen`).
     """
     text = _SELECTORS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     return "".join(

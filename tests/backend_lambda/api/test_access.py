@@ -13,6 +13,7 @@ import pytest
 from backend_lambda import app
 from backend_lambda.routes import ROUTES, Route, Who
 from backend_lambda.services.enrolment import new_code
+from backend_lambda.services.uploads import folder_of
 from backend_lambda.store.database import Database
 from tests.backend_lambda.callers import API, DeviceKey, Issuer, by_hand
 from tests.backend_lambda.world import Kiosk, Reply, World, observation
@@ -98,7 +99,7 @@ def test_one_clinic_sees_nothing_of_another(world: World) -> None:
         "sha256": "ab" * 32,
     }
     assert world.by(theirs, "POST", "/v1/uploads", body=announced).status == 200
-    key = f"c/{theirs.clinic_id}/{patient}/{upload_id}"
+    key = f"c/{theirs.clinic_id}/{folder_of(theirs.clinic_id, patient)}/{upload_id}"
     world.fakes.documents.put(key, b"0123456789", "application/pdf")
     query = {"patient_id": str(patient)}
     our_admin = world.person("clinic_admin", ours.clinic_id)
@@ -342,7 +343,7 @@ def test_headers_count_in_any_case(world: World) -> None:
 def test_a_device_that_asks_too_often_is_told_when(world: World) -> None:
     device, other = world.kiosk(), world.kiosk()
     world.use(world.settings.model_copy(update={"requests_per_minute": 5}))
-    world.clock.go(20)
+    world.clock.go(80)  # in the next minute: this one has their renewals
     replies = [world.by(device, "GET", "/v1/config") for _ in range(7)]
     assert [reply.status for reply in replies] == [200] * 5 + [429] * 2
     assert replies[-1].code == "rate_limited"
@@ -364,36 +365,96 @@ def test_an_old_refresh_token_ends_all_that_came_of_the_enrolment(world: World) 
     for token in (first, third, second):
         reply = world.refresh(device, token)
         assert (reply.status, reply.code) == (401, "device_revoked")
-    assert [entry["action"] for entry in world.audit(device.clinic_id)][-3:] == [
-        "token.reuse",
-        "token.issue",
-        "token.issue",
+    assert [(entry["action"], entry["result"]) for entry in world.audit(device.clinic_id)][-3:] == [
+        ("token.issue", "ok"),
+        ("token.reuse", "device_revoked"),
+        ("token.issue", "device_revoked"),
     ]
 
 
 def test_an_answer_that_was_lost_is_made_good(world: World) -> None:
+    """However late: a laptop may sleep over the week-end with its lid closed."""
     device, asked = world.kiosk(), uuid4()
     old = device.refresh_token
-    lost = world.refresh(device, old, asked).json["refresh_token"]
-    world.clock.go(600)
+    first = world.refresh(device, old, asked).json
+    world.clock.go(3 * 86_400)
     again = world.refresh(device, old, asked)
     assert again.status == 200
-    fresh = again.json["refresh_token"]
-    once_more = world.refresh(device, old, asked).json["refresh_token"]
-    assert len({old, lost, fresh, once_more}) == 4
-    assert world.refresh(device, once_more).status == 200
-    assert world.refresh(device, lost).code == "device_revoked", "what was replaced never works"
+    for name in ("refresh_token", "refresh_expires_at"):
+        assert again.json[name] == first[name], "the same, so that it does not matter which answer arrived"
+    assert again.json["access_token"] != first["access_token"]
+    device.token = again.json["access_token"]
+    assert world.by(device, "GET", "/v1/config").status == 200
+    assert world.refresh(device, first["refresh_token"]).status == 200
 
 
-@pytest.mark.parametrize("wrong", ["later", "other request", "no request id", "successor used"])
+def test_a_duplicate_that_was_delayed_ends_nothing(world: World) -> None:
+    """The first try hangs, the second is answered, then the first arrives: with a proof of its own, which nobody has seen."""
+    device, asked = world.kiosk(), uuid4()
+    old = device.refresh_token
+    hanging = device.key.headers("POST", API + "/v1/token", world.clock.utc())
+    body = {"refresh_token": old, "request_id": str(asked)}
+    fresh = world.refresh(device, old, asked).json["refresh_token"]
+    assert world.send("POST", "/v1/token", headers=hanging, body=body).json["refresh_token"] == fresh
+    assert world.refresh(device, fresh).status == 200
+
+
+@pytest.mark.parametrize("after_s", [0, 59, 120])
+def test_a_duplicate_that_comes_after_all_is_over_gets_nothing_and_ends_nothing(
+    world: World, after_s: float
+) -> None:
+    device, asked = world.kiosk(), uuid4()
+    old = device.refresh_token
+    second = world.refresh(device, old, asked).json["refresh_token"]
+    third = world.refresh(device, second).json["refresh_token"]
+    world.clock.go(after_s)
+    late = world.refresh(device, old, asked)
+    assert (late.status, late.code) == (409, "conflict")
+    assert world.refresh(device, third).status == 200
+    world.clock.go(121)
+    assert world.refresh(device, old, asked).code == "device_revoked", "no network holds anything for so long"
+
+
+def test_who_has_a_copy_of_a_device_is_found_out(world: World) -> None:
+    """With its key and all it knows, in the middle of a lost answer: both get the same token, and only one can use it."""
+    device, asked = world.kiosk(), uuid4()
+    old = device.refresh_token
+    world.refresh(device, old, asked)
+    thief_has = world.refresh(device, old, asked).json["refresh_token"]
+    device_has = world.refresh(device, old, asked).json["refresh_token"]
+    thief_next = world.refresh(device, thief_has, uuid4()).json["refresh_token"]
+    assert world.refresh(device, device_has, uuid4()).code == "device_revoked"
+    assert world.refresh(device, thief_next).code == "device_revoked"
+
+
+def test_the_store_and_an_old_token_make_no_new_one(world: World) -> None:
+    """What the store keeps of a token that was used does not lead from it to the next."""
+    from backend_lambda.auth import refresh
+
+    device, asked = world.kiosk(), uuid4()
+    old = device.refresh_token
+
+    def salts() -> list[bytes]:
+        with world.database.clinic(device.clinic_id) as transaction:
+            rows = transaction.ask("SELECT salt FROM refresh_token WHERE salt IS NOT NULL")
+        return [salt for (salt,) in rows]
+
+    second = world.refresh(device, old, asked).json["refresh_token"]
+    (salt,) = salts()
+    assert refresh.successor(old, salt, asked) == second
+    assert refresh.successor(old, salt, uuid4()) != second != refresh.successor(old, bytes(32), asked)
+    assert world.refresh(device, second).status == 200
+    assert salt not in salts()
+
+
+@pytest.mark.parametrize("wrong", ["other request", "no request id", "successor used"])
 def test_only_a_lost_answer_is_made_good(world: World, wrong: str) -> None:
     device, asked = world.kiosk(), uuid4()
     old = device.refresh_token
     successor = world.refresh(device, old, asked).json["refresh_token"]
-    if wrong == "later":
-        world.clock.go(601)
     if wrong == "successor used":
         assert world.refresh(device, successor).status == 200
+        world.clock.go(121)
     again = {"other request": uuid4(), "no request id": None}.get(wrong, asked)
     assert world.refresh(device, old, again).code == "device_revoked"
     assert world.refresh(device, successor).code == "device_revoked"
@@ -404,8 +465,64 @@ def test_a_stolen_refresh_token_is_nothing_without_its_key(world: World) -> None
     thief = Kiosk(device.clinic_id, device.id, DeviceKey(), "", device.refresh_token)
     reply = world.refresh(thief)
     assert (reply.status, reply.code) == (401, "unauthenticated")
-    assert world.audit(device.clinic_id)[-1]["result"] == "unauthenticated"
+    told = world.audit(device.clinic_id)[-1]
+    assert (told["action"], told["result"]) == ("token.issue", "unauthenticated")
+    assert (told["actor_kind"], told["actor_id"]) == ("stranger", thief.key.thumbprint)
+    assert told["object_id"] == str(device.id)
     assert world.refresh(device).status == 200, "who lacks the key cannot end the enrolment either"
+
+
+def test_a_stranger_with_an_old_refresh_token_fills_nothing(world: World) -> None:
+    device = world.kiosk()
+    old = device.refresh_token
+    device.refresh_token = world.refresh(device).json["refresh_token"]
+    world.use(world.settings.model_copy(update={"requests_per_minute": 5}))
+    before = len(world.audit(device.clinic_id))
+    for _ in range(30):
+        thief = Kiosk(device.clinic_id, device.id, DeviceKey(), "", old)
+        assert world.refresh(thief).code == "unauthenticated"
+    assert len(world.audit(device.clinic_id)) == before + 1
+    assert world.refresh(device).status == 200, "and uses up nothing of the device's minute"
+    world.clock.go(60)
+    assert world.refresh(Kiosk(device.clinic_id, device.id, DeviceKey(), "", old)).status == 401
+    assert len(world.audit(device.clinic_id)) == before + 3
+
+
+def test_a_device_that_was_sent_away_fills_nothing(world: World) -> None:
+    device = world.kiosk()
+    admin = world.person("clinic_admin", device.clinic_id)
+    world.by(admin, "POST", f"/v1/clinics/{device.clinic_id}/devices/{device.id}/revoke")
+    before = len(world.audit(device.clinic_id))
+    assert {world.refresh(device).code for _ in range(20)} == {"device_revoked"}
+    assert len(world.audit(device.clinic_id)) == before + 1
+
+
+def test_renewing_counts_as_asking(world: World) -> None:
+    device = world.kiosk()
+    world.use(world.settings.model_copy(update={"requests_per_minute": 5}))
+    world.clock.go(80)
+    for _ in range(4):
+        device.refresh_token = world.refresh(device).json["refresh_token"]
+    assert world.by(device, "GET", "/v1/config").status == 200
+    reply = world.refresh(device)
+    assert (reply.status, reply.code) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "40"
+    world.clock.go(40)
+    assert world.refresh(device).status == 200, "and the token is as unused as it was"
+
+
+def test_a_person_that_asks_too_often_is_told_when(world: World) -> None:
+    clinic_id = world.clinic()
+    world.use(world.settings.model_copy(update={"requests_per_minute": 3}))
+    world.clock.go(65)
+    auditor, admin = world.person("auditor", clinic_id), world.person("clinic_admin", clinic_id)
+    replies = [world.by(auditor, "GET", "/v1/audit") for _ in range(5)]
+    assert [reply.status for reply in replies] == [200] * 3 + [429] * 2
+    assert (replies[-1].code, replies[-1].headers["retry-after"]) == ("rate_limited", "55")
+    assert world.by(admin, "GET", f"/v1/clinics/{clinic_id}/devices").status == 200
+    made = {"id": str(clinic_id), "name": "Clinic"}
+    statuses = [world.by(world.person("operator"), "POST", "/v1/clinics", body=made).status for _ in range(4)]
+    assert statuses == [200] * 3 + [429]
 
 
 def test_a_refresh_token_dies_of_disuse(world: World) -> None:

@@ -12,7 +12,7 @@ from backend_lambda import wire
 from backend_lambda.routes import ROUTES, Route, Who
 from backend_lambda.services.enrolment import normal_code
 from backend_lambda.services.observations import OBJECT_PLACES
-from backend_lambda.services.uploads import Place
+from backend_lambda.services.uploads import Place, folder_of
 from backend_lambda.store.database import Database
 from tests.backend_lambda.world import Kiosk, Reply, World, observation
 
@@ -207,14 +207,14 @@ def test_all_of_a_patient_is_exported(world: World, monkeypatch: pytest.MonkeyPa
     assert everything.json["uploads"] == []
     upload_id = uuid4()
     assert begin(world, device, patient, upload_id).status == 200
-    monkeypatch.setattr("backend_lambda.services.observations.EXPORT_BYTES", 100_000)
+    monkeypatch.setattr("backend_lambda.services.observations.ANSWER_BYTES", 100_000)
     admin = world.person("clinic_admin", device.clinic_id)
     read: list[Any] = []
     cursor, pages = None, 0
     while pages == 0 or cursor:
         query = {"patient_id": str(patient), **({"cursor": cursor} if cursor else {})}
         page = world.by(admin, "GET", "/v1/observations/export", query=query)
-        assert len(page.body) < 100_100
+        assert len(json.dumps(page.body.decode())) < 100_100
         read += page.json["observations"]
         assert [one["id"] for one in page.json["uploads"]] == ([] if cursor else [str(upload_id)])
         cursor, pages = page.json["next_cursor"], pages + 1
@@ -228,18 +228,19 @@ def test_a_patient_is_erased_with_every_object(world: World) -> None:
     world.by(device, "POST", "/v1/observations", body={"observations": [observation(patient), kept]})
     upload_id = uuid4()
     assert begin(world, device, patient, upload_id).status == 200
+    folder, others = folder_of(device.clinic_id, patient), folder_of(device.clinic_id, other)
     for place in "cqt":
         for _ in range(2):
             world.fakes.documents.put(
-                f"{place}/{device.clinic_id}/{patient}/{upload_id}", PDF, "application/pdf"
+                f"{place}/{device.clinic_id}/{folder}/{upload_id}", PDF, "application/pdf"
             )
             world.fakes.documents.put(
-                f"{place}/{device.clinic_id}/{other}/{upload_id}", PDF, "application/pdf"
+                f"{place}/{device.clinic_id}/{others}/{upload_id}", PDF, "application/pdf"
             )
-            world.fakes.documents.put(f"{place}/{uuid4()}/{patient}/{upload_id}", PDF, "application/pdf")
+            world.fakes.documents.put(f"{place}/{uuid4()}/{folder}/{upload_id}", PDF, "application/pdf")
     reply = world.by(device, "DELETE", "/v1/observations", query={"patient_id": str(patient)})
     assert reply.json == {"observations": 1, "uploads": 1, "object_versions": 6}
-    assert not [key for key in world.fakes.documents.objects if f"{device.clinic_id}/{patient}" in key]
+    assert not [key for key in world.fakes.documents.objects if f"{device.clinic_id}/{folder}" in key]
     assert len(world.fakes.documents.objects) == 3 + 6
     late = world.by(device, "POST", "/v1/observations", body={"observations": [observation(patient)]})
     assert late.json["results"][0]["status"] == "patient_erased"
@@ -253,8 +254,8 @@ def test_a_patient_is_erased_with_every_object(world: World) -> None:
 
 
 def test_every_object_of_a_patient_is_where_an_erasure_looks() -> None:
-    place = Place(uuid4(), uuid4(), uuid4())
-    looked = tuple(f"{one}/{place.clinic_id}/{place.patient_id}/" for one in OBJECT_PLACES)
+    place = Place(uuid4(), folder_of(uuid4(), uuid4()), uuid4())
+    looked = tuple(f"{one}/{place.clinic_id}/{place.folder}/" for one in OBJECT_PLACES)
     keys = [getattr(place, name) for name in dir(place) if name.endswith("_key")]
     assert len(keys) >= 4
     assert all(key.startswith(looked) for key in keys)
@@ -265,7 +266,7 @@ def test_an_erasure_that_was_half_done_is_finished_by_asking_again(world: World)
 
     device, patient = world.kiosk(), uuid4()
     world.by(device, "POST", "/v1/observations", body={"observations": [observation(patient)]})
-    key = f"c/{device.clinic_id}/{patient}/{uuid4()}"
+    key = f"c/{device.clinic_id}/{folder_of(device.clinic_id, patient)}/{uuid4()}"
     world.fakes.documents.put(key, PDF, "application/pdf")
     world.fakes.documents.fault = unavailable(Code.OBJECTS_UNAVAILABLE, "S3 does not answer")
     admin, query = world.person("clinic_admin", device.clinic_id), {"patient_id": str(patient)}
@@ -302,7 +303,8 @@ def ready_upload(world: World, device: Kiosk) -> UUID:
 
     upload_id, patient = uuid4(), uuid4()
     assert begin(world, device, patient, upload_id).status == 200
-    version = world.fakes.documents.put(f"c/{device.clinic_id}/{patient}/{upload_id}", PDF, "application/pdf")
+    key = f"c/{device.clinic_id}/{folder_of(device.clinic_id, patient)}/{upload_id}"
+    version = world.fakes.documents.put(key, PDF, "application/pdf")
     with world.database.clinic(device.clinic_id) as transaction:
         uploads.set_state(transaction, upload_id, state=wire.UploadState.READY, version_id=version)
     return upload_id
@@ -311,9 +313,10 @@ def ready_upload(world: World, device: Kiosk) -> UUID:
 def test_a_file_is_announced_sent_and_fetched(world: World) -> None:
     device, patient, upload_id = world.kiosk(), uuid4(), uuid4()
     begun = begin(world, device, patient, upload_id).json
-    assert begun["url"].startswith("https://objects.test/c/")
+    key = begun["url"].removeprefix("https://objects.test/")
+    assert key == f"c/{device.clinic_id}/{folder_of(device.clinic_id, patient)}/{upload_id}"
     assert world.by(device, "POST", f"/v1/uploads/{upload_id}/complete").code == "conflict"
-    world.fakes.documents.put(f"c/{device.clinic_id}/{patient}/{upload_id}", PDF, "application/pdf")
+    world.fakes.documents.put(key, PDF, "application/pdf")
     assert world.by(device, "POST", f"/v1/uploads/{upload_id}/complete").json["state"] == "processing"
     assert world.by(device, "GET", f"/v1/uploads/{upload_id}").json["state"] == "processing"
     assert world.by(device, "GET", f"/v1/uploads/{upload_id}/download").code == "conflict"
@@ -338,6 +341,53 @@ def test_a_report_is_shared_once(world: World) -> None:
     assert opened[0].json["url"].startswith("https://objects.test/")
     assert (opened[1].status, opened[1].code) == (410, "gone")
     assert world.send("POST", f"/v1/shares/{uuid4()}/open", body={"secret": secret}).code == "gone"
+
+
+def shared(world: World, device: Kiosk) -> tuple[str, Any]:
+    """The path of a link, and the body that opens it."""
+    body = {"id": str(uuid4()), "upload_id": str(ready_upload(world, device)), "valid_s": 604_800}
+    url = world.by(device, "POST", "/v1/shares", body=body).json["url"]
+    path, _, secret = url.removeprefix(world.settings.public_url).partition("#")
+    return path, {"secret": secret}
+
+
+def test_a_link_ends_with_the_device_that_made_it(world: World) -> None:
+    device = world.kiosk()
+    other = world.kiosk(device.clinic_id)
+    (path, secret), (others_path, others_secret) = shared(world, device), shared(world, other)
+    admin = world.person("clinic_admin", device.clinic_id)
+    revoke = f"/v1/clinics/{device.clinic_id}/devices/{device.id}/revoke"
+    assert world.by(admin, "POST", revoke).status == 204
+    assert world.send("POST", f"{path}/open", body=secret).code == "gone"
+    assert world.send("POST", f"{others_path}/open", body=others_secret).status == 200
+
+
+@pytest.mark.parametrize("who", ["its device", "another device", "clinic_admin"])
+def test_a_link_is_withdrawn(world: World, who: str) -> None:
+    device = world.kiosk()
+    path, secret = shared(world, device)
+    kept_path, kept_secret = shared(world, device)
+    stranger = world.kiosk()
+    for caller in (stranger, world.person("clinic_admin", stranger.clinic_id)):
+        assert world.by(caller, "DELETE", path).code == "not_found", "another clinic's"
+    assert world.by(device, "DELETE", f"/v1/shares/{uuid4()}").code == "not_found"
+    callers: dict[str, Kiosk | str] = {
+        "its device": device,
+        "another device": world.kiosk(device.clinic_id),
+        "clinic_admin": world.person("clinic_admin", device.clinic_id),
+    }
+    for _ in range(2):
+        reply = world.by(callers[who], "DELETE", path)
+        assert (reply.status, reply.body) == (204, b"")
+    told = world.audit(device.clinic_id)[-1]
+    assert (told["action"], told["object_kind"], told["object_id"]) == (
+        "share.withdraw",
+        "share",
+        path.rpartition("/")[2],
+    )
+    assert told["actor_kind"] == ("clinic_admin" if who == "clinic_admin" else "device")
+    assert world.send("POST", f"{path}/open", body=secret).code == "gone"
+    assert world.send("POST", f"{kept_path}/open", body=kept_secret).status == 200
 
 
 def test_the_page_of_a_share_runs_its_own_script_and_nothing_else(world: World) -> None:
@@ -432,6 +482,35 @@ def test_a_clinic_may_use_what_its_operator_allows(world: World) -> None:
     assert world.by(device, "POST", "/v1/shares", body=share).code == "not_allowed_here"
     other = {**body, "name": "Another"}
     assert world.by(world.person("operator"), "POST", "/v1/clinics", body=other).code == "conflict"
+
+
+def test_what_an_operator_leaves_out_stays_as_it_was(world: World) -> None:
+    operator, made = world.person("operator"), str(uuid4())
+
+    def send(**terms: Any) -> tuple[list[str], int | None]:
+        reply = world.by(operator, "POST", "/v1/clinics", body={"id": made, "name": "Clinic", **terms}).json
+        return reply["allows"], reply["token_budget"]
+
+    assert send() == ([], None), "a new clinic may use nothing that nobody has named"
+    assert send(allows=["chat", "shares"], token_budget=7) == (["chat", "shares"], 7)
+    assert send() == send(allows=None) == (["chat", "shares"], 7)
+    assert send(token_budget=8) == (["chat", "shares"], 8)
+    assert send(allows=["synthesis", "chat"], token_budget=None) == (["chat", "synthesis"], None)
+    assert send(allows=[]) == ([], None)
+    told = [(entry["action"], entry["result"]) for entry in world.audit(UUID(made))]
+    assert told == [
+        ("clinic.add", "ok"),
+        ("clinic.change", "+chat +shares token_budget=7"),
+        ("clinic.change", "unchanged"),
+        ("clinic.change", "unchanged"),
+        ("clinic.change", "token_budget=8"),
+        ("clinic.change", "+synthesis -shares token_budget=default"),
+        ("clinic.change", "-chat -synthesis"),
+    ]
+    other = str(uuid4())
+    body = {"id": other, "name": "Clinic", "allows": ["chat"], "token_budget": 5}
+    world.by(operator, "POST", "/v1/clinics", body=body)
+    assert world.audit(UUID(other))[-1]["result"] == "+chat token_budget=5"
 
 
 def test_a_count_that_no_number_holds_is_refused(world: World) -> None:

@@ -53,6 +53,7 @@ CALLS: dict[str, tuple[str, Call, Code]] = {
     ),
     "move": ("s3", lambda c: S3Objects(c, DOCUMENTS).move(CANARY, VERSION, f"q/{CANARY}"), Code.OBJECTS_UNAVAILABLE),
     "erase": ("s3", lambda c: S3Objects(c, DOCUMENTS).erase(f"{CANARY}/"), Code.OBJECTS_UNAVAILABLE),
+    "versions": ("s3", lambda c: S3Objects(c, AUDIT).versions(f"{CANARY}/"), Code.OBJECTS_UNAVAILABLE),
     "lock": (
         "s3",
         lambda c: S3Objects(c, AUDIT).write_locked(CANARY, b"", datetime(2099, 1, 1, tzinfo=UTC)),

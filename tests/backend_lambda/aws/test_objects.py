@@ -82,6 +82,23 @@ def test_what_is_announced_cannot_be_changed(
     assert documents.head(key) is None
 
 
+def test_an_encoding_that_nobody_announced_is_told(documents: S3Objects) -> None:
+    """A URL cannot forbid it; the store keeps it, and browsers would unpack the file."""
+    key = new_key()
+    reply = put(documents.presign_put(key, FACTS, 120), changed={"content-encoding": "gzip"})
+    assert reply.status == 200
+    facts = documents.head(key)
+    assert facts is not None
+    assert facts.content_encoding == "gzip"
+    served = send("GET", documents.presign_get(key, facts.version_id, "a.pdf", 60))
+    assert served.headers["content-encoding"] == "gzip"
+    plain = new_key()
+    documents.write(plain, DATA, "application/pdf")
+    written = documents.head(plain)
+    assert written is not None
+    assert written.content_encoding == ""
+
+
 def test_other_bytes_of_the_same_length_are_refused(documents: S3Objects) -> None:
     key = new_key()
     assert put(documents.presign_put(key, FACTS, 120), DATA[::-1]).status == 400
@@ -295,6 +312,25 @@ def test_what_is_locked_stays(aws: AwsStandIn, clients: Clients) -> None:
     assert facts is not None and facts.media_type == "application/json"
     stored = aws.s3.newest(AUDIT, "heads/2026-11-27/12.json")
     assert stored is not None and stored.locked_until_s == pytest.approx(until.timestamp(), abs=1)
+
+
+def test_every_version_is_listed_also_what_a_marker_hides(
+    aws: AwsStandIn, clients: Clients, documents: S3Objects
+) -> None:
+    audit = S3Objects(clients, AUDIT)
+    key = "listed/2026-11-27/12.json"
+    for data in (b"first", b"second"):
+        audit.write_locked(key, data, datetime.now(UTC) + timedelta(days=1))
+    clients("s3").delete_object(Bucket=AUDIT, Key=key)
+    found = audit.versions("listed/")
+    assert sorted((one.key, one.is_marker) for one in found) == [(key, False), (key, False), (key, True)]
+    kept = [audit.read(key, one.version_id, 10) for one in found if not one.is_marker]
+    assert sorted(kept) == [b"first", b"second"]
+    assert all(abs((one.written_at - datetime.now(UTC)).total_seconds()) < 60 for one in found)
+    bucket = aws.s3.buckets[DOCUMENTS]
+    for number in range(1_001):
+        bucket.versions[f"page/{number}"] = [Version(f"{number:032}", b"x", 1, b"", None, {}, aws.now_s())]
+    assert len({one.key for one in documents.versions("page/")}) == 1_001
 
 
 def test_a_bucket_without_versions_is_a_mistake(aws: AwsStandIn, clients: Clients) -> None:

@@ -13,7 +13,7 @@ from backend_lambda.principals import Admin, AdminRole, Device
 from backend_lambda.services.inspection import Finding, inspect
 from backend_lambda.services.processing import Processing
 from backend_lambda.services.shares import Shares
-from backend_lambda.services.uploads import Place, Uploads
+from backend_lambda.services.uploads import Place, Uploads, folder_of
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, observations, uploads
 from backend_lambda.store.database import Database
@@ -50,6 +50,7 @@ class Bucket(FakeObjects):
         self.before: dict[str, Callable[[], object]] = {}
         self.faults: dict[str, int] = {}
         self.checksums = True
+        self.content_encoding = ""
 
     def _comes(self, name: str) -> None:
         if (act := self.before.pop(name, None)) is not None:
@@ -61,7 +62,10 @@ class Bucket(FakeObjects):
     def head(self, key: str) -> ObjectFacts | None:
         self._comes("head")
         facts = super().head(key)
-        return facts if facts is None or self.checksums else replace(facts, sha256=None)
+        if facts is None:
+            return None
+        facts = replace(facts, content_encoding=self.content_encoding)
+        return facts if self.checksums else replace(facts, sha256=None)
 
     def read(self, key: str, version_id: str, at_most_bytes: int) -> bytes:
         self._comes("read")
@@ -198,7 +202,10 @@ class Room:
         return self.bucket.put(self.place(wanted).object_key, data, media_type or wanted.media_type)
 
     def place(self, wanted: NewUpload) -> Place:
-        return Place(self.device.clinic_id, wanted.patient_id, wanted.id)
+        return Place(self.device.clinic_id, self.folder(wanted.patient_id), wanted.id)
+
+    def folder(self, patient_id: UUID) -> str:
+        return folder_of(self.device.clinic_id, patient_id)
 
     def event(self, wanted: NewUpload, version_id: str | None = None) -> str:
         """The store tells of the newest version, or of that one. Returns the outcome."""
@@ -222,7 +229,7 @@ class Room:
             observations.erase_patient(transaction, patient_id, self.clock.utc())
             uploads.forget_patient(transaction, patient_id)
         for place in "cqt":
-            self.bucket.erase(f"{place}/{self.device.clinic_id}/{patient_id}/")
+            self.bucket.erase(f"{place}/{self.device.clinic_id}/{self.folder(patient_id)}/")
 
     def keys(self) -> list[str]:
         """First letters of what is in the bucket."""

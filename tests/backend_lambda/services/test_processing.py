@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from backend_lambda.errors import Refusal
+from backend_lambda.ports import Entity
 from backend_lambda.principals import Device
 from backend_lambda.services.inspection import LIMITS, Finding, Reason
-from backend_lambda.services.inspection.apart import InspectionFault, inspect_apart
-from backend_lambda.services.processing import Processing
+from backend_lambda.services.inspection.apart import InspectionBroke, InspectionFault, inspect_apart
+from backend_lambda.services.processing import CRASHES, Processing
 from backend_lambda.store.database import Database
 from backend_lambda.wire import NewUpload, Purpose, UploadState
 from tests.backend_lambda.conftest import SetClock
@@ -52,7 +53,7 @@ def test_a_report_is_read_and_becomes_ready(room: Room) -> None:
     row = room.row(wanted)
     assert (row.state, row.reason, row.pages) == (UploadState.READY, None, 2)
     assert row.version_id == room.bucket.objects[row.object_key][-1].id
-    assert row.text_key == f"t/{room.device.clinic_id}/{wanted.patient_id}/{wanted.id}"
+    assert row.text_key == f"t/{room.device.clinic_id}/{room.folder(wanted.patient_id)}/{wanted.id}"
     assert text_of(room, wanted) == "Blood pressure 120/80 mmHg\nBlood pressure 120/80 mmHg"
     (entry,) = room.entries("upload.process")
     assert (entry.actor_kind, entry.object_id, entry.result) == ("service", str(wanted.id), "ready")
@@ -291,9 +292,83 @@ def test_a_hostile_file_of_an_erased_patient_is_erased_too(room: Room) -> None:
     assert room.bucket.objects == {}
 
 
+def copy_in_flight(room: Room, patient_id: UUID, erased_at: str) -> None:
+    """The patient is erased while a file is moved, which the bucket shows only after that."""
+    real = room.bucket.move
+
+    def move(key: str, version_id: str, to_key: str) -> str:
+        moved = next(one for one in room.bucket.objects[key] if one.id == version_id)
+        if erased_at == "before it is there":
+            room.erase(patient_id)
+            return room.bucket.put(to_key, moved.data, moved.media_type)
+        version = real(key, version_id, to_key)
+        room.erase(patient_id)
+        return version
+
+    room.bucket.move = move  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("erased_at", ["before it is there", "after it is there"])
+@pytest.mark.parametrize("half_done", [False, True])
+def test_a_file_on_its_way_into_quarantine_does_not_outlive_its_patient(
+    room: Room, erased_at: str, *, half_done: bool
+) -> None:
+    wanted = room.sent(data=GOOD[PDF] + b"x")
+    if half_done:
+        room.bucket.faults["move"] = 1
+        with pytest.raises(Refusal):
+            room.event(wanted)
+        assert room.state(wanted)[0] is UploadState.QUARANTINED
+    copy_in_flight(room, wanted.patient_id, erased_at)
+    assert room.event(wanted) == "forgotten"
+    assert room.bucket.objects == {}
+    assert room.measured("uploads_forgotten") == 1
+
+
+def test_what_complete_locks_away_does_not_outlive_its_patient(room: Room) -> None:
+    wanted = room.announced()
+    room.put(wanted, b"other")
+    copy_in_flight(room, wanted.patient_id, "before it is there")
+    with pytest.raises(Refusal) as told:
+        room.uploads.complete(room.device, wanted.id, "r")
+    assert told.value.status == 404
+    assert room.bucket.objects == {}
+
+
+def test_what_complete_writes_anew_does_not_outlive_its_patient(room: Room) -> None:
+    wanted = room.sent()
+    room.bucket.faults["read"] = 1
+    with pytest.raises(Refusal):
+        room.event(wanted)
+    room.bucket.before["write"] = lambda: room.erase(wanted.patient_id)
+    with pytest.raises(Refusal) as told:
+        room.uploads.complete(room.device, wanted.id, "r")
+    assert told.value.status == 404
+    assert room.bucket.objects == {}
+
+
+def test_a_text_does_not_outlive_its_patient_where_what_follows_fails(room: Room) -> None:
+    """Without another event, which may never come."""
+    wanted = room.sent()
+    room.finder = Finder()
+
+    class Erasing(Finder):
+        def entities(self, text: str) -> list[Entity]:
+            kept = room.bucket.objects[
+                f"t/{room.device.clinic_id}/{room.folder(wanted.patient_id)}/{wanted.id}"
+            ]
+            room.erase(wanted.patient_id)
+            room.bucket.put(room.place(wanted).text_key, kept[-1].data, "text/plain")  # it was on its way
+            raise FAULT
+
+    room.finder = Erasing()
+    assert room.event(wanted) == "forgotten"
+    assert room.bucket.objects == {}
+
+
 def test_a_file_under_another_patients_key_is_no_upload_of_anybody(room: Room) -> None:
     wanted = room.sent()
-    elsewhere = f"c/{room.device.clinic_id}/{uuid4()}/{wanted.id}"
+    elsewhere = f"c/{room.device.clinic_id}/{room.folder(uuid4())}/{wanted.id}"
     version = room.bucket.put(elsewhere, GOOD[PDF], PDF)
     assert room.processing.process(elsewhere, version, "r") == "forgotten"
     assert list(room.bucket.objects) == [room.place(wanted).object_key]
@@ -302,7 +377,7 @@ def test_a_file_under_another_patients_key_is_no_upload_of_anybody(room: Room) -
 
 def test_another_clinics_key_leads_to_nothing_of_this_one(room: Room) -> None:
     wanted = room.sent()
-    elsewhere = f"c/{uuid4()}/{wanted.patient_id}/{wanted.id}"
+    elsewhere = f"c/{uuid4()}/{room.folder(wanted.patient_id)}/{wanted.id}"
     version = room.bucket.put(elsewhere, GOOD[PDF], PDF)
     assert room.processing.process(elsewhere, version, "r") == "forgotten"
     assert room.state(wanted) == (UploadState.AWAITING, None)
@@ -348,6 +423,32 @@ def test_the_worlds_faults_are_no_fault_of_the_file(room: Room, part: str) -> No
     room.look = real
     assert room.event(wanted) == "ready"
     assert room.state(wanted) == (UploadState.READY, None)
+
+
+def test_a_file_that_breaks_its_inspection_again_and_again_ends_in_quarantine(room: Room) -> None:
+    wanted, other = room.sent(), room.sent()
+    room.look = failing(InspectionBroke("status 1"))
+    for _ in range(CRASHES - 1):
+        with pytest.raises(InspectionBroke):
+            room.event(wanted)
+        assert room.state(wanted) == (UploadState.FAILED, None)
+    assert room.event(wanted) == "quarantined"
+    assert room.state(wanted) == (UploadState.QUARANTINED, "too_complex")
+    with pytest.raises(InspectionBroke):
+        room.event(other)
+
+
+def test_troubles_that_are_not_the_files_are_never_counted_against_it(room: Room) -> None:
+    wanted = room.sent()
+    real, room.look = room.look, failing(InspectionFault("no process"))
+    for _ in range(CRASHES + 1):
+        with pytest.raises(InspectionFault):
+            room.event(wanted)
+        room.bucket.faults["read"] = 1
+        with pytest.raises(Refusal):
+            room.event(wanted)
+    room.look = real
+    assert room.event(wanted) == "ready"
 
 
 def failing(error: Exception) -> Callable[[bytes, str, str], Finding]:

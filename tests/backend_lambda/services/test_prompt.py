@@ -202,9 +202,7 @@ def test_the_pieces_make_no_difference(answer: str, data: st.DataObject) -> None
     ]
 
 
-@pytest.mark.parametrize(
-    "disguise", [str, str.upper, lambda text: text.replace(" ", " _"), "\u200b".join]
-)
+@pytest.mark.parametrize("disguise", [str, str.upper, lambda text: text.replace(" ", " _"), "\u200b".join])
 @given(data=st.data())
 def test_what_is_said_of_the_rules_themselves_does_not_pass(
     disguise: Callable[[str], str], data: st.DataObject

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.principals import Admin, AdminRole, Device, Principal
-from backend_lambda.services.uploads import STUCK_AFTER_S, UPLOAD_LIMITS, limit_bytes, place_of
+from backend_lambda.services.inspection import Finding
+from backend_lambda.services.uploads import STUCK_AFTER_S, UPLOAD_LIMITS, folder_of, limit_bytes, place_of
 from backend_lambda.store import clinics, devices
 from backend_lambda.store.database import Database
-from backend_lambda.wire import MediaType, NewUpload, Purpose, UploadState
+from backend_lambda.wire import Feature, MediaType, NewUpload, Purpose, UploadState
 from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.services.making_files import GOOD, JPEG, JSON, PDF, PNG, png
 from tests.backend_lambda.services.making_services import FAULT, Room
@@ -56,7 +57,10 @@ def test_the_url_is_good_for_what_was_said_and_for_two_minutes(room: Room) -> No
     answer = room.uploads.begin(room.device, wanted, "r1")
     assert answer.id == wanted.id
     assert answer.state is UploadState.AWAITING
-    assert answer.url == f"https://objects.test/c/{room.device.clinic_id}/{wanted.patient_id}/{wanted.id}"
+    assert (
+        answer.url
+        == f"https://objects.test/c/{room.device.clinic_id}/{room.folder(wanted.patient_id)}/{wanted.id}"
+    )
     assert answer.headers == {"Content-Type": PDF, "Content-Length": "100", "If-None-Match": "*"}
     assert answer.expires_at == room.clock.utc() + timedelta(seconds=120)
     (entry,) = room.entries()
@@ -183,7 +187,7 @@ def test_nothing_sent_is_a_conflict(room: Room) -> None:
     assert room.state(wanted) == (UploadState.AWAITING, None)
 
 
-@pytest.mark.parametrize("kind", ["longer", "other bytes", "other type", "no checksum"])
+@pytest.mark.parametrize("kind", ["longer", "other bytes", "other type", "no checksum", "packed"])
 def test_what_is_not_as_it_was_said_ends_in_quarantine(room: Room, kind: str) -> None:
     wanted = room.announced()
     data = GOOD[PDF]
@@ -193,6 +197,9 @@ def test_what_is_not_as_it_was_said_ends_in_quarantine(room: Room, kind: str) ->
         room.put(wanted, data[:-1] + b" ")
     elif kind == "other type":
         room.put(wanted, data, "text/html")
+    elif kind == "packed":
+        room.put(wanted, data)
+        room.bucket.content_encoding = "gzip"
     else:
         room.put(wanted, data)
         room.bucket.checksums = False
@@ -264,6 +271,47 @@ def test_an_event_that_was_lost_is_made_up_for_when_the_device_asks_again(room: 
     assert new != old and room.event(wanted, new) == "ready"
 
 
+def test_a_file_is_looked_at_anew_once_in_a_quarter_of_an_hour(room: Room) -> None:
+    wanted = room.sent()
+    room.clock.go(STUCK_AFTER_S + 1.0)  # it was announced long ago, and sent just now
+    versions = room.bucket.objects[room.place(wanted).object_key]
+    for _ in range(5):
+        assert room.uploads.complete(room.device, wanted.id, "r").state is UploadState.PROCESSING
+    assert len(versions) == 1
+    for often in (2, 3):
+        room.clock.go(STUCK_AFTER_S + 1.0)
+        for _ in range(5):
+            room.uploads.complete(room.device, wanted.id, "r")
+        assert len(versions) == often
+
+
+def test_what_is_being_looked_at_is_not_stuck(room: Room) -> None:
+    """Its event came late; its time begins with it."""
+    wanted = room.sent()
+    room.uploads.complete(room.device, wanted.id, "r")
+    room.clock.go(STUCK_AFTER_S - 1.0)
+    real = room.look
+
+    def look(data: bytes, media_type: str, sha256: str) -> Finding:
+        room.clock.go(2.0)
+        room.uploads.complete(room.device, wanted.id, "r")
+        return real(data, media_type, sha256)
+
+    room.look = look
+    assert room.event(wanted) == "ready"
+    assert len(room.bucket.objects[room.place(wanted).object_key]) == 1
+    assert room.row(wanted).processing_since is None
+
+
+def test_of_two_who_complete_a_stuck_one_at_once_one_writes(room: Room) -> None:
+    wanted = room.sent()
+    room.uploads.complete(room.device, wanted.id, "r")
+    room.clock.go(STUCK_AFTER_S + 1.0)
+    room.bucket.before["head"] = lambda: room.uploads.complete(room.device, wanted.id, "r")
+    assert room.uploads.complete(room.device, wanted.id, "r").state is UploadState.PROCESSING
+    assert len(room.bucket.objects[room.place(wanted).object_key]) == 2
+
+
 def test_looking_anew_that_cannot_be_begun_stays_failed(room: Room) -> None:
     wanted = room.sent()
     room.bucket.faults["read"] = 2
@@ -321,6 +369,20 @@ def test_a_ready_one_is_downloaded_under_a_neutral_name(
     assert (entry.object_id, entry.request_id) == (str(wanted.id), "r9")
 
 
+def test_no_url_names_a_patient(room: Room) -> None:
+    wanted = room.ready()
+    patient = str(wanted.patient_id)
+    assert patient not in room.uploads.download(room.device, wanted.id, "r").url
+    row = room.row(wanted)
+    assert patient not in f"{row.object_key} {row.text_key}"
+    assert not any(patient in key or wanted.patient_id.hex in key for key in room.bucket.objects)
+    clinic = room.device.clinic_id
+    assert folder_of(clinic, wanted.patient_id) == folder_of(clinic, wanted.patient_id)
+    assert folder_of(uuid4(), wanted.patient_id) != folder_of(
+        clinic, wanted.patient_id
+    )  # nor the same one in two clinics
+
+
 def test_only_a_ready_one_is_downloaded(room: Room) -> None:
     awaiting = room.announced()
     sent = room.sent()
@@ -347,7 +409,7 @@ def test_what_a_client_sees_of_it(room: Room) -> None:
 def other_clinic(room: Room) -> Device:
     clinic, device = uuid4(), uuid4()
     with room.api.outside() as transaction:
-        assert clinics.add(transaction, clinic, "Other", room.clock.utc())
+        assert clinics.add(transaction, clinic, "Other", room.clock.utc(), allows=Feature)
     with room.api.clinic(clinic) as transaction:
         devices.add(
             transaction,
@@ -399,19 +461,22 @@ def test_an_unknown_upload_is_not_found(room: Room) -> None:
         "",
         "c/",
         "knowledge/v/en/a.md",
-        "c/{0}/{0}",
-        "c/{0}/{0}/{0}/",
-        "c/{0}/{0}/{0}/x",
-        "/c/{0}/{0}/{0}",
-        "q/{0}/{0}/{0}",
-        "t/{0}/{0}/{0}",
-        "C/{0}/{0}/{0}",
+        "c/{0}/{2}",
+        "c/{0}/{2}/{0}/",
+        "c/{0}/{2}/{0}/x",
+        "/c/{0}/{2}/{0}",
+        "q/{0}/{2}/{0}",
+        "t/{0}/{2}/{0}",
+        "C/{0}/{2}/{0}",
         "c/{0}/../{0}",
-        "c/{0}/{0}/{0}\n",
-        "c/{1}/{0}/{0}",
+        "c/{0}/{0}/{0}",
+        "c/{0}/{2}0/{0}",
+        "c/{0}/{2}/{0}\n",
+        "c/{1}/{2}/{0}",
     ],
 )
 def test_keys_of_nothing_of_ours(key: str) -> None:
     one = str(uuid4())
-    assert place_of(f"c/{one}/{one}/{one}") is not None
-    assert place_of(key.format(one, one.upper().replace("-", "A", 1))) is None
+    folder = "0123456789abcdef" * 2
+    assert place_of(f"c/{one}/{folder}/{one}") is not None
+    assert place_of(key.format(one, one.upper().replace("-", "A", 1), folder)) is None

@@ -131,6 +131,7 @@ def fill(api: Database, chat: Database, clinic_id: UUID) -> UUID:
             tx,
             id=uuid4(),
             upload_id=row.id,
+            device_id=device_id,
             secret_hash=sha(uuid4()),
             expires_at=NOW + timedelta(days=1),
             now=NOW,

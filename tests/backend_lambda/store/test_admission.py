@@ -147,6 +147,21 @@ def test_devices_have_a_window_each(api: Database, clinic_id: UUID, device_id: U
     assert admit(api, clinic_id, other, limit=1).verdict is Verdict.OK
 
 
+def test_people_have_a_window_too(api: Database, clinic_id: UUID, device_id: UUID) -> None:
+    person = uuid4()
+    begin = NOW.replace(second=20)
+
+    def count(clinic: UUID | None, asker: UUID = person, now: datetime = begin) -> float | None:
+        with api.outside() as tx:
+            return admission.count(tx, clinic_id=clinic, asker_id=asker, now=now, limit_per_minute=2)
+
+    assert [count(clinic_id) for _ in range(3)] == [None, None, 40.0]
+    assert [count(None) for _ in range(3)] == [None, None, 40.0], "an operator belongs to no clinic"
+    assert count(clinic_id, uuid4()) is None
+    assert admit(api, clinic_id, device_id, limit=1).verdict is Verdict.OK
+    assert count(clinic_id, now=begin + timedelta(minutes=1)) is None
+
+
 def test_a_replay_is_not_counted(api: Database, clinic_id: UUID, device_id: UUID) -> None:
     """Whoever has caught a request can't use up the device's minute with it."""
     proof = sha(uuid4())

@@ -24,6 +24,7 @@ from tests.backend_lambda.store.making import NOW, StillClock, entry
 from tests.stand_ins.postgres import Urls
 
 CHANGED, MISSING, REORDERED, HEAD = FlawKind.CHANGED, FlawKind.MISSING, FlawKind.REORDERED, FlawKind.HEAD
+UNANCHORED = FlawKind.UNANCHORED
 Tamper = Callable[..., None]
 
 
@@ -341,6 +342,39 @@ def test_only_an_anchor_tells_where_everything_was_done_right(
     assert audit.verify(auditor, clinic_id) == []
     assert audit.verify(auditor, clinic_id, anchors) == [Flaw(10, HEAD)]
     assert audit.verify(auditor, clinic_id, [Head(uuid4(), 10, bytes(32))]) == [], "another clinic's"
+
+
+def test_of_two_anchors_of_a_row_the_one_that_does_not_fit_tells(
+    api: Database, auditor: Database, clinic_id: UUID
+) -> None:
+    """Whichever of them comes last: else a false one would hide a true one."""
+    write(api, clinic_id)
+    with auditor.outside() as tx:
+        (own,) = [head for head in audit.heads(tx) if head.clinic_id == clinic_id]
+    other = Head(clinic_id, own.seq, bytes(32))
+    assert audit.verify(auditor, clinic_id, [own, own]) == []
+    for anchors in ([own, other], [other, own]):
+        assert audit.verify(auditor, clinic_id, anchors) == [Flaw(10, HEAD)]
+
+
+def test_old_rows_that_no_anchor_covers(api: Database, auditor: Database, clinic_id: UUID) -> None:
+    """Row n was written at NOW + n - 1 seconds."""
+    write(api, clinic_id, 5)
+    with auditor.outside() as tx:
+        (own,) = [head for head in audit.heads(tx) if head.clinic_id == clinic_id]
+
+    def flaws(anchors: list[Head], seconds: float) -> list[Flaw]:
+        before = NOW + timedelta(seconds=seconds)
+        return audit.verify(auditor, clinic_id, anchors, anchored_before=before)
+
+    assert flaws([], 0) == []
+    assert flaws([], 2.5) == [Flaw(1, UNANCHORED, 3)]
+    assert flaws([own], 1000) == []
+    for number in range(5, 7):
+        with api.clinic(clinic_id) as tx:
+            audit.append(tx, entry(), NOW + timedelta(seconds=number))
+    assert flaws([own], 5) == []
+    assert flaws([own], 1000) == [Flaw(6, UNANCHORED, 2)]
 
 
 def test_after_tampering_it_goes_on_and_still_tells(

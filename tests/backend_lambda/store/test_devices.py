@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from backend_lambda.errors import Code, Refusal
 from backend_lambda.store import admission, clinics, devices, sessions
+from backend_lambda.store.clinics import Terms
 from backend_lambda.store.database import Database, StoreFault
 from backend_lambda.store.devices import TakenCode
 from backend_lambda.wire import Feature
@@ -33,23 +35,32 @@ def add_code(api: Database, clinic_id: UUID, code: str) -> None:
 
 def test_a_clinic_once_more_and_with_another_name(api: Database) -> None:
     clinic_id = uuid4()
-    with api.outside() as tx:
-        assert clinics.add(tx, clinic_id, "Nord", NOW)
-    with api.outside() as tx:
-        assert clinics.add(
-            tx, clinic_id, "Nord", NOW + timedelta(days=1), allows=[Feature.CHAT], token_budget=5
-        )
-    with api.outside() as tx:
-        assert not clinics.add(tx, clinic_id, "Süd", NOW)
+
+    def add(name: str = "Nord", **terms: Any) -> clinics.Added | None:
+        with api.outside() as tx:
+            return clinics.add(tx, clinic_id, name, NOW, **terms)
+
+    assert add() == clinics.Added(None)
+    assert row(api, clinic_id) == clinics.ClinicRow(clinic_id, "Nord", NOW, frozenset(), None)
+    assert add(allows=[Feature.CHAT], token_budget=5) == clinics.Added(Terms(frozenset(), None))
+    chat = Terms(frozenset({"chat"}), 5)
+    assert add("Süd", allows=Feature) is None
+    assert add() == add(allows=None) == clinics.Added(chat), "what is left out stays as it was"
+    assert row(api, clinic_id) == clinics.ClinicRow(clinic_id, "Nord", NOW, frozenset({Feature.CHAT}), 5)
+    assert add(token_budget=None) == clinics.Added(chat)
+    assert add(allows=[]) == clinics.Added(Terms(frozenset({"chat"}), None))
+    assert row(api, clinic_id) == clinics.ClinicRow(clinic_id, "Nord", NOW, frozenset(), None)
     with api.clinic(clinic_id) as tx:
-        assert clinics.get(tx, clinic_id) == clinics.ClinicRow(
-            clinic_id, "Nord", NOW, frozenset({Feature.CHAT}), 5
-        )
         assert clinics.get(tx, uuid4()) is None
     with api.clinic(uuid4()) as tx:
         assert clinics.get(tx, clinic_id) is None, "another clinic's"
     with api.outside() as tx:
         assert clinics.get(tx, clinic_id) is None
+
+
+def row(api: Database, clinic_id: UUID) -> clinics.ClinicRow | None:
+    with api.clinic(clinic_id) as tx:
+        return clinics.get(tx, clinic_id)
 
 
 def test_a_clinic_within_its_own_transaction(api: Database) -> None:
@@ -195,7 +206,13 @@ def test_revoked_for_ever_and_its_tokens_with_it(api: Database, clinic_id: UUID,
     }
     with api.clinic(clinic_id) as tx:
         assert not sessions.rotate(
-            tx, old_hash=sha(device_id), new_hash=sha(uuid4()), used_for=None, expires_at=NOW, now=NOW
+            tx,
+            old_hash=sha(device_id),
+            new_hash=sha(uuid4()),
+            salt=bytes(32),
+            used_for=None,
+            expires_at=NOW,
+            now=NOW,
         )
     with api.outside() as tx:
         verdict = admission.admit(

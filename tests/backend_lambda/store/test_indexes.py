@@ -67,7 +67,8 @@ INSERT INTO erased_patient SELECT clinic_of(n), hash_of('gone', n), now() FROM g
 INSERT INTO upload (clinic_id, id, patient_id, device_id, purpose, media_type, length_bytes, sha256, state, created_at, object_key)
     SELECT clinic_of(n), made('upload', n), made('patient', n % 5000), made('device', n), 'medical_report', 'application/pdf', 1000,
     hash_of('x', n), 'awaiting', now(), 'c' FROM generate_series(1, {rows}) AS n;
-INSERT INTO share SELECT clinic_of(n), made('share', n), made('upload', n), hash_of('secret', n), now(), '2027-01-01', NULL
+INSERT INTO share SELECT clinic_of(n), made('share', n), made('upload', n), made('device', n), hash_of('secret', n), now(),
+    '2027-01-01', NULL, NULL
     FROM generate_series(1, {rows}) AS n;
 INSERT INTO usage_day SELECT clinic_of(n), '2020-01-01'::date + (n / 20)::integer, 1, 1 FROM generate_series(1, {rows}) AS n;
 INSERT INTO audit SELECT clinic_of(n), (n + 19) / 20, now(), '', '', '', '', '', '', '', hash_of('x', n), hash_of('x', n + 1)
@@ -128,6 +129,9 @@ CALLS: dict[str, Callable[[Transaction], object]] = {
     "admission.admit": lambda tx: admission.admit(
         tx, clinic_id=CLINIC, device_id=DEVICE, proof=sha(uuid4()), now=NOW, limit_per_minute=9
     ),
+    "admission.count": lambda tx: admission.count(
+        tx, clinic_id=CLINIC, asker_id=DEVICE, now=NOW, limit_per_minute=0
+    ),
     "admission.seen_proof": lambda tx: admission.seen_proof(tx, sha(uuid4()), NOW),
     "clinics.add": lambda tx: clinics.add(tx, CLINIC, "Clinic", NOW),
     "clinics.get": lambda tx: clinics.get(tx, CLINIC),
@@ -147,10 +151,13 @@ CALLS: dict[str, Callable[[Transaction], object]] = {
         tx, device_id=DEVICE, family=uuid4(), token_hash=sha(uuid4()), expires_at=NOW, now=NOW
     ),
     "sessions.rotate": lambda tx: sessions.rotate(
-        tx, old_hash=sha("token1"), new_hash=sha(uuid4()), used_for=None, expires_at=LATER, now=NOW
-    ),
-    "sessions.replace_successor": lambda tx: sessions.replace_successor(
-        tx, old_hash=sha("token21"), new_hash=sha(uuid4()), expires_at=LATER, now=NOW
+        tx,
+        old_hash=sha("token1"),
+        new_hash=sha(uuid4()),
+        salt=bytes(32),
+        used_for=None,
+        expires_at=LATER,
+        now=NOW,
     ),
     "sessions.revoke_family": lambda tx: sessions.revoke_family(tx, made("family", 1), NOW),
     "observations.add_many": lambda tx: observations.add_many(
@@ -175,10 +182,12 @@ CALLS: dict[str, Callable[[Transaction], object]] = {
     "uploads.get": lambda tx: uploads.get(tx, UPLOAD),
     "uploads.of_patient": lambda tx: uploads.of_patient(tx, PATIENT),
     "uploads.set_state": lambda tx: uploads.set_state(tx, UPLOAD, state=wire.UploadState.READY),
+    "uploads.add_crash": lambda tx: uploads.add_crash(tx, UPLOAD),
     "uploads.forget_patient": lambda tx: uploads.forget_patient(tx, PATIENT),
     "shares.add": lambda tx: shares.add(
-        tx, id=uuid4(), upload_id=UPLOAD, secret_hash=sha(uuid4()), expires_at=NOW, now=NOW
+        tx, id=uuid4(), upload_id=UPLOAD, device_id=DEVICE, secret_hash=sha(uuid4()), expires_at=NOW, now=NOW
     ),
+    "shares.withdraw": lambda tx: shares.withdraw(tx, made("share", 1), NOW),
     "shares.open_once": lambda tx: shares.open_once(tx, made("share", 1), sha("secret1"), NOW),
     "usage.add": lambda tx: usage.add(tx, day=NOW.date(), input_tokens=1, output_tokens=1),
     "usage.correct": lambda tx: usage.correct(tx, day=NOW.date(), input_tokens=1, output_tokens=1),
@@ -212,13 +221,18 @@ def faults(plans: list[Mapping[str, Any]]) -> list[str]:
 
 
 AS_CHAT = {"usage.add", "usage.correct"}
+AS_PROCESSING = {"uploads.add_crash"}
 
 
 @pytest.fixture
 def watched_for(large: Urls) -> Iterator[Callable[[str], Watched]]:
     """`watched_for("usage.add")`: as a function that may do this."""
-    with closing(Watched(large.api)) as api, closing(Watched(large.chat)) as chat:
-        yield lambda name: chat if name in AS_CHAT else api
+    with (
+        closing(Watched(large.api)) as api,
+        closing(Watched(large.chat)) as chat,
+        closing(Watched(large.processing)) as processing,
+    ):
+        yield lambda name: chat if name in AS_CHAT else processing if name in AS_PROCESSING else api
 
 
 def run(watched: Watched, name: str) -> object:

@@ -43,19 +43,21 @@ TABLE_RIGHTS = {
 }
 COLUMN_RIGHTS = {
     ("hh_api", "device", "UPDATE"): HEARTBEAT,
-    ("hh_api", "refresh_token", "UPDATE"): "revoked_at,successor,used_at,used_for",
-    ("hh_api", "upload", "UPDATE"): "pages,reason,state,text_key,version_id",
+    ("hh_api", "refresh_token", "UPDATE"): "revoked_at,salt,successor,used_at,used_for",
+    ("hh_api", "share", "UPDATE"): "withdrawn_at",
+    ("hh_api", "upload", "UPDATE"): "pages,processing_since,reason,state,text_key,version_id",
     ("hh_gate", "clinic", "UPDATE"): "allows,token_budget",
     ("hh_gate", "enrolment_code", "UPDATE"): "used_at",
     ("hh_gate", "refresh_token", "UPDATE"): "used_at",
     ("hh_gate", "share", "UPDATE"): "opened_at",
-    ("hh_processing", "upload", "UPDATE"): "pages,reason,state,text_key,version_id",
+    ("hh_processing", "upload", "UPDATE"): "crashes,pages,processing_since,reason,state,text_key,version_id",
 }
 BEFORE_A_CLINIC = [
     "hh_add_clinic",
     "hh_admit",
     "hh_audit",
     "hh_audit_heads",
+    "hh_count",
     "hh_find_refresh",
     "hh_open_share",
     "hh_proof_seen",

@@ -1,4 +1,4 @@
-"""Refresh tokens: once each, a lost answer can be asked for again, an old one ends the family."""
+"""Refresh tokens: once each, and what is known of one that was used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from backend_lambda.store.database import Database
 from tests.backend_lambda.store.making import NOW, sha
 
 LATER = NOW + timedelta(days=30)
+SALT = b"s" * 32
 
 
 @pytest.fixture
@@ -39,21 +40,17 @@ def rotate(
             tx,
             old_hash=old,
             new_hash=new,
+            salt=SALT,
             used_for=used_for,
             expires_at=LATER + timedelta(days=days),
             now=NOW + timedelta(days=days),
         )
 
 
-def replace(api: Database, clinic_id: UUID, old: bytes, new: bytes) -> bool:
-    with api.clinic(clinic_id) as tx:
-        return sessions.replace_successor(tx, old_hash=old, new_hash=new, expires_at=LATER, now=NOW)
-
-
 def test_as_issued(api: Database, clinic_id: UUID, device_id: UUID, first: bytes) -> None:
     found = find(api, first)
     assert found == sessions.Refresh(
-        clinic_id, device_id, found.family, "t" * 43, LATER, None, None, successor_used=False, revoked=False
+        clinic_id, device_id, found.family, "t" * 43, LATER, None, None, None, None, revoked=False
     )
     with api.outside() as tx:
         assert sessions.find(tx, sha("nothing")) is None
@@ -63,13 +60,18 @@ def test_rotation(api: Database, clinic_id: UUID, first: bytes) -> None:
     second, third, request = sha(uuid4()), sha(uuid4()), uuid4()
     assert rotate(api, clinic_id, first, second, used_for=request)
     old, new = find(api, first), find(api, second)
-    assert (old.used_at, old.used_for, old.successor_used, old.revoked) == (NOW, request, False, False)
+    assert (old.used_at, old.used_for, old.salt, old.successor_used_at) == (NOW, request, SALT, None)
+    assert not old.revoked
     assert (new.used_at, new.family, new.device_id) == (None, old.family, old.device_id)
     assert not rotate(api, clinic_id, first, third), "once"
     with api.outside() as tx:
         assert sessions.find(tx, third) is None, "and nothing was made"
-    assert rotate(api, clinic_id, second, third)
-    assert find(api, first).successor_used
+    assert rotate(api, clinic_id, second, third, days=1)
+    old = find(api, first)
+    assert old.successor_used_at == NOW + timedelta(days=1)
+    assert old.salt is None, "what it made was used: nobody makes it again"
+    with api.clinic(clinic_id) as tx:
+        assert tx.ask("SELECT count(*) FROM refresh_token WHERE salt IS NOT NULL") == [(1,)]
 
 
 def test_not_by_another_clinic(api: Database, clinic_id: UUID, first: bytes) -> None:
@@ -78,23 +80,6 @@ def test_not_by_another_clinic(api: Database, clinic_id: UUID, first: bytes) -> 
     with api.clinic(uuid4()) as tx:
         assert sessions.revoke_family(tx, family, NOW) == 0
     assert rotate(api, clinic_id, first, sha(uuid4()))
-
-
-def test_a_lost_answer_is_replaced(api: Database, clinic_id: UUID, first: bytes) -> None:
-    lost, second = sha(uuid4()), sha(uuid4())
-    assert rotate(api, clinic_id, first, lost)
-    assert replace(api, clinic_id, first, second)
-    assert find(api, lost).revoked
-    assert not rotate(api, clinic_id, lost, sha(uuid4())), "the lost one never works"
-    assert not find(api, first).successor_used
-    assert rotate(api, clinic_id, second, sha(uuid4()))
-    assert find(api, first).successor_used
-    assert not replace(api, clinic_id, first, sha(uuid4())), "its successor was used"
-
-
-def test_nothing_to_replace(api: Database, clinic_id: UUID, first: bytes) -> None:
-    assert not replace(api, clinic_id, first, sha(uuid4())), "never rotated"
-    assert not replace(api, clinic_id, sha("nothing"), sha(uuid4()))
 
 
 def test_a_family_ends(api: Database, clinic_id: UUID, first: bytes) -> None:
@@ -106,7 +91,6 @@ def test_a_family_ends(api: Database, clinic_id: UUID, first: bytes) -> None:
         assert sessions.revoke_family(tx, family, NOW) == 0
     assert find(api, first).revoked and find(api, second).revoked
     assert not rotate(api, clinic_id, second, sha(uuid4()))
-    assert not replace(api, clinic_id, first, sha(uuid4()))
 
 
 def test_expired_ones_of_the_family_go_in_passing(api: Database, clinic_id: UUID, first: bytes) -> None:
@@ -139,6 +123,7 @@ def test_eight_at_once_with_one_token(api: Database, clinic_id: UUID, first: byt
                     tx,
                     old_hash=first,
                     new_hash=sha(request),
+                    salt=SALT,
                     used_for=request,
                     expires_at=LATER,
                     now=NOW,
@@ -167,9 +152,11 @@ def test_who_waited_for_the_lock_sees_the_successor_too(api: Database, clinic_id
         tx.enter(clinic_id)
         waiter = threading.Thread(target=lambda: found.append(find(api, first)))
         waiter.start()
-        sessions.rotate(tx, old_hash=first, new_hash=second, used_for=None, expires_at=LATER, now=NOW)
-        sessions.rotate(tx, old_hash=second, new_hash=sha(uuid4()), used_for=None, expires_at=LATER, now=NOW)
+        for old, new in ((first, second), (second, sha(uuid4()))):
+            sessions.rotate(
+                tx, old_hash=old, new_hash=new, salt=SALT, used_for=None, expires_at=LATER, now=NOW
+            )
         waiter.join(0.2)
         assert waiter.is_alive(), "it waits for the lock"
     waiter.join()
-    assert found[0].used_at == NOW and found[0].successor_used
+    assert found[0].used_at == NOW and found[0].successor_used_at == NOW

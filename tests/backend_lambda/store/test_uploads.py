@@ -12,7 +12,7 @@ import pytest
 
 from backend_lambda import wire
 from backend_lambda.errors import Code, Refusal
-from backend_lambda.store import observations, shares, uploads, usage
+from backend_lambda.store import devices, observations, shares, uploads, usage
 from backend_lambda.store.database import Database
 from backend_lambda.store.shares import OpenedShare
 from backend_lambda.wire import UploadState
@@ -137,6 +137,38 @@ def test_states(api: Database, processing: Database, clinic_id: UUID, device_id:
         assert not uploads.set_state(tx, row.id, state=UploadState.QUARANTINED), "another clinic's"
 
 
+def test_since_when_it_is_processed(
+    api: Database, processing: Database, clinic_id: UUID, device_id: UUID
+) -> None:
+    row = add(api, clinic_id, upload(uuid4(), device_id))
+    later = NOW + timedelta(minutes=1)
+    for at in (NOW, later):
+        with processing.clinic(clinic_id) as tx:
+            assert uploads.set_state(
+                tx,
+                row.id,
+                state=UploadState.PROCESSING,
+                since=at,
+                only_since_before=None if at == NOW else later,
+            )
+        assert get(api, clinic_id, row.id) == replace(row, state=UploadState.PROCESSING, processing_since=at)
+    with api.clinic(clinic_id) as tx:
+        again = {"state": UploadState.PROCESSING, "since": later + timedelta(hours=1)}
+        assert not uploads.set_state(tx, row.id, **again, only_since_before=later)  # type: ignore[arg-type]
+        assert uploads.set_state(tx, row.id, state=UploadState.READY)
+        assert not uploads.set_state(tx, row.id, **again, only_since_before=later)  # type: ignore[arg-type]
+    assert get(api, clinic_id, row.id) == replace(row, state=UploadState.READY)
+
+
+def test_crashes_are_counted(api: Database, processing: Database, clinic_id: UUID, device_id: UUID) -> None:
+    row = add(api, clinic_id, upload(uuid4(), device_id))
+    with processing.clinic(clinic_id) as tx:
+        assert [uploads.add_crash(tx, row.id) for _ in range(3)] == [1, 2, 3]
+        assert uploads.add_crash(tx, uuid4()) == 0
+    with processing.clinic(uuid4()) as tx:
+        assert uploads.add_crash(tx, row.id) == 0, "another clinic's"
+
+
 def test_one_of_eight_begins_to_process(
     processing: Database, api: Database, clinic_id: UUID, device_id: UUID
 ) -> None:
@@ -170,6 +202,7 @@ def test_forgotten_with_their_shares(api: Database, clinic_id: UUID, device_id: 
                 tx,
                 id=share_id if row is rows[0] else uuid4(),
                 upload_id=row.id,
+                device_id=device_id,
                 secret_hash=secret,
                 expires_at=NOW + timedelta(days=1),
                 now=NOW,
@@ -201,6 +234,7 @@ def shared(api: Database, clinic_id: UUID, device_id: UUID) -> tuple[UUID, bytes
             tx,
             id=share_id,
             upload_id=row.id,
+            device_id=device_id,
             secret_hash=secret,
             expires_at=NOW + timedelta(hours=1),
             now=NOW,
@@ -268,18 +302,26 @@ def test_an_id_is_shared_once(
             tx,
             id=share_id,
             upload_id=upload_id,
+            device_id=device_id,
             secret_hash=again,
             expires_at=NOW + timedelta(days=9),
             now=NOW,
         )
         assert not shares.add(
-            tx, id=uuid4(), upload_id=uuid4(), secret_hash=again, expires_at=NOW + timedelta(days=9), now=NOW
+            tx,
+            id=uuid4(),
+            upload_id=uuid4(),
+            device_id=device_id,
+            secret_hash=again,
+            expires_at=NOW + timedelta(days=9),
+            now=NOW,
         )
     with api.clinic(uuid4()) as tx:
         assert not shares.add(
             tx,
             id=uuid4(),
             upload_id=upload_id,
+            device_id=device_id,
             secret_hash=again,
             expires_at=NOW + timedelta(days=9),
             now=NOW,
@@ -298,10 +340,48 @@ def test_the_same_share_id_in_two_clinics(
         tx.ask("SELECT hh_add_clinic(%s, 'Other', %s)", (other, NOW))
         row = uploads.add(tx, upload(uuid4(), device(tx)))
         assert shares.add(
-            tx, id=share_id, upload_id=row.id, secret_hash=theirs, expires_at=NOW + timedelta(days=1), now=NOW
+            tx,
+            id=share_id,
+            upload_id=row.id,
+            device_id=row.device_id,
+            secret_hash=theirs,
+            expires_at=NOW + timedelta(days=1),
+            now=NOW,
         )
     assert opened(api, share_id, theirs) == OpenedShare(other, row.id)
     assert opened(api, share_id, secret) == OpenedShare(clinic_id, upload_id)
+
+
+def test_a_device_that_was_sent_away_takes_its_links_with_it(
+    api: Database, clinic_id: UUID, device_id: UUID, shared: tuple[UUID, bytes, UUID]
+) -> None:
+    share_id, secret, upload_id = shared
+    with api.clinic(clinic_id) as tx:
+        other, others = device(tx), sha(uuid4())
+        assert shares.add(
+            tx,
+            id=(of_other := uuid4()),
+            upload_id=upload_id,
+            device_id=other,
+            secret_hash=others,
+            expires_at=NOW + timedelta(hours=1),
+            now=NOW,
+        )
+        assert devices.revoke(tx, device_id, NOW)
+    assert opened(api, share_id, secret) is None
+    assert opened(api, of_other, others) is not None, "another device's, of the same file"
+
+
+def test_withdrawn(api: Database, clinic_id: UUID, shared: tuple[UUID, bytes, UUID]) -> None:
+    share_id, secret, _ = shared
+    with api.clinic(uuid4()) as tx:
+        assert not shares.withdraw(tx, share_id, NOW), "another clinic's"
+    with api.clinic(clinic_id) as tx:
+        assert not shares.withdraw(tx, uuid4(), NOW)
+        assert shares.withdraw(tx, share_id, NOW)
+        assert shares.withdraw(tx, share_id, NOW + timedelta(hours=1)), "once more"
+        assert tx.ask("SELECT withdrawn_at FROM share WHERE id = %s", (share_id,)) == [(NOW,)]
+    assert opened(api, share_id, secret) is None
 
 
 # --- Usage ---------------------------------------------------------------------------------------------

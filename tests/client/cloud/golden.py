@@ -48,7 +48,7 @@ OBSERVATION = wire.Observation(
     utc_offset_min=60,
     entered=False,
     software_version="1.0.0",
-    values={"heart_rate": VALUE, "breathing_rate": WITHHELD},
+    values={"heart_rate": VALUE, "respiratory_rate": WITHHELD},
     quality=QUALITY,
     facts={"accepted_s": 27.5, "measured_fps": 29.97, "simulated": False},
 )
