@@ -211,8 +211,8 @@ def test_a_stop_keeps_what_is_done_and_the_next_run_goes_on(number: signal.Signa
     )
     deadline_s = time.monotonic() + 60
     done = tmp_path / "clips.jsonl"
-    while not done.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.02)
+    while not (done.exists() and done.read_bytes().endswith(b"\n")) and time.monotonic() < deadline_s:
+        time.sleep(0.02)  # the file is there before its line is
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, ""), err
