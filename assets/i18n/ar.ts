@@ -4,8 +4,8 @@
 <context>
     <name></name>
     <message>
-        <source>Starting: opening the source and loading the nets.</source>
-        <translation>جارٍ البدء: فتح المصدر وتحميل الشبكات العصبية.</translation>
+        <source>Starting: getting the picture and the measurement ready.</source>
+        <translation>جارٍ البدء: تجهيز الصورة والقياس.</translation>
     </message>
     <message>
         <source>No picture comes: check cable or network. Waiting up to 10 s.</source>
@@ -36,12 +36,36 @@
         <translation>لا يمكن كتابة التقرير في ملف بلا امتداد</translation>
     </message>
     <message>
+        <source>An export cannot be written as {ending}</source>
+        <translation>لا يمكن كتابة التصدير بالصيغة ‎{ending}</translation>
+    </message>
+    <message>
+        <source>An export cannot be written as a file without an ending</source>
+        <translation>لا يمكن كتابة التصدير في ملف بلا امتداد</translation>
+    </message>
+    <message>
+        <source>The export {name} could not be written: {why}</source>
+        <translation>تعذرت كتابة ملف التصدير {name}، السبب: {why}</translation>
+    </message>
+    <message>
+        <source>Give the name of a file for the export.</source>
+        <translation>اكتب اسم ملف للتصدير.</translation>
+    </message>
+    <message>
         <source>Give a file name that ends in {endings}.</source>
         <translation>اكتب اسم ملف ينتهي بالامتداد ‎{endings}‎.</translation>
     </message>
     <message>
         <source>{one} or {other}</source>
         <translation>‎{one} أو ‎{other}</translation>
+    </message>
+    <message>
+        <source>the folder {folder} may not be written to</source>
+        <translation>لا يُسمح بالكتابة في المجلد ‎{folder}‎</translation>
+    </message>
+    <message>
+        <source>its folder {folder} does not exist</source>
+        <translation>مجلده ‎{folder}‎ غير موجود</translation>
     </message>
     <message>
         <source>{name} is a folder</source>
@@ -56,16 +80,16 @@
         <translation>تعذرت كتابة التقرير {name}، السبب: {why}</translation>
     </message>
     <message>
+        <source>{name} is there already</source>
+        <translation>الملف {name} موجود بالفعل</translation>
+    </message>
+    <message>
+        <source>Give another name, or --force to replace it.</source>
+        <translation>اكتب اسمًا آخر، أو استخدم ‎--force‎ لاستبداله.</translation>
+    </message>
+    <message>
         <source>the disk is full</source>
         <translation>القرص ممتلئ</translation>
-    </message>
-    <message>
-        <source>the folder may not be written to</source>
-        <translation>لا يُسمح بالكتابة في المجلد</translation>
-    </message>
-    <message>
-        <source>its folder does not exist</source>
-        <translation>مجلده غير موجود</translation>
     </message>
     <message>
         <source>Free some space, or choose another disk.</source>
@@ -98,6 +122,10 @@
     <message>
         <source>95 % interval {interval}, confidence {percent} %</source>
         <translation>مجال 95 %: {interval}، درجة الثقة {percent} %</translation>
+    </message>
+    <message>
+        <source>95 % interval {interval}, confidence {percent} %. Remark: {why}.</source>
+        <translation>مجال 95 %: {interval}، درجة الثقة {percent} %. ملاحظة: {why}.</translation>
     </message>
     <message>
         <source>95 % interval {interval}, confidence {percent} %; less sure because {why}</source>
@@ -456,6 +484,10 @@
         <translation>{low} إلى {high}</translation>
     </message>
     <message>
+        <source>Measure for longer: {needed} s of good signal or more.</source>
+        <translation>أطل مدة القياس: {needed} ث من الإشارة الجيدة أو أكثر.</translation>
+    </message>
+    <message>
         <source>not shown: it needs {needed} s of good signal, there were {found}</source>
         <translation>لم يُعرض: يتطلب {needed} ث من الإشارة الجيدة، والمتوفر {found} ث</translation>
     </message>
@@ -570,6 +602,10 @@
     <message>
         <source>Type a name.</source>
         <translation>اكتب اسمًا.</translation>
+    </message>
+    <message>
+        <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
+        <translation>لم تُحفظ نتيجة آخر قياس بعد. هل تريد حفظها لـ {name} أم تجاهلها؟</translation>
     </message>
     <message>
         <source>Add a reading</source>
@@ -688,6 +724,10 @@
         <translation>الوقت</translation>
     </message>
     <message>
+        <source>Deleted items…</source>
+        <translation>العناصر المحذوفة…</translation>
+    </message>
+    <message>
         <source>What</source>
         <translation>النوع</translation>
     </message>
@@ -716,10 +756,6 @@
         <translation>تصدير…</translation>
     </message>
     <message>
-        <source>Deleted…</source>
-        <translation>المحذوفات…</translation>
-    </message>
-    <message>
         <source>History of {name}</source>
         <translation>سجل {name}</translation>
     </message>
@@ -730,6 +766,10 @@
     <message>
         <source>Kept for {name}, {when}.</source>
         <translation>محفوظ باسم {name} بتاريخ ‎{when}‎.</translation>
+    </message>
+    <message>
+        <source>Not saved yet.</source>
+        <translation>لم تُحفظ بعد.</translation>
     </message>
     <message>
         <source>Pulse wave (10 s of it)</source>
@@ -920,6 +960,10 @@
         <translation>فتح مخزن البيانات</translation>
     </message>
     <message>
+        <source>Lock now</source>
+        <translation>قفل الآن</translation>
+    </message>
+    <message>
         <source>Add a person…</source>
         <translation>إضافة شخص…</translation>
     </message>
@@ -932,7 +976,7 @@
         <translation>حذف الشخص المختار…</translation>
     </message>
     <message>
-        <source>Encrypted; its key is in this system&apos;s key store. {count} people. Folder: {folder}</source>
+        <source>Encrypted; its key is in this system&apos;s key store. People: {count}. Folder: {folder}</source>
         <translation>مشفر؛ مفتاحه في مخزن المفاتيح في هذا النظام. عدد الأشخاص: {count}. المجلد: ‎{folder}‎</translation>
     </message>
     <message>
@@ -1012,8 +1056,8 @@
         <translation>لا يسمح نظام Windows للبرامج باستخدام الكاميرا إلا إذا كان ذلك مفعّلًا: الإعدادات، الخصوصية والأمان، الكاميرا، &quot;السماح لتطبيقات سطح المكتب بالوصول إلى الكاميرا&quot;.</translation>
     </message>
     <message>
-        <source>Linux asks nobody: your account needs the right to use the camera (on most systems it has it; otherwise an administrator adds it to the group &quot;video&quot;).</source>
-        <translation>نظام Linux لا يسأل أحدًا: يحتاج حسابك إلى إذن باستخدام الكاميرا (وهو متوفر له في معظم الأنظمة؛ وإلا يضيفه مسؤول النظام إلى المجموعة &quot;video&quot;).</translation>
+        <source>Linux does not ask before a program uses the camera: your account needs the permission, and on most systems it has it. If the camera can&apos;t be opened, ask an administrator to add your account to the group &quot;video&quot;.</source>
+        <translation>لا يسأل نظام Linux قبل أن يستخدم برنامجٌ الكاميرا: يحتاج حسابك إلى الإذن، وهو متوفر له في معظم الأنظمة. إذا تعذر فتح الكاميرا، فاطلب من مسؤول النظام إضافة حسابك إلى المجموعة &quot;video&quot;.</translation>
     </message>
     <message>
         <source>The store is locked</source>
@@ -1140,6 +1184,10 @@
         <translation>الكل</translation>
     </message>
     <message>
+        <source>typed in</source>
+        <translation>مُدخل يدويًا</translation>
+    </message>
+    <message>
         <source>heart rate {rate} /min ({interval})</source>
         <translation>معدل نبض القلب {rate} في الدقيقة ({interval})</translation>
     </message>
@@ -1204,8 +1252,16 @@
         <translation>مجال 95 %: {interval}</translation>
     </message>
     <message>
+        <source>{interval}. Remark: {why}.</source>
+        <translation>{interval}. ملاحظة: {why}.</translation>
+    </message>
+    <message>
         <source>{interval}; less sure because {why}</source>
         <translation>{interval}؛ سبب انخفاض الثقة: {why}</translation>
+    </message>
+    <message>
+        <source>To measure for longer: Settings, “{setting}”.</source>
+        <translation>لإطالة مدة القياس: الإعدادات، «{setting}».</translation>
     </message>
     <message>
         <source>Good. Hold still and breathe calmly.</source>
@@ -1284,12 +1340,20 @@
         <translation>الشخص الذي يُقاس</translation>
     </message>
     <message>
+        <source>Cancelled; nothing was kept.</source>
+        <translation>أُلغي القياس؛ لم يُحفظ شيء.</translation>
+    </message>
+    <message>
         <source>No camera was found</source>
         <translation>لم يُعثر على كاميرا</translation>
     </message>
     <message>
         <source>Plug in a camera, or switch it on, and try again.</source>
         <translation>وصّل كاميرا أو شغّلها، ثم أعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>The result of the last scan is not saved. Throw it away, and begin a new scan?</source>
+        <translation>لم تُحفظ نتيجة آخر قياس. هل تريد تجاهلها وبدء قياس جديد؟</translation>
     </message>
     <message>
         <source>Is this the result of {name}? It would be kept in their history.</source>
@@ -1316,16 +1380,16 @@
         <translation>أُخفيت النتيجة لعدم الاستخدام مدة {minutes} د.</translation>
     </message>
     <message>
+        <source>Locked.</source>
+        <translation>مقفل.</translation>
+    </message>
+    <message>
         <source>What was being typed or asked is closed; nothing of it was kept.</source>
         <translation>أُغلق ما كان يُكتب أو يُسأل عنه؛ ولم يُحفظ منه شيء.</translation>
     </message>
     <message>
         <source>Show it</source>
         <translation>عرضها</translation>
-    </message>
-    <message>
-        <source>The result of the last scan is not saved. Close, and throw it away?</source>
-        <translation>نتيجة القياس الأخير غير محفوظة. هل تريد الإغلاق وتجاهلها؟</translation>
     </message>
     <message>
         <source>Not saved</source>
@@ -1348,20 +1412,24 @@
         <translation>تقرير (*.pdf);;بيانات (*.json)</translation>
     </message>
     <message>
-        <source>Report written: {name}</source>
-        <translation>كُتب التقرير: {name}</translation>
-    </message>
-    <message>
         <source>Table (*.csv);;Data (*.json)</source>
         <translation>جدول (*.csv);;بيانات (*.json)</translation>
     </message>
     <message>
-        <source>Written: {name}, {count} kept. It is not encrypted.</source>
-        <translation>كُتب الملف {name}، عدد المحفوظات فيه {count}. الملف غير مشفر.</translation>
+        <source>Save the report of this scan</source>
+        <translation>حفظ تقرير هذا القياس</translation>
     </message>
     <message>
-        <source>Where to</source>
-        <translation>مكان الحفظ</translation>
+        <source>Report written: {name}, in the folder {folder}</source>
+        <translation>كُتب التقرير: {name}، في المجلد ‎{folder}‎</translation>
+    </message>
+    <message>
+        <source>Save all that is kept: {name}</source>
+        <translation>حفظ كل المحفوظات: {name}</translation>
+    </message>
+    <message>
+        <source>Written: {name}, {count} kept, in the folder {folder}. It is not encrypted.</source>
+        <translation>كُتب الملف {name}، عدد المحفوظات فيه {count}، في المجلد ‎{folder}‎. الملف غير مشفر.</translation>
     </message>
     <message>
         <source>{name} is there already. Replace it?</source>
@@ -2502,6 +2570,10 @@
     <message>
         <source>Try again later. If this stays, install the newest version, or ask whoever looks after the server.</source>
         <translation>حاول مرة أخرى لاحقًا. إذا استمر ذلك، فثبّت أحدث إصدار أو اسأل المسؤول عن الخادم.</translation>
+    </message>
+    <message>
+        <source>s</source>
+        <translation>ث</translation>
     </message>
 </context>
 </TS>

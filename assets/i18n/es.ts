@@ -4,8 +4,8 @@
 <context>
     <name></name>
     <message>
-        <source>Starting: opening the source and loading the nets.</source>
-        <translation>Iniciando: se abre la fuente y se cargan las redes neuronales.</translation>
+        <source>Starting: getting the picture and the measurement ready.</source>
+        <translation>Iniciando: se preparan la imagen y la medición.</translation>
     </message>
     <message>
         <source>No picture comes: check cable or network. Waiting up to 10 s.</source>
@@ -36,12 +36,36 @@
         <translation>No se puede escribir un informe en un archivo sin extensión</translation>
     </message>
     <message>
+        <source>An export cannot be written as {ending}</source>
+        <translation>No se puede escribir una exportación como {ending}</translation>
+    </message>
+    <message>
+        <source>An export cannot be written as a file without an ending</source>
+        <translation>No se puede escribir una exportación en un archivo sin extensión</translation>
+    </message>
+    <message>
+        <source>The export {name} could not be written: {why}</source>
+        <translation>No se pudo escribir la exportación {name}: {why}</translation>
+    </message>
+    <message>
+        <source>Give the name of a file for the export.</source>
+        <translation>Indique el nombre de un archivo para la exportación.</translation>
+    </message>
+    <message>
         <source>Give a file name that ends in {endings}.</source>
         <translation>Indique un nombre de archivo que termine en {endings}.</translation>
     </message>
     <message>
         <source>{one} or {other}</source>
         <translation>{one} o {other}</translation>
+    </message>
+    <message>
+        <source>the folder {folder} may not be written to</source>
+        <translation>no se permite escribir en la carpeta {folder}</translation>
+    </message>
+    <message>
+        <source>its folder {folder} does not exist</source>
+        <translation>su carpeta {folder} no existe</translation>
     </message>
     <message>
         <source>{name} is a folder</source>
@@ -56,16 +80,16 @@
         <translation>No se pudo escribir el informe {name}: {why}</translation>
     </message>
     <message>
+        <source>{name} is there already</source>
+        <translation>{name} ya existe</translation>
+    </message>
+    <message>
+        <source>Give another name, or --force to replace it.</source>
+        <translation>Indique otro nombre, o --force para reemplazarlo.</translation>
+    </message>
+    <message>
         <source>the disk is full</source>
         <translation>el disco está lleno</translation>
-    </message>
-    <message>
-        <source>the folder may not be written to</source>
-        <translation>no se permite escribir en la carpeta</translation>
-    </message>
-    <message>
-        <source>its folder does not exist</source>
-        <translation>su carpeta no existe</translation>
     </message>
     <message>
         <source>Free some space, or choose another disk.</source>
@@ -98,6 +122,10 @@
     <message>
         <source>95 % interval {interval}, confidence {percent} %</source>
         <translation>intervalo del 95 %: {interval}, confianza: {percent} %</translation>
+    </message>
+    <message>
+        <source>95 % interval {interval}, confidence {percent} %. Remark: {why}.</source>
+        <translation>intervalo del 95 %: {interval}, confianza: {percent} %. Observación: {why}.</translation>
     </message>
     <message>
         <source>95 % interval {interval}, confidence {percent} %; less sure because {why}</source>
@@ -456,6 +484,10 @@
         <translation>{low} a {high}</translation>
     </message>
     <message>
+        <source>Measure for longer: {needed} s of good signal or more.</source>
+        <translation>Mida durante más tiempo: {needed} s de buena señal o más.</translation>
+    </message>
+    <message>
         <source>not shown: it needs {needed} s of good signal, there were {found}</source>
         <translation>no se muestra: necesita {needed} s de buena señal y hubo {found}</translation>
     </message>
@@ -570,6 +602,10 @@
     <message>
         <source>Type a name.</source>
         <translation>Escriba un nombre.</translation>
+    </message>
+    <message>
+        <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
+        <translation>El resultado de la última medición aún no se ha guardado. ¿Guardarlo para {name} o descartarlo?</translation>
     </message>
     <message>
         <source>Add a reading</source>
@@ -688,6 +724,10 @@
         <translation>Fecha</translation>
     </message>
     <message>
+        <source>Deleted items…</source>
+        <translation>Eliminados…</translation>
+    </message>
+    <message>
         <source>What</source>
         <translation>Tipo</translation>
     </message>
@@ -716,10 +756,6 @@
         <translation>Exportar…</translation>
     </message>
     <message>
-        <source>Deleted…</source>
-        <translation>Eliminados…</translation>
-    </message>
-    <message>
         <source>History of {name}</source>
         <translation>Historial de {name}</translation>
     </message>
@@ -730,6 +766,10 @@
     <message>
         <source>Kept for {name}, {when}.</source>
         <translation>Guardado para {name}, {when}.</translation>
+    </message>
+    <message>
+        <source>Not saved yet.</source>
+        <translation>Aún no se ha guardado.</translation>
     </message>
     <message>
         <source>Pulse wave (10 s of it)</source>
@@ -920,6 +960,10 @@
         <translation>Abrir el almacén de datos</translation>
     </message>
     <message>
+        <source>Lock now</source>
+        <translation>Bloquear ahora</translation>
+    </message>
+    <message>
         <source>Add a person…</source>
         <translation>Añadir una persona…</translation>
     </message>
@@ -932,7 +976,7 @@
         <translation>Eliminar a la persona elegida…</translation>
     </message>
     <message>
-        <source>Encrypted; its key is in this system&apos;s key store. {count} people. Folder: {folder}</source>
+        <source>Encrypted; its key is in this system&apos;s key store. People: {count}. Folder: {folder}</source>
         <translation>Cifrado; su clave está en el almacén de claves de este sistema. Personas: {count}. Carpeta: {folder}</translation>
     </message>
     <message>
@@ -1012,8 +1056,8 @@
         <translation>Windows deja que los programas usen la cámara solo si está activado: Configuración, Privacidad y seguridad, Cámara, «Permitir que las aplicaciones de escritorio accedan a la cámara».</translation>
     </message>
     <message>
-        <source>Linux asks nobody: your account needs the right to use the camera (on most systems it has it; otherwise an administrator adds it to the group &quot;video&quot;).</source>
-        <translation>Linux no pregunta a nadie: su cuenta necesita permiso para usar la cámara (en la mayoría de los sistemas lo tiene; si no, un administrador la añade al grupo «video»).</translation>
+        <source>Linux does not ask before a program uses the camera: your account needs the permission, and on most systems it has it. If the camera can&apos;t be opened, ask an administrator to add your account to the group &quot;video&quot;.</source>
+        <translation>Linux no pregunta antes de que un programa use la cámara: su cuenta necesita permiso, y en la mayoría de los sistemas lo tiene. Si no se puede abrir la cámara, pida a un administrador que añada su cuenta al grupo «video».</translation>
     </message>
     <message>
         <source>The store is locked</source>
@@ -1140,6 +1184,10 @@
         <translation>Todo</translation>
     </message>
     <message>
+        <source>typed in</source>
+        <translation>introducido a mano</translation>
+    </message>
+    <message>
         <source>heart rate {rate} /min ({interval})</source>
         <translation>frecuencia cardíaca {rate} /min ({interval})</translation>
     </message>
@@ -1204,8 +1252,16 @@
         <translation>Intervalo del 95 %: {interval}</translation>
     </message>
     <message>
+        <source>{interval}. Remark: {why}.</source>
+        <translation>{interval}. Observación: {why}.</translation>
+    </message>
+    <message>
         <source>{interval}; less sure because {why}</source>
         <translation>{interval}; menos seguro porque {why}</translation>
+    </message>
+    <message>
+        <source>To measure for longer: Settings, “{setting}”.</source>
+        <translation>Para medir durante más tiempo: Ajustes, «{setting}».</translation>
     </message>
     <message>
         <source>Good. Hold still and breathe calmly.</source>
@@ -1284,12 +1340,20 @@
         <translation>A quién se mide</translation>
     </message>
     <message>
+        <source>Cancelled; nothing was kept.</source>
+        <translation>Cancelado; no se ha guardado nada.</translation>
+    </message>
+    <message>
         <source>No camera was found</source>
         <translation>No se encontró ninguna cámara</translation>
     </message>
     <message>
         <source>Plug in a camera, or switch it on, and try again.</source>
         <translation>Conecte o encienda una cámara e inténtelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>The result of the last scan is not saved. Throw it away, and begin a new scan?</source>
+        <translation>El resultado de la última medición no se ha guardado. ¿Descartarlo y empezar una nueva medición?</translation>
     </message>
     <message>
         <source>Is this the result of {name}? It would be kept in their history.</source>
@@ -1316,16 +1380,16 @@
         <translation>El resultado está oculto, porque nadie usó esto durante {minutes} min.</translation>
     </message>
     <message>
+        <source>Locked.</source>
+        <translation>Bloqueado.</translation>
+    </message>
+    <message>
         <source>What was being typed or asked is closed; nothing of it was kept.</source>
         <translation>Lo que se estaba escribiendo o preguntando se cerró; no se guardó nada de ello.</translation>
     </message>
     <message>
         <source>Show it</source>
         <translation>Mostrarlo</translation>
-    </message>
-    <message>
-        <source>The result of the last scan is not saved. Close, and throw it away?</source>
-        <translation>El resultado de la última medición no está guardado. ¿Cerrar y descartarlo?</translation>
     </message>
     <message>
         <source>Not saved</source>
@@ -1348,20 +1412,24 @@
         <translation>Informe (*.pdf);;Datos (*.json)</translation>
     </message>
     <message>
-        <source>Report written: {name}</source>
-        <translation>Informe escrito: {name}</translation>
-    </message>
-    <message>
         <source>Table (*.csv);;Data (*.json)</source>
         <translation>Tabla (*.csv);;Datos (*.json)</translation>
     </message>
     <message>
-        <source>Written: {name}, {count} kept. It is not encrypted.</source>
-        <translation>Archivo escrito: {name}, registros: {count}. No está cifrado.</translation>
+        <source>Save the report of this scan</source>
+        <translation>Guardar el informe de esta medición</translation>
     </message>
     <message>
-        <source>Where to</source>
-        <translation>Dónde guardar</translation>
+        <source>Report written: {name}, in the folder {folder}</source>
+        <translation>Informe escrito: {name}, en la carpeta {folder}</translation>
+    </message>
+    <message>
+        <source>Save all that is kept: {name}</source>
+        <translation>Guardar todo lo conservado: {name}</translation>
+    </message>
+    <message>
+        <source>Written: {name}, {count} kept, in the folder {folder}. It is not encrypted.</source>
+        <translation>Archivo escrito: {name}, registros: {count}, en la carpeta {folder}. No está cifrado.</translation>
     </message>
     <message>
         <source>{name} is there already. Replace it?</source>
@@ -2502,6 +2570,10 @@
     <message>
         <source>Try again later. If this stays, install the newest version, or ask whoever looks after the server.</source>
         <translation>Inténtelo de nuevo más tarde. Si sigue ocurriendo, instale la versión más reciente o consulte a quien se encarga del servidor.</translation>
+    </message>
+    <message>
+        <source>s</source>
+        <translation>s</translation>
     </message>
 </context>
 </TS>

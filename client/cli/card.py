@@ -14,9 +14,12 @@ from client.reports.wording import (
     REASONS,
     SIMULATED,
     interval,
+    is_remark,
     lacks,
     number,
+    remedy,
     saved_words,
+    told_as,
     vital_name,
     why_not,
 )
@@ -63,9 +66,9 @@ def _headline(record: ScanRecord) -> list[RenderableType]:
     estimate = record.heart_rate
     if estimate.value is not None:
         return []
-    words = REASONS[estimate.reasons[0]]
-    line = Text(f"No heart rate: {words.seen}. ", style="bold")
-    line.append(words.remedy, style="yellow")
+    reason = told_as(estimate.reasons[0], "heart_rate", estimate)
+    line = Text(f"No heart rate: {REASONS[reason].seen}. ", style="bold")
+    line.append(remedy(reason, "heart_rate", estimate), style="yellow")
     return [line, Text("")]
 
 
@@ -98,7 +101,8 @@ def _value_cells(name: str, estimate: Estimate) -> tuple[Text, Text]:
         needed_s = lacks(name, estimate)
         longer = "" if needed_s is None else f" (measure longer: --seconds {needed_s + 10})"
         return Text("--", style="dim"), Text(why_not(name, estimate) + longer, style="dim")
-    limits = "".join(f"; less sure because {REASONS[reason].seen}" for reason in estimate.reasons[:1])
+    form = ". Remark: {}." if is_remark(estimate) else "; less sure because {}"
+    limits = "".join(form.format(REASONS[reason].seen) for reason in estimate.reasons[:1])
     return Text(shown, style="bold"), Text(f"95 % interval {interval(estimate)}{limits}")
 
 
@@ -112,5 +116,6 @@ def _how(record: ScanRecord, glyphs: Glyphs) -> list[str]:
     lines = [record.source, glyphs.dot.join(parts)]
     limit = result.quality.limiting_factor
     if limit is not None and limit not in record.heart_rate.reasons[:1]:
-        lines.append(f"What limited it most: {REASONS[limit].seen}.")
+        told = told_as(limit, "heart_rate", record.heart_rate)
+        lines.append(f"What limited it most: {REASONS[told].seen}.")
     return lines

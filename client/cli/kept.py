@@ -17,10 +17,11 @@ from rich.table import Table
 from client.errors import BadInput, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
-from client.reports.files import check_target, write_report, write_table
+from client.reports.files import EXPORT, TABLES, check_free, check_target, write_report, write_table
 from client.reports.wording import interval_text
 from client.store.observations import Kind, Line, Person, name_key
 
+GUEST = "guest"
 SHOWN_LINES = 20
 WIDTH_WITH_IDS = 120
 """An identifier is to be copied whole: on a narrower terminal the line runs over."""
@@ -28,6 +29,8 @@ WIDTH_WITH_IDS = 120
 PersonOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose (see: health-helper people). Default: the guest's.")
 ]
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")]
 
 
 def person_named(kept: Kept, name: str) -> Person:
@@ -55,8 +58,13 @@ def add(app: typer.Typer, parts: Parts) -> None:
             if new is not None:
                 person = kept.observations.add_person(new, now=parts.clock.utc())
                 print(f"Added: {person.name}", file=sys.stderr)
-            for person in kept.observations.people():
+            found = kept.observations.people()
+            for person in found:
                 print(f"{person.name}  ({kept.observations.count(person.id)} kept)")
+            if not found:
+                print(
+                    'Nobody has been added yet: scans are for the guest. Add somebody: people --add "NAME".'
+                )
             _remind(kept)
 
     @app.command()
@@ -94,6 +102,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             Path, typer.Argument(metavar="FILE", help="A .json (everything) or a .csv (the numbers).")
         ],
         person: PersonOption = None,
+        force: ForceOption = False,
     ) -> None:
         """Write all that is kept of one person into a file. It is not encrypted: keep it safe.
 
@@ -101,10 +110,15 @@ def add(app: typer.Typer, parts: Parts) -> None:
         """
         from client.store.export import COLUMNS, rows
 
+        check_target(file, TABLES, EXPORT)
+        if not force:
+            check_free(file)
         with parts.store() as kept:
-            found = rows(kept.observations, _whose(kept, person), whole=file.suffix.lower() == ".json")
+            whose = _whose(kept, person)
+            found = rows(kept.observations, whose, whole=file.suffix.lower() == ".json")
             write_table(found, COLUMNS, file)
-        print(f"Written: {file.name}, {len(found)} kept. It is not encrypted.", file=sys.stderr)
+            name = _name_of(kept, whose) or GUEST
+        print(f"Written: {file.name}, {len(found)} kept ({name}). It is not encrypted.", file=sys.stderr)
 
     @app.command()
     def report(
@@ -114,11 +128,14 @@ def add(app: typer.Typer, parts: Parts) -> None:
             typer.Option("--id", metavar="ID", help="Which scan (see: history --ids). Default: the newest."),
         ] = None,
         person: PersonOption = None,
+        force: ForceOption = False,
     ) -> None:
         """Write the report of a scan that was kept."""
-        from client.store.scans import earlier_heart_rates, to_record
+        from client.store.scans import earlier_heart_rates, taken_at_local, to_record
 
         check_target(file)
+        if not force:
+            check_free(file)
         if scan_id is not None and person is not None:
             raise BadInput(
                 title=said("--id and --person are two ways to choose a scan"),
@@ -133,15 +150,17 @@ def add(app: typer.Typer, parts: Parts) -> None:
                     remedy=said("See 'health-helper history --ids' for what is kept."),
                 )
             record, whose = to_record(found), found.line.person
+            name = _name_of(kept, whose)
             write_report(
                 record,
                 file,
                 language="en",
-                name=next((one.name for one in kept.observations.people() if one.id == whose), None),
+                name=name,
                 utc_offset_min=found.line.utc_offset_min,
                 history=earlier_heart_rates(kept.observations, whose, record.taken_at),
             )
-        print(f"Report written: {file.name}", file=sys.stderr)
+        when = f"{taken_at_local(found.line):%Y-%m-%d %H:%M}"
+        print(f"Report written: {file.name} ({name or GUEST}, scan of {when})", file=sys.stderr)
 
     @app.command(name="recovery-key")
     def recovery_key(
@@ -158,7 +177,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         if restore:
             typed = typer.prompt("Recovery key", hide_input=True, err=True)
             with parts.restore_store(typed) as kept:
-                print(f"The store is open again: {len(kept.observations.people())} people.", file=sys.stderr)
+                print(f"The store is open again. People: {len(kept.observations.people())}.", file=sys.stderr)
             return
         with parts.store() as kept:
             print(kept.new_recovery_key())
@@ -226,7 +245,9 @@ def _what(kept: Kept, line: Line) -> str:
     shown: dict[str, list[str]] = {}  # 121/79 mmHg, 64 /min
     for value, number in values.items():
         shown.setdefault(units[value], []).append(f"{number:g}")
-    return f"{name} " + ", ".join(f"{'/'.join(numbers)} {unit}" for unit, numbers in shown.items())
+    return f"{name} " + ", ".join(
+        [*(f"{'/'.join(numbers)} {unit}" for unit, numbers in shown.items()), "typed in"]
+    )
 
 
 def _nothing(kept: Kept, name: str | None) -> str:
@@ -246,6 +267,10 @@ def _shown(value: float | None, beside: str | None = None) -> str:
 
 def _whose(kept: Kept, name: str | None) -> str | None:
     return None if name is None else person_named(kept, name).id
+
+
+def _name_of(kept: Kept, person: str | None) -> str | None:
+    return next((one.name for one in kept.observations.people() if one.id == person), None)
 
 
 def _newest_scan(kept: Kept, person: str | None) -> str:

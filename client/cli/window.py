@@ -78,7 +78,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
 
         choice = WindowChoice(
             source=source if named else None,
-            goal=_goal(seconds, ends=video is not None or demo),
+            goal=_goal(seconds or (_DEMO_S if demo else None), ends=video is not None or demo),
             simulated=demo,
             begin=begin,
             end_after_result=end_after_result,

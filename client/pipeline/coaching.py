@@ -26,7 +26,7 @@ def hint(view: View) -> str | None:
     live = bool(view.facts and view.facts.live and not view.facts.simulated)
     match session.state:
         case State.STARTING:
-            return said("Starting: opening the source and loading the nets.")
+            return said("Starting: getting the picture and the measurement ready.")
         case State.STALLED:
             return said("No picture comes: check cable or network. Waiting up to 10 s.")
         case State.FINISHING | State.DONE:

@@ -10,13 +10,14 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
 from typing import Protocol, TypedDict, Unpack
 
 from client.errors import BadInput, EnvironmentFault
-from client.language import said
+from client.language import marked, said
 from client.records import ScanRecord
 
 
@@ -69,17 +70,39 @@ KINDS: Mapping[str, _Maker] = {".pdf": _pdf, ".json": _json}
 """Ending (lower case) → what makes the bytes. Adding a kind of report is a line here."""
 
 
-def check_target(path: Path, kinds: Collection[str] = KINDS) -> None:
-    """Raise what would stop a report under this name, before anybody sits still for it. kinds: endings that will do.
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """What a file is called in what is said of it. In English, with places for {ending}; none; {name} and {why}; none."""
+
+    ending: str
+    no_ending: str
+    not_written: str
+    needs_name: str
+
+
+REPORT = Noun(
+    marked("A report cannot be written as {ending}"),
+    marked("A report cannot be written as a file without an ending"),
+    marked("The report {name} could not be written: {why}"),
+    marked("Give the name of a file for the report."),
+)
+EXPORT = Noun(
+    marked("An export cannot be written as {ending}"),
+    marked("An export cannot be written as a file without an ending"),
+    marked("The export {name} could not be written: {why}"),
+    marked("Give the name of a file for the export."),
+)
+
+
+def check_target(path: Path, kinds: Collection[str] = KINDS, noun: Noun = REPORT) -> None:
+    """Raise what would stop a file under this name, before anybody sits still for it. kinds: endings that will do.
 
     BadInput for the name itself, EnvironmentFault for a folder that is missing or closed to us. What may still
     happen until then (a full disk) is found when it is written, and the result is shown all the same.
     """
     if path.suffix.lower() not in kinds:
         raise BadInput(
-            title=said("A report cannot be written as {ending}", ending=path.suffix)
-            if path.suffix
-            else said("A report cannot be written as a file without an ending"),
+            title=said(noun.ending, ending=path.suffix) if path.suffix else said(noun.no_ending),
             remedy=said(
                 "Give a file name that ends in {endings}.",
                 endings=reduce(lambda one, other: said("{one} or {other}", one=one, other=other), kinds),
@@ -88,13 +111,22 @@ def check_target(path: Path, kinds: Collection[str] = KINDS) -> None:
     if path.is_dir():
         raise BadInput(
             title=said("{name} is a folder", name=path.name),
-            remedy=said("Give the name of a file for the report."),
+            remedy=said(noun.needs_name),
         )
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise _fault(path, FileNotFoundError(errno.ENOENT, ""))
+        raise _fault(path, FileNotFoundError(errno.ENOENT, ""), noun)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _fault(path, PermissionError(errno.EACCES, ""))
+        raise _fault(path, PermissionError(errno.EACCES, ""), noun)
+
+
+def check_free(path: Path) -> None:
+    """Raise BadInput where something of this name is there already: for commands, which ask nobody before they replace it."""
+    if os.path.lexists(path):
+        raise BadInput(
+            title=said("{name} is there already", name=path.name),
+            remedy=said("Give another name, or --force to replace it."),
+        )
 
 
 def write_report(record: ScanRecord, path: Path, **how: Unpack[How]) -> None:
@@ -109,22 +141,22 @@ def write_report(record: ScanRecord, path: Path, **how: Unpack[How]) -> None:
     try:
         _replace(path, content)
     except OSError as error:
-        raise _fault(path, error) from error
+        raise _fault(path, error, REPORT) from error
 
 
 def write_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
     """Write a list: all that is in `rows` as .json, their `columns` (numbers and codes) as .csv. Errors as write_report."""
-    check_target(path, TABLES)
+    check_target(path, TABLES, EXPORT)
     content = TABLES[path.suffix.lower()](rows, columns)
     try:
         _replace(path, content)
     except OSError as error:
-        raise _fault(path, error) from error
+        raise _fault(path, error, EXPORT) from error
 
 
-def _fault(path: Path, error: OSError) -> EnvironmentFault:
+def _fault(path: Path, error: OSError, noun: Noun) -> EnvironmentFault:
     return EnvironmentFault(
-        title=said("The report {name} could not be written: {why}", name=path.name, why=_what(error)),
+        title=said(noun.not_written, name=path.name, why=_what(error, path.absolute().parent)),
         remedy=_remedy(error),
         retry=True,
     )
@@ -144,14 +176,14 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-def _what(error: OSError) -> str:
+def _what(error: OSError, folder: Path) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return said("the disk is full")
         case errno.EROFS | errno.EACCES | errno.EPERM:
-            return said("the folder may not be written to")
+            return said("the folder {folder} may not be written to", folder=folder)
         case errno.ENOENT | errno.ENOTDIR:
-            return said("its folder does not exist")
+            return said("its folder {folder} does not exist", folder=folder)
         case _:
             return error.strerror or type(error).__name__
 

@@ -26,7 +26,10 @@ from client.reports.wording import (
     REASONS,
     SIMULATED,
     interval,
+    is_remark,
     number,
+    remedy,
+    told_as,
     vital_name,
     why_not,
 )
@@ -310,20 +313,28 @@ def _vitals(page: _Page, record: ScanRecord) -> None:
 
 def _about(name: str, estimate: Estimate) -> str:
     """How sure a value is, or why there is none; for a heart rate also what to do."""
-    words = REASONS[estimate.reasons[0]] if estimate.reasons else None
+    reason = estimate.reasons[0] if estimate.reasons else None
     if estimate.value is None:
         why = why_not(name, estimate)
-        if name == "heart_rate" and words is not None:
-            return said("{why}. {remedy}", why=why, remedy=said(words.remedy))
+        if name == "heart_rate" and reason is not None:
+            what = remedy(told_as(reason, name, estimate), name, estimate)
+            return said("{why}. {remedy}", why=why, remedy=what)
         return why
     limits, sure = interval(estimate), f"{estimate.confidence * 100.0:.0f}"
-    if words is None:
+    if reason is None:
         return said("95 % interval {interval}, confidence {percent} %", interval=limits, percent=sure)
+    if is_remark(estimate):
+        return said(
+            "95 % interval {interval}, confidence {percent} %. Remark: {why}.",
+            interval=limits,
+            percent=sure,
+            why=said(REASONS[reason].seen),
+        )
     return said(
         "95 % interval {interval}, confidence {percent} %; less sure because {why}",
         interval=limits,
         percent=sure,
-        why=said(words.seen),
+        why=said(REASONS[reason].seen),
     )
 
 
@@ -516,7 +527,8 @@ def _how(page: _Page, record: ScanRecord) -> None:
     ]
     limit = result.quality.limiting_factor
     if limit is not None:
-        lines.append(said("What limited it most: {why}.", why=said(REASONS[limit].seen)))
+        told = told_as(limit, "heart_rate", record.heart_rate)
+        lines.append(said("What limited it most: {why}.", why=said(REASONS[told].seen)))
     if not record.simulated:  # the banner says more than the source's note
         lines += [_shortened(str(note), _NOTE_MOST) for note in record.notes[:_NOTES_MOST]]
         lines += ["…"] * (len(record.notes) > _NOTES_MOST)

@@ -172,11 +172,39 @@ NEEDS_S: Mapping[str, int] = {"heart_rate": 7, "respiratory_rate": 25, "rmssd": 
 """Seconds of good signal without which a vital sign is never shown; a test holds it against the engine."""
 
 
+_SHORT = (Reason.TOO_SHORT, Reason.TOO_FEW_FRAMES)
+
+
 def lacks(name: str, estimate: Estimate) -> int | None:
     """How many seconds of good signal the vital sign needs, where it is withheld because there were fewer; else None."""
     needs_s = NEEDS_S.get(name)
-    short = estimate.value is None and estimate.reasons[0] is Reason.TOO_SHORT
+    short = estimate.value is None and estimate.reasons[0] in _SHORT
     return needs_s if short and needs_s is not None and estimate.window_s < needs_s else None
+
+
+def told_as(reason: Reason, name: str, estimate: Estimate) -> Reason:
+    """The reason as it is to be worded for a withheld vital sign. In a second there are few pictures whatever the camera gives: of a
+    scan that short it is told that it was too short, which can be helped.
+    """
+    few = reason is Reason.TOO_FEW_FRAMES and lacks(name, estimate) is not None
+    return Reason.TOO_SHORT if few else reason
+
+
+def remedy(reason: Reason, name: str, estimate: Estimate) -> str:
+    """What to do about a reason for which a vital sign is withheld; of one that was too short, how long it takes."""
+    needed_s = lacks(name, estimate)
+    if reason is Reason.TOO_SHORT and needed_s is not None:
+        return said("Measure for longer: {needed} s of good signal or more.", needed=needed_s)
+    return said(REASONS[reason].remedy)
+
+
+SURE = 0.95
+"""Above this confidence a reason is no doubt any more."""
+
+
+def is_remark(estimate: Estimate) -> bool:
+    """Whether what stood in the way of a shown value is a remark only; else it makes the value less sure."""
+    return estimate.confidence > SURE
 
 
 def why_not(name: str, estimate: Estimate) -> str:

@@ -10,7 +10,6 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QApplication,
     QButtonGroup,
-    QComboBox,
     QDialog,
     QFrame,
     QHBoxLayout,
@@ -33,7 +32,7 @@ from client.records import ScanRecord
 from client.store.entries import to_observation as entry_to_observation
 from client.store.observations import Observation
 from client.store.scans import to_observation, to_record
-from client.ui.pages.dialogs import EntryDialog, Typed
+from client.ui.pages.dialogs import EntryDialog, Typed, UnsavedDialog
 from client.ui.pages.files import Files
 from client.ui.pages.history import HistoryPage
 from client.ui.pages.job import shown_name
@@ -46,6 +45,7 @@ from client.ui.pages.welcome import WelcomePage
 from client.ui.preferences import CONSENT_VERSION, Preferences
 from client.ui.shelf import Closed, Open, Shelf, Unusable, shut_words
 from client.ui.views.guard import Choice, Passing, must_ask
+from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import button
 from client.ui.widgets.notice import Notice
 
@@ -54,7 +54,7 @@ _IDLE_LOOK_MS = 5000
 
 @dataclass(slots=True)
 class _Unsaved:
-    """A result that could be kept and is not yet. Only its person lets go of it; or, if it is hidden, the next scan.
+    """A result that could be kept and is not yet. It goes only where the person says so.
 
     began_s: when its scan began. made: what is kept of it; made once for a person, so that a second try keeps no second one. saving:
     the store is at it. hidden: nobody was there any more; it is shown again when somebody asks for it.
@@ -87,6 +87,7 @@ class Window(QMainWindow):
         self._used_at_s = self._time.now_s()
         self._unsaved: _Unsaved | None = None
         self._reminded = False  # of the recovery key, since the store was opened
+        self._closes = False  # once the result is saved
         self.setWindowTitle("Health Helper")
         self.setAccessibleName("Health Helper")
         self.resize(1100, 780)
@@ -114,7 +115,7 @@ class Window(QMainWindow):
         self._files, self._keys, self._people = Files(*around), Keys(*around), People(*around)
         self.pages = QStackedWidget()
         self.welcome = WelcomePage(self._language)
-        self.scan = ScanPage(self._parts, self._make_source)
+        self.scan = ScanPage(self._parts, self._make_source, self._may_begin)
         self.history = HistoryPage(self._shelf, self._parts.clock)
         self.settings = SettingsPage(
             self._parts, self._shelf, self._preferences, self._language, str(config.store_folder())
@@ -145,9 +146,9 @@ class Window(QMainWindow):
         self.to_history = self._page_button(row, said("History"), self.go_to_history, "Ctrl+2")
         self.to_settings = self._page_button(row, said("Settings"), self.go_to_settings, "Ctrl+3")
         row.addStretch(1)
-        self.person = QComboBox()
+        self.person = ChoiceBox()
         self.person.setAccessibleName(said("Who is measured"))
-        self.person.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.person.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToContents)
         self.person.setMaximumWidth(320)
         self.person.activated.connect(self._choose_person)
         row.addWidget(self.person)
@@ -171,6 +172,7 @@ class Window(QMainWindow):
         self.scan.shows_waiting.connect(self._show_hidden)
         self.scan.finished.connect(self._scan_finished)
         self.scan.gave_up.connect(self._scan_gave_up)
+        self.scan.cancelled.connect(lambda: self.notice.tell(said("Cancelled; nothing was kept.")))
         self.history.open_scan.connect(self._open_kept)
         self.history.delete.connect(self._delete)
         self.history.enter.connect(self._enter)
@@ -182,6 +184,7 @@ class Window(QMainWindow):
         settings.changed.connect(self.preferences_changed.emit)
         settings.rebuild.connect(self.rebuild.emit)
         settings.unlock.connect(self._shelf.open)
+        settings.lock_now.connect(self._lock_now)
         settings.recovery_key.connect(self._keys.make)
         settings.restore.connect(self._keys.restore)
         settings.add_person.connect(self._people.add)
@@ -202,7 +205,7 @@ class Window(QMainWindow):
         self.scan.show_waiting(hidden=waiting is not None and waiting.hidden)
         if waiting is None or waiting.hidden:
             self._show(self.scan, self.to_scan)
-            self.scan.start.setFocus()
+            self.scan.focus_first()
         elif self._turn_to(self.to_scan):
             self._show_result(Shown(waiting.record, None, self._name()))
 
@@ -273,9 +276,20 @@ class Window(QMainWindow):
         if self.pages.currentWidget() is self.scan:
             self.scan.begin()
 
+    def _may_begin(self) -> bool:
+        """Whether nothing is lost by a new scan, or the person wants it so."""
+        waiting = self._unsaved
+        if waiting is None:
+            return True
+        hidden = waiting.hidden
+        question = said("The result of the last scan is not saved. Throw it away, and begin a new scan?")
+        wanted = self._people.confirmed(said("Not saved"), question, said("Throw it away"))
+        # It may have been shown, hidden or saved while the question stood open.
+        return wanted and self._unsaved in (None, waiting) and waiting.hidden is hidden
+
     def _scan_began(self) -> None:
         self._scan_began_s = self._time.now_s()
-        self._unsaved = None  # a hidden one, for which nobody has asked
+        self._unsaved = None  # see _may_begin
         self.scan.show_waiting(hidden=False)
         self.notice.hide()
         self.bar.setEnabled(False)  # a person is measured for whom it was begun
@@ -298,7 +312,7 @@ class Window(QMainWindow):
         page.unlock.connect(self._shelf.open)
         page.report.connect(lambda: self._files.report(page.shown, self._language))
         page.discard.connect(self._discard)
-        page.back.connect(self.go_to_history)
+        page.back.connect(self._back)
         page.delete.connect(self._delete)
         self._show_can_save()
         self.pages.addWidget(page)
@@ -321,7 +335,13 @@ class Window(QMainWindow):
         self._unsaved = None
         self.go_to_scan()
 
-    def _save(self) -> None:
+    def _back(self) -> None:
+        """From the details to the line where they were opened."""
+        self.go_to_history()
+        self.history.table.setFocus()
+
+    def _save(self, *, then_close: bool = False) -> None:
+        self._closes = then_close
         result, choice, name = self._unsaved, self._whose, self._name()
         if result is None or result.saving:
             return
@@ -341,7 +361,9 @@ class Window(QMainWindow):
             if self._unsaved is result:
                 self._unsaved = None
                 self.scan.show_waiting(hidden=False)
-            if isinstance(self._shelf.state, Open):
+            if self._closes and self._unsaved is None:
+                self.close()
+            elif isinstance(self._shelf.state, Open):
                 self.go_to_history()
                 self.notice.tell(
                     said("Saved for {name}.", name=shown_name(name)),
@@ -350,7 +372,7 @@ class Window(QMainWindow):
                 )
 
         def not_saved(fault: HealthHelperError) -> None:
-            result.saving = False
+            result.saving = self._closes = False
             self._show_can_save()
             self._people.tell_fault(fault)
 
@@ -506,7 +528,21 @@ class Window(QMainWindow):
         is_open = isinstance(self._shelf.state, Open)
         if not is_open and self.result is None:
             return  # nothing to lock, and nothing of anybody to be seen
+        self._lock(
+            said("Locked, because nobody used it for {minutes} min.", minutes=limit_min)
+            if is_open
+            else said("The result is hidden, because nobody used this for {minutes} min.", minutes=limit_min)
+        )
+
+    def _lock_now(self) -> None:
+        if isinstance(self._shelf.state, Open) and not self.scan.running:
+            self._lock(said("Locked."))
+
+    def _lock(self, why: str) -> None:
+        """Nothing of anybody is to be seen any more; what is not saved is hidden."""
+        is_open = isinstance(self._shelf.state, Open)
         asked = _close_dialogs()
+        self._closes = False
         self._whose = Choice(None, self._time.now_s())
         if self._unsaved is not None:
             self._unsaved.hidden = True
@@ -515,11 +551,7 @@ class Window(QMainWindow):
             self._shelf.close()
         self._fill_people()
         self.go_to_scan()
-        words = [
-            said("Locked, because nobody used it for {minutes} min.", minutes=limit_min)
-            if is_open
-            else said("The result is hidden, because nobody used this for {minutes} min.", minutes=limit_min)
-        ]
+        words = [why]
         if asked:
             words.append(said("What was being typed or asked is closed; nothing of it was kept."))
         if is_open:
@@ -562,10 +594,15 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
         """Asks where the person closes it (spontaneous) with a result that is not saved."""
         if event.spontaneous() and self._unsaved is not None:
-            question = said("The result of the last scan is not saved. Close, and throw it away?")
-            if not self._people.confirmed(said("Not saved"), question, said("Throw it away")):
+            why_not, _action = shut_words(self._shelf.state)
+            dialog = UnsavedDialog(self, shown_name(self._name()), why_not)
+            dialog.exec()
+            saved_meanwhile = self._unsaved is None
+            if not dialog.choice or (dialog.choice == "save" and not saved_meanwhile):
                 event.ignore()
                 self.go_to_scan()
+                if dialog.choice == "save":
+                    self._save(then_close=True)
                 return
         self.let_go()
         event.accept()

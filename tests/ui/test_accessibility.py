@@ -22,6 +22,7 @@ from client.ui.pages.dialogs import (
     NameDialog,
     RecoveryDialog,
     RestoreDialog,
+    UnsavedDialog,
 )
 from client.ui.shelf import Open
 from client.ui.translations import LANGUAGES
@@ -71,6 +72,7 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     for name, dialog in (
         ("name", NameDialog(window)),
         ("confirm", ConfirmDialog(window, "Whose", "Is it you?", "Yes")),
+        ("unsaved", UnsavedDialog(window, "Ana", "")),
         ("entry", EntryDialog(window, "Ana", NOW)),
         ("recovery", RecoveryDialog(window, "AAAA-BBBB-CCCC-DDDD", lambda: None)),
         ("restore", RestoreDialog(window)),

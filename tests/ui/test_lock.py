@@ -121,12 +121,19 @@ def test_a_result_that_is_not_saved_is_hidden_by_the_lock_and_there_again(room: 
     wait_for(lambda: kept(running, None) == 1, "the scan")
 
 
-def test_a_new_scan_replaces_a_hidden_result(room: Room) -> None:
+def test_a_new_scan_replaces_a_hidden_result_only_where_somebody_says_so(room: Room) -> None:
     with_camera(room)
     _running, window = opened(room, lock_after_min=2)
     old = measured(window)
     nobody_for(window, 121.0)
+    assert window.focusWidget() is window.scan._waiting.action
+    check = in_dialog(lambda dialog: click(dialog.cancel))  # type: ignore[attr-defined]
     click(window.scan.start)
+    check()
+    assert not window.scan.running and window._unsaved.record is old
+    check = in_dialog(lambda dialog: click(button_named(dialog, "Throw it away")))
+    click(window.scan.start)
+    check()
     assert not window.scan._waiting.isVisible()
     wait_for(lambda: window.result is not None, "the result")
     assert window.result.shown.record is not old

@@ -16,7 +16,7 @@ from client.parts import Kept
 from client.store.database import DiskFull
 from client.store.observations import Observation, Observations
 from client.store.vault import VaultLocked
-from client.ui.pages.dialogs import ConfirmDialog
+from client.ui.pages.dialogs import UnsavedDialog
 from client.ui.shelf import Open, Opening, Unusable
 from tests.client.store.conftest import kept_in
 from tests.client.store.test_scans import record as scan_record
@@ -126,7 +126,9 @@ def test_who_closes_the_window_is_asked(room: Room) -> None:
     window.go_to_settings()
 
     def stay(dialog: Any) -> None:
-        assert isinstance(dialog, ConfirmDialog)
+        assert isinstance(dialog, UnsavedDialog) and dialog.ok.isDefault()
+        assert not dialog.discard.isDefault() and dialog.discard.objectName() != "primary"
+        assert dialog.column.contentsMargins().left() >= 16
         shot(dialog, "not-saved")
         click(dialog.cancel)
 
@@ -135,10 +137,22 @@ def test_who_closes_the_window_is_asked(room: Room) -> None:
     wait_for(lambda: window.pages.currentWidget() is window.result, "the result")
     check()
     assert window.isVisible()
-    check = in_dialog(lambda dialog: click(button_named(dialog, "Throw it away")))
+    check = in_dialog(lambda dialog: click(button_named(dialog, "Discard")))
     close_as_a_person_does(window)
     wait_for(lambda: not window.isVisible(), "the end")
     check()
+
+
+def test_who_closes_the_window_can_save_it_first(room: Room) -> None:
+    running, window = opened(room)
+    with_person(running, window, "Ana")
+    measured(window)
+    check = in_dialog(lambda dialog: click(button_named(dialog, "Save")))
+    close_as_a_person_does(window)
+    wait_for(lambda: not window.isVisible(), "the end")
+    check()
+    ana = window._whose.person
+    assert kept(running, ana) == 1
 
 
 def test_nobody_is_asked_where_nothing_is_lost(room: Room) -> None:

@@ -190,7 +190,7 @@ def test_a_reading_typed_in_is_checked_marked_and_listed(room: Room) -> None:
     check()
     wait_for(lambda: window.history.table.rowCount() == 1, "the reading")
     assert _cell(window, 1) == "Blood pressure (cuff)"
-    assert _cell(window, 2) == "128/82 mmHg"
+    assert _cell(window, 2) == "128/82 mmHg, typed in"
     found: list[Any] = []
     running.shelf.ask(lambda all_: all_.get(all_.lines(None)[0].id), found.append, _fail)
     wait_for(lambda: found, "the reading itself")

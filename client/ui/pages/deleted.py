@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QTableWidgetItem, QWidget
 
 from client.language import said
 from client.store.observations import KEEP_DELETED_DAYS, Deleted
 from client.ui.pages.dialogs import Dialog
 from client.ui.views.history import LEFT_TO_RIGHT, row
 from client.ui.widgets.layout import label
+from client.ui.widgets.table import Table
 
 
 class DeletedDialog(Dialog):
@@ -31,17 +32,8 @@ class DeletedDialog(Dialog):
                 else said("Nothing was deleted in the last {days} days.", days=KEEP_DELETED_DAYS)
             )
         )
-        self.table = QTableWidget(len(found), 3)
-        self.table.setAccessibleName(self.windowTitle())
-        self.table.setHorizontalHeaderLabels([said("Deleted"), said("Whose"), said("What")])
-        self.table.verticalHeader().hide()
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setTabKeyNavigation(False)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.table = Table(self.windowTitle(), [said("Deleted"), said("Whose"), said("What")])
+        self.table.setRowCount(len(found))
         for at, one in enumerate(found):
             for column, text in enumerate(_words(one)):
                 self.table.setItem(at, column, QTableWidgetItem(text))
@@ -49,7 +41,7 @@ class DeletedDialog(Dialog):
         self.table.setVisible(bool(found))
         self.table.itemSelectionChanged.connect(self._chosen)
         self.column.addWidget(self.table, 1)
-        header.sectionResized.connect(self.table.resizeRowsToContents)
+        self.table.horizontalHeader().sectionResized.connect(self.table.resizeRowsToContents)
         self.buttons(said("Put back"), self.accept)
         self.cancel.setText(said("Close"))
         self._chosen()

@@ -8,11 +8,10 @@ from datetime import datetime
 
 from PySide6.QtCore import QDateTime, Qt
 from PySide6.QtWidgets import (
-    QComboBox,
-    QDateTimeEdit,
     QDialog,
     QHBoxLayout,
     QLineEdit,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 from client.language import listing, said
 from client.store.observations import LONGEST_NAME, Kind
 from client.ui.views import entry
+from client.ui.widgets.choice import ChoiceBox, MomentEdit
 from client.ui.widgets.layout import button, form, label
 from client.ui.widgets.notice import announce
 
@@ -34,6 +34,8 @@ class Dialog(QDialog):
         self.setMinimumWidth(min(560, max(320, parent.width() - 40)))
         self.column = QVBoxLayout(self)
         self.column.setSpacing(12)
+        around = max(16, self.fontMetrics().height())
+        self.column.setContentsMargins(around, around, around, around)
         self.wrong = label("", "warning")
         self.wrong.hide()
 
@@ -44,13 +46,15 @@ class Dialog(QDialog):
         if words:
             announce(self.wrong, words)
 
-    def buttons(self, words: str, do: Callable[[], object]) -> None:
+    def buttons(self, words: str, do: Callable[[], object], *, between: QPushButton | None = None) -> None:
         """At its end: one that leaves everything as it is, and one that does it."""
         self.column.addWidget(self.wrong)
         row = QHBoxLayout()
         row.addStretch(1)
         self.cancel = button(said("Cancel"), self.reject)
         row.addWidget(self.cancel)
+        if between is not None:
+            row.addWidget(between)
         self.ok = button(words, do, primary=True)
         self.ok.setDefault(True)
         row.addWidget(self.ok)
@@ -93,6 +97,39 @@ class ConfirmDialog(Dialog):
         self.cancel.setFocus()
 
 
+class UnsavedDialog(Dialog):
+    """A result is not saved, and the window is to be closed. choice: "save", "discard", or "" to stay.
+
+    why_not: why it can't be saved now; "" where it can.
+    """
+
+    def __init__(self, parent: QWidget, name: str, why_not: str) -> None:
+        super().__init__(parent, said("Not saved"))
+        self.choice = ""
+        self.column.addWidget(
+            label(
+                said(
+                    "The result of the last scan is not saved yet. Save it for {name}, or discard it?",
+                    name=name,
+                )
+            )
+        )
+        self.discard = button(said("Discard"), lambda: self._chosen("discard"))
+        self.discard.setAutoDefault(False)  # Enter never throws anything away by being nearest
+        self.buttons(said("Save"), lambda: self._chosen("save"), between=self.discard)
+        if why_not:
+            self.tell(said("This can't be saved now: {why}", why=why_not))
+            self.ok.setEnabled(False)
+            self.cancel.setDefault(True)
+            self.cancel.setFocus()
+        else:
+            self.ok.setFocus()
+
+    def _chosen(self, choice: str) -> None:
+        self.choice = choice
+        self.accept()
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """A reading as it was typed in. taken_at: with its time zone."""
@@ -112,12 +149,13 @@ class EntryDialog(Dialog):
         self.column.addWidget(
             label(said("For {name}. It is marked as typed in.", name=whose or said("Guest")))
         )
-        self.kind = QComboBox()
+        self.kind = ChoiceBox()
         self.kind.setAccessibleName(said("Device"))
         for kind, reading in entry.FORMS.items():
             self.kind.addItem(said(reading.title), kind)
         self.kind.activated.connect(lambda _at: self._show_form())
-        self.when = QDateTimeEdit(QDateTime.fromSecsSinceEpoch(int(now.timestamp())))
+        self.when = MomentEdit()
+        self.when.setDateTime(QDateTime.fromSecsSinceEpoch(int(now.timestamp())))
         self.when.setDisplayFormat("yyyy-MM-dd HH:mm")
         self.when.setMaximumDateTime(QDateTime.fromSecsSinceEpoch(int(now.timestamp()) + 60))
         self.when.setAccessibleName(said("When it was read"))

@@ -12,7 +12,7 @@ from client.language import said
 from client.reports.files import write_report, write_table
 from client.store.observations import Observations, utc_offset_min
 from client.store.scans import earlier_heart_rates
-from client.ui.pages.job import Job
+from client.ui.pages.job import Job, shown_name
 from client.ui.pages.result import Shown
 from client.ui.shelf import Open
 from client.ui.views.files import path_as_chosen
@@ -27,6 +27,7 @@ class Files(Job):
         path = self._ask_path(
             f"health-helper-{record.taken_at.astimezone():%Y-%m-%d-%H%M}.pdf",
             said("Report (*.pdf);;Data (*.json)"),
+            said("Save the report of this scan"),
         )
         if path is None:
             return
@@ -44,7 +45,9 @@ class Files(Job):
             )
 
         def written(_: None) -> None:
-            self.notice.tell(said("Report written: {name}", name=path.name))
+            self.notice.tell(
+                said("Report written: {name}, in the folder {folder}", name=path.name, folder=path.parent)
+            )
 
         if line is not None and isinstance(self.shelf.state, Open):
             person = line.person
@@ -58,7 +61,11 @@ class Files(Job):
 
     def export(self, person: str | None) -> None:
         """All that is kept of one person."""
-        path = self._ask_path("health-helper.csv", said("Table (*.csv);;Data (*.json)"))
+        path = self._ask_path(
+            "health-helper.csv",
+            said("Table (*.csv);;Data (*.json)"),
+            said("Save all that is kept: {name}", name=shown_name(self.name_of(person))),
+        )
         if path is None:
             return
 
@@ -71,20 +78,28 @@ class Files(Job):
 
         def written(count: int) -> None:
             self.notice.tell(
-                said("Written: {name}, {count} kept. It is not encrypted.", name=path.name, count=count)
+                said(
+                    "Written: {name}, {count} kept, in the folder {folder}. It is not encrypted.",
+                    name=path.name,
+                    count=count,
+                    folder=path.parent,
+                )
             )
 
         self.shelf.ask(write, written, self.tell_fault)
 
-    def _ask_path(self, name: str, kinds: str) -> Path | None:
-        documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        typed, kind = QFileDialog.getSaveFileName(
-            self.window, said("Where to"), str(Path(documents or ".") / name), kinds
-        )
+    def _ask_path(self, name: str, kinds: str, title: str) -> Path | None:
+        typed, kind = QFileDialog.getSaveFileName(self.window, title, str(_documents() / name), kinds)
         if not typed:
             return None
         path = path_as_chosen(typed, kind, kinds)
         if path == Path(typed) or not path.exists():  # the dialog has asked about the name that it knew
             return path
         question = said("{name} is there already. Replace it?", name=path.name)
-        return path if self.confirmed(said("Where to"), question, said("Replace")) else None
+        return path if self.confirmed(title, question, said("Replace")) else None
+
+
+def _documents() -> Path:
+    """The person's folder for documents; where there is none (a new account may lack it), the home folder, not wherever we were started."""
+    documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+    return Path(documents) if documents and Path(documents).is_dir() else Path.home()

@@ -7,11 +7,7 @@ from datetime import datetime, timedelta
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
-    QHeaderView,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -25,9 +21,11 @@ from client.store.observations import PAGE, Line, Observations
 from client.ui.shelf import Shelf
 from client.ui.views import history
 from client.ui.views.history import HistoryRow
+from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import Page, button, card, label
 from client.ui.widgets.notice import Standing
 from client.ui.widgets.plots import CoursePlot
+from client.ui.widgets.table import Table
 
 _PX_APART = 3
 """A point is 6 px wide: nearer ones lie on each other."""
@@ -83,7 +81,7 @@ class HistoryPage(Page):
     def _add_plot(self, column: QVBoxLayout) -> None:
         frame, inside = card()
         row = QHBoxLayout()
-        self.what, self.span = QComboBox(), QComboBox()
+        self.what, self.span = ChoiceBox(), ChoiceBox()
         self.what.setAccessibleName(said("What the plot shows"))
         self.span.setAccessibleName(said("How far back"))
         for name, title in history.TRENDS.items():
@@ -104,18 +102,10 @@ class HistoryPage(Page):
         column.addWidget(frame)
 
     def _add_list(self, column: QVBoxLayout) -> None:
-        self.table = QTableWidget(0, 3)
-        self.table.setAccessibleName(said("What is kept, the newest first"))
-        self.table.setHorizontalHeaderLabels([said("When"), said("What"), said("Values")])
-        self.table.verticalHeader().hide()
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setTabKeyNavigation(False)  # Tab leaves the list; arrows move inside it
+        self.table = Table(
+            said("What is kept, the newest first"), [said("When"), said("What"), said("Values")]
+        )
         self.table.setWordWrap(True)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(12 * self.table.fontMetrics().height())
         self.table.itemSelectionChanged.connect(self._show_chosen)
         self.table.itemActivated.connect(lambda _item: self._open())
@@ -125,7 +115,7 @@ class HistoryPage(Page):
         self.more = button(said("Show older ones"), self._show_more)
         self.add = button(said("Add a reading…"), self.enter.emit)
         self.write = button(said("Export…"), self.export.emit)
-        self.bin = button(said("Deleted…"), self.deleted.emit)
+        self.bin = button(said("Deleted items…"), self.deleted.emit)
         for of_row in ((self.details, self.remove, self.more), (self.add, self.write, self.bin)):
             row = QHBoxLayout()
             for one in of_row:
@@ -218,13 +208,18 @@ class HistoryPage(Page):
         at = next((at for at, row in enumerate(self._rows) if row.id == line_id), None)
         if at is None:
             self.table.clearSelection()
+            self.table.choose_current()
         else:
             self.table.setCurrentCell(at, 0)  # not selectRow: from right to left it chooses nothing (Qt 6.11)
 
     def _draw(self) -> None:
         series = history.series(self._trend, self.what.currentData())
         shown = history.thinned(series, max(1, self.viewport().width() // _PX_APART))
-        self.plot.show_course(shown.at_s, shown.values, shown.low, shown.high)
+        start = self._start()
+        span_s = None if start is None else (start.timestamp(), self._clock.utc().timestamp())
+        self.plot.show_course(
+            shown.at_s, shown.values, shown.low, shown.high, unit=series.unit, span_s=span_s
+        )
         words = history.spoken(series)
         self.plot.setAccessibleDescription(words)
         self.plot.setVisible(len(series.values) > 0)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from client.devices.ports import LevelSource
 from client.errors import HealthHelperError, SourceStalled
@@ -17,6 +17,7 @@ from client.pipeline.worker import Worker
 from client.ui.preferences import Preferences
 from client.ui.views.devices import choices
 from client.ui.views.microphone import Hearing
+from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import button, form, label
 from client.ui.widgets.meter import LevelMeter
 from client.ui.widgets.notice import announce
@@ -48,9 +49,9 @@ class MicrophoneChoice(QWidget):
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_EVERY_MS)
         self._timer.timeout.connect(self._look)
-        self.box = QComboBox()
+        self.box = ChoiceBox()
         self.box.setAccessibleName(said("Microphone"))
-        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(18)  # names of devices can be long
         self.box.activated.connect(self._choose)
         self.meter = LevelMeter()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShortcut
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
 
 from client.language import said
@@ -51,12 +52,9 @@ class ResultPage(Page):
         self.column.addWidget(self.heading)
         if view.simulated:
             self.column.addWidget(label(said(SIMULATED), "warning"))
-        sub = view.sub
-        if shown.kept is not None:
-            when = f"{taken_at_local(shown.kept):%Y-%m-%d %H:%M}"
-            kept = said("Kept for {name}, {when}.", name=shown.whose or said("Guest"), when=when)
-            sub = f"{kept} {sub}"
-        self.column.addWidget(label(sub, "muted", selectable=True))
+        self._add_standing(view.why_not_saved)
+        self._buttons(can_be_saved=view.why_not_saved is None)
+        self.column.addWidget(label(view.sub, "muted", selectable=True))
         grid = QGridLayout()
         grid.setSpacing(12)
         for at, row in enumerate(view.rows):
@@ -65,11 +63,20 @@ class ResultPage(Page):
         self._plots(shown.record)
         for remark in view.remarks:
             self.column.addWidget(label(remark, "muted", selectable=True))
-        if view.why_not_saved is not None and shown.kept is None:
-            self.column.addWidget(label(view.why_not_saved, "muted"))
-        self._buttons(can_be_saved=view.why_not_saved is None)
         self.column.addWidget(label(said(NOT_A_DEVICE), "muted"))
         self.column.addStretch(1)
+
+    def _add_standing(self, why_not_saved: str | None) -> None:
+        """Whether it is kept, for whom, or why it can't be."""
+        kept = self.shown.kept
+        if kept is not None:
+            when = f"{taken_at_local(kept):%Y-%m-%d %H:%M}"
+            words = said("Kept for {name}, {when}.", name=self.shown.whose or said("Guest"), when=when)
+        else:
+            words = said("Not saved yet.") if why_not_saved is None else why_not_saved
+        waits = kept is None and why_not_saved is None
+        self.standing = label(words, "warning" if waits else "muted", selectable=not waits)
+        self.column.addWidget(self.standing)
 
     def _plots(self, record: ScanRecord) -> None:
         wave = record.result.bvp
@@ -110,6 +117,7 @@ class ResultPage(Page):
             self.done_button = button(said("Discard"), self.discard.emit)
         else:
             self.done_button = button(said("Back"), self.back.emit)
+            QShortcut(Qt.Key.Key_Escape, self).activated.connect(self.back.emit)
             scan_id = self.shown.kept.id
             row.addWidget(button(said("Delete"), lambda: self.delete.emit(scan_id)))
         row.addWidget(self.done_button)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QShortcut
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from client import log
@@ -38,17 +39,20 @@ MakeSource = Callable[[], tuple[FrameSource, Goal]]
 
 class ScanPage(QStackedWidget):
     """began: a scan has begun. finished(ScanRecord): it came to its end. gave_up: it ended otherwise, or could not begin.
-    shows_waiting: the person wants to see the result that is hidden.
+    cancelled: the person gave it up. shows_waiting: the person wants to see the result that is hidden.
+
+    may_begin: asked before a scan begins; there may be something that it would replace.
     """
 
     began = Signal()
     finished = Signal(object)
     gave_up = Signal()
+    cancelled = Signal()
     shows_waiting = Signal()
 
-    def __init__(self, parts: Parts, make_source: MakeSource) -> None:
+    def __init__(self, parts: Parts, make_source: MakeSource, may_begin: Callable[[], bool]) -> None:
         super().__init__()
-        self._parts, self._make_source = parts, make_source
+        self._parts, self._make_source, self._may_begin = parts, make_source, may_begin
         self._run: ScanRun | None = None
         self._said, self._said_at_s = "", 0.0
         self._shown_at_s = array("d")
@@ -81,9 +85,13 @@ class ScanPage(QStackedWidget):
         )
         self._waiting.say(words if hidden else "", said("Show it"))
 
+    def focus_first(self) -> None:
+        """The keyboard begins at the result that is hidden, or at a new scan: never at what would replace something."""
+        (self._waiting.action if self._waiting.words else self.start).setFocus()
+
     def begin(self) -> None:
-        """Start a scan, if none is running."""
-        if self._run is not None:
+        """Start a scan, if none is running and nothing stands against it."""
+        if self._run is not None or not self._may_begin():
             return
         self._fault.setText("")
         self._fault.hide()
@@ -119,6 +127,11 @@ class ScanPage(QStackedWidget):
         if self._run is not None:
             self._run.stop()
             self._run.stop()  # a first stop of a live scan would end it with what was measured
+
+    def _escape(self) -> None:
+        """As the button, which can't be pressed once the scan is being finished."""
+        if self._cancel.isEnabled():
+            self.cancel()
 
     def finish_now(self) -> None:
         """End it with what was measured. A second stop would throw that away, so neither button can be pressed again."""
@@ -191,6 +204,7 @@ class ScanPage(QStackedWidget):
         self._wave = WavePlot(said("Pulse wave"))
         self._status = label("", "muted")
         self._cancel = button(said("Cancel"), self.cancel)
+        QShortcut(Qt.Key.Key_Escape, page).activated.connect(self._escape)
         self._finish = button(said("Finish now"), self.finish_now)
         beside, inside = card()
         for widget in (self._rate, self._rate_unit, self._interval):
@@ -267,6 +281,7 @@ class ScanPage(QStackedWidget):
             record = to_record(run.outcome(), taken_at=self._parts.clock.utc())
         except Interrupted:
             self.start.setFocus()
+            self.cancelled.emit()
         except HealthHelperError as fault:
             self._tell(fault)
         finally:

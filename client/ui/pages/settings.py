@@ -16,6 +16,7 @@ from client.ui.pages.microphone import MicrophoneChoice
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
 from client.ui.shelf import Closed, Open, Opening, Shelf, Unusable
 from client.ui.translations import LANGUAGES
+from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import Page, button, card, form, label
 
 SECONDS = (30, 40, 60, 90)
@@ -24,7 +25,7 @@ SECONDS = (30, 40, 60, 90)
 class SettingsPage(Page):
     """changed: the preferences are others now (they are changed in place). rebuild: and the window must be made anew to show it.
 
-    recovery_key, restore, unlock, add_person, rename_person, remove_person, deleted: the person wants that.
+    recovery_key, restore, unlock, lock_now, add_person, rename_person, remove_person, deleted: the person wants that.
     """
 
     changed = Signal()
@@ -32,6 +33,7 @@ class SettingsPage(Page):
     recovery_key = Signal()
     restore = Signal()
     unlock = Signal()
+    lock_now = Signal()
     add_person = Signal()
     rename_person = Signal()
     remove_person = Signal()
@@ -132,11 +134,13 @@ class SettingsPage(Page):
         self.key_button = button(said("New recovery key…"), self.recovery_key.emit)
         self.restore_button = button(said("Open with the recovery key…"), self.restore.emit)
         self.unlock_button = button(said("Open the store"), self.unlock.emit)
+        self.lock_button = button(said("Lock now"), self.lock_now.emit)
         self.add_button = button(said("Add a person…"), self.add_person.emit)
         self.rename_button = button(said("Rename the chosen person…"), self.rename_person.emit)
         self.remove_button = button(said("Delete the chosen person…"), self.remove_person.emit)
-        self.deleted_button = button(said("Deleted…"), self.deleted.emit)
+        self.deleted_button = button(said("Deleted items…"), self.deleted.emit)
         for one in (
+            self.lock_button,
             self.unlock_button,
             self.restore_button,
             self.add_button,
@@ -164,12 +168,12 @@ class SettingsPage(Page):
         match state:
             case Open():
                 words = said(
-                    "Encrypted; its key is in this system's key store. {count} people. Folder: {folder}",
+                    "Encrypted; its key is in this system's key store. People: {count}. Folder: {folder}",
                     count=len(state.people),
                     folder=self._folder,
                 )
                 if state.needs_recovery_key:
-                    words += " " + said("Nobody has a recovery key on paper yet.")
+                    words += ". " + said("Nobody has a recovery key on paper yet.")
             case Opening():
                 words = said("The store is being opened …")
             case Closed():
@@ -179,6 +183,7 @@ class SettingsPage(Page):
         self.store_words.setText(words)
         is_open = isinstance(state, Open)
         for one in (
+            self.lock_button,
             self.key_button,
             self.add_button,
             self.rename_button,
@@ -191,7 +196,7 @@ class SettingsPage(Page):
 
 
 def _choice(name: str, entries: list[tuple[str, object]], now: object) -> QComboBox:
-    box = QComboBox()
+    box = ChoiceBox()
     box.setAccessibleName(name)
     for words, value in entries:
         box.addItem(words, value)

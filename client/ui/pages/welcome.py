@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout
 
 from client.language import said
 from client.reports.wording import NOT_A_DEVICE
 from client.ui.translations import LANGUAGES
+from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import Page, button, card, label
 
 
@@ -23,7 +24,7 @@ class WelcomePage(Page):
         super().__init__(said("Welcome"))
         top = QHBoxLayout()
         top.addWidget(label(said("Welcome to Health Helper"), "title"), 1)
-        self.languages = QComboBox()
+        self.languages = ChoiceBox()
         self.languages.setAccessibleName(said("Language"))
         for code, name in LANGUAGES.items():
             self.languages.addItem(name, code)
@@ -87,6 +88,6 @@ def camera_permission(platform: str) -> str:
             '"Let desktop apps access your camera".'
         )
     return said(
-        "Linux asks nobody: your account needs the right to use the camera (on most systems it has it; otherwise an "
-        'administrator adds it to the group "video").'
+        "Linux does not ask before a program uses the camera: your account needs the permission, and on most systems it has it. If "
+        'the camera can\'t be opened, ask an administrator to add your account to the group "video".'
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from client.language import listing, marked, said
-from client.reports.wording import interval_text
+from client.reports.wording import UNITS, interval_text
 from client.store.history import Trend
 from client.store.observations import Kind, Line
 from client.store.scans import taken_at_local
@@ -36,13 +36,14 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points over days for a plot. at_s: seconds since 1970, UTC. low, high: the interval, or the value itself."""
+    """Points over days for a plot. at_s: seconds since 1970, UTC. low, high: the interval, or the value itself. unit: translated."""
 
     title: str
     at_s: FloatArray
     values: FloatArray
     low: FloatArray
     high: FloatArray
+    unit: str
 
 
 TRENDS: Mapping[str, str] = {
@@ -51,6 +52,7 @@ TRENDS: Mapping[str, str] = {
     "rmssd": marked("Variability RMSSD, ms"),
     "sdnn": marked("Variability SDNN, ms"),
 }
+_UNITS: Mapping[str, str] = {"heart_rate": "/min", "respiratory_rate": "/min", "rmssd": "ms", "sdnn": "ms"}
 SPANS_DAYS: Mapping[str, int | None] = {
     marked("7 days"): 7,
     marked("30 days"): 30,
@@ -66,9 +68,15 @@ def row(line: Line, values: Mapping[str, float] | None = None) -> HistoryRow:
         id=line.id,
         when=f"{taken_at_local(line):%Y-%m-%d %H:%M}",
         kind=line.kind if kind is None else said(kind),
-        what=_scan(line) if line.kind == Kind.SCAN else entry.words(line.kind, values or {}),
+        what=_scan(line) if line.kind == Kind.SCAN else _typed(line.kind, values or {}),
         is_scan=line.kind == Kind.SCAN,
     )
+
+
+def _typed(kind: str, values: Mapping[str, float]) -> str:
+    """A reading, marked as what a person has read off another device; of a kind that only a newer version knows, nobody can tell."""
+    words = entry.words(kind, values)
+    return listing(part for part in (words, said("typed in")) if part) if kind in entry.FORMS else words
 
 
 def _scan(line: Line) -> str:
@@ -98,7 +106,8 @@ def series(trend: Trend, name: str) -> Series:
     )
     shown = np.isfinite(values)
     low, high = np.where(np.isfinite(low), low, values), np.where(np.isfinite(high), high, values)
-    return Series(said(TRENDS[name]), trend.at_s[shown], values[shown], low[shown], high[shown])
+    unit = said(UNITS[_UNITS[name]])
+    return Series(said(TRENDS[name]), trend.at_s[shown], values[shown], low[shown], high[shown], unit)
 
 
 def thinned(found: Series, columns: int) -> Series:

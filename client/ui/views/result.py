@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from client.language import marked, said
 from client.pipeline.outcome import not_kept_because
 from client.records import ScanRecord, sanitised
-from client.reports.wording import REASONS, interval, saved_words, vital_name, why_not
+from client.reports.wording import (
+    REASONS,
+    interval,
+    is_remark,
+    lacks,
+    remedy,
+    saved_words,
+    told_as,
+    vital_name,
+    why_not,
+)
 from edge_models.types import Estimate
 
 
@@ -49,6 +59,8 @@ class ResultView:
     simulated: bool
 
 
+SHORTEST_S = 30
+"""The shortest scan that the settings offer: what needs more may be missing because of them."""
 MEANINGS: Mapping[str, str] = {
     "heart_rate": marked(
         "How often the heart beats. Moving, talking, excitement, warmth, coffee, fever and medicines change it."
@@ -80,8 +92,11 @@ def result_view(record: ScanRecord) -> ResultView:
     else:
         heading = said("No heart rate is shown")
         first = limiting if limiting in rate.reasons else rate.reasons[0]
+        first = told_as(first, "heart_rate", rate)
         sub = said(
-            "Because {why}. {remedy}", why=said(REASONS[first].seen), remedy=said(REASONS[first].remedy)
+            "Because {why}. {remedy}",
+            why=said(REASONS[first].seen),
+            remedy=remedy(first, "heart_rate", rate),
         )
     reason = not_kept_because(record)
     return ResultView(
@@ -99,11 +114,17 @@ def row(name: str, found: Estimate) -> Row:
     shown = found.value is not None
     if shown:
         beside = said("95 % interval {interval}", interval=interval(found))
-        if found.reasons:
+        if found.reasons and is_remark(found):
+            beside = said("{interval}. Remark: {why}.", interval=beside, why=_seen(found))
+        elif found.reasons:
             beside = said("{interval}; less sure because {why}", interval=beside, why=_seen(found))
     else:
         beside = why_not(name, found)
         beside = f"{beside[:1].upper()}{beside[1:]}."
+        needed_s = lacks(name, found)
+        if needed_s is not None and needed_s > SHORTEST_S:
+            setting = said("Good signal that a scan takes")
+            beside += " " + said("To measure for longer: Settings, “{setting}”.", setting=setting)
     return Row(
         name=name,
         title=vital_name(name),

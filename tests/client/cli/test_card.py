@@ -73,6 +73,20 @@ def test_what_limits_a_shown_value_is_said() -> None:
     assert f"What limited it most: {REASONS[Reason.LIGHT_CHANGES].seen}." in text
 
 
+def test_of_a_value_that_is_sure_a_reason_is_a_remark() -> None:
+    sure = replace(estimate(70.0, Reason.TOO_NEAR), confidence=1.0)
+    text = joined(text_of(replace(RECORD, result=scan_result(sure))))
+    assert "68 to 72. Remark: the face was too near." in text and "less sure" not in text
+
+
+def test_a_scan_of_a_second_was_too_short_whatever_the_camera_gave() -> None:
+    short = replace(estimate(None, Reason.TOO_FEW_FRAMES), window_s=0.97)
+    limited = Quality(0.0, (Reason.TOO_FEW_FRAMES,), Reason.TOO_FEW_FRAMES)
+    text = joined(text_of(replace(RECORD, result=scan_result(short, quality=limited))))
+    assert "No heart rate: there was too little usable signal. Measure for longer: 7 s of good signal" in text
+    assert "too few pictures" not in text and "other programs" not in text
+
+
 def test_the_simulated_are_marked() -> None:
     assert "SIMULATED" in text_of(replace(RECORD, simulated=True))
     assert "SIMULATED" not in text_of(RECORD)

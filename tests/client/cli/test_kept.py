@@ -57,7 +57,7 @@ def test_a_scan_is_saved_listed_and_reported(command: Command, bench: Bench, tmp
     assert "Heart rate" in command("history").out
     for name in ("a.pdf", "a.json"):
         assert command("report", str(tmp_path / name)).status == 0
-        assert command("report", str(tmp_path / name), "--id", listed[0]["id"]).status == 0
+        assert command("report", str(tmp_path / name), "--id", listed[0]["id"], "--force").status == 0
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((tmp_path / "a.json").read_text()) == json.loads(said.out)
 
@@ -150,6 +150,43 @@ def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) ->
     assert command("export", str(tmp_path / "nowhere" / "all.csv")).status == 4
 
 
+def test_an_export_and_a_report_say_what_they_are_and_whose(
+    command: Command, bench: Bench, tmp_path: Path
+) -> None:
+    command("people", "--add", "Ada")
+    scan(command, bench)
+    scan(command, bench, "--person", "Ada")
+    scan(command, bench, "--person", "Ada")
+    assert "Written: all.json, 1 kept (guest)." in command("export", str(tmp_path / "all.json")).err
+    hers = command("export", str(tmp_path / "hers.csv"), "--person", "ada")
+    assert "Written: hers.csv, 2 kept (Ada)." in hers.err
+    assert "Report written: a.json (guest, scan of " in command("report", str(tmp_path / "a.json")).err
+    hers = command("report", str(tmp_path / "b.json"), "--person", "Ada")
+    assert "Report written: b.json (Ada, scan of " in hers.err
+    refused = command("export", str(tmp_path / "all.xlsx"))
+    assert refused.status == 2 and "An export cannot be written as .xlsx" in refused.err
+
+
+@pytest.mark.parametrize(("what", "name"), [("export", "all.json"), ("report", "a.json")])
+def test_what_is_there_is_replaced_only_by_force(
+    command: Command, bench: Bench, tmp_path: Path, what: str, name: str
+) -> None:
+    scan(command, bench)
+    target = tmp_path / name
+    target.write_text("mine", encoding="ascii")
+    refused = command(what, str(target))
+    assert refused.status == 2 and f"{name} is there already" in refused.err and "--force" in refused.err
+    assert target.read_text(encoding="ascii") == "mine"
+    assert command(what, str(target), "--force").status == 0
+    assert json.loads(target.read_text(encoding="ascii"))
+
+
+def test_nobody_on_the_device_is_a_sentence(command: Command, bench: Bench) -> None:
+    nobody = command("people")
+    assert nobody.status == 0 and "Nobody has been added yet" in nobody.out and "--add" in nobody.out
+    assert "Nobody" not in command("people", "--add", "Ada").out
+
+
 def test_an_export_has_the_pulse_waves(
     command: Command, bench: Bench, tmp_path: Path, store: Callable[[], Kept]
 ) -> None:
@@ -181,6 +218,7 @@ def test_a_history_of_everything(command: Command, bench: Bench, store: Callable
         kept.observations.save(Observation(replace(cuff.line, id="odd"), {"schema": "of/a/newer"}))
     shown = " ".join(command("history").out.split())
     assert all(word in shown for word in ("What", "scan", "pressure", "121/79.5", "64 /min", "glucose"))
+    assert shown.count("typed in") == 1  # not what is of another version
     assert cuff.line.id not in shown
     listed = [line["id"] for line in json.loads(command("history", "--json").out)]
     shown = command("history", "--ids").out
@@ -270,7 +308,8 @@ def test_a_store_is_opened_again_by_its_recovery_key(
     command: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: "typed key")
-    assert command("recovery-key", "--restore").status == 0
+    said = command("recovery-key", "--restore")
+    assert said.status == 0 and "The store is open again. People: 0." in said.err
     assert bench.restored == ["typed key"]
 
 

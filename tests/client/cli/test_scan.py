@@ -311,7 +311,7 @@ def test_a_report_into_a_missing_folder_is_refused_before_anybody_sits_still(
     said = command("scan", "--video", "a.mp4", "--json", "--report", str(tmp_path / "nowhere" / "result.pdf"))
     assert said.status == 4
     assert said.out == ""
-    assert "its folder does not exist" in said.err
+    assert f"its folder {tmp_path / 'nowhere'} does not exist" in said.err
 
 
 def test_a_report_whose_folder_goes_away_ends_with_4_and_the_result_is_shown_all_the_same(
@@ -323,7 +323,7 @@ def test_a_report_whose_folder_goes_away_ends_with_4_and_the_result_is_shown_all
     said = command("scan", "--video", "a.mp4", "--json", "--report", str(tmp_path / "result.pdf"))
     assert said.status == 4
     assert json.loads(said.out)["vitals"]["heart_rate"]["value"] == 70.0
-    assert "its folder does not exist" in said.err
+    assert f"its folder {tmp_path} does not exist" in said.err
 
 
 def test_a_bug_is_not_swallowed(command: Command, bench: Bench) -> None:

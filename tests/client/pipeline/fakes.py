@@ -36,7 +36,7 @@ def frames(count: int, fps: float = 30.0) -> list[Frame]:
 def estimate(value: float | None, *reasons: Reason, unit: str = "/min") -> Estimate:
     """An estimate ±2, or the reasons for none."""
     if value is None:
-        return Estimate(None, None, None, unit, 0.0, reasons or (Reason.TOO_SHORT,), 0.0, "fake")
+        return Estimate(None, None, None, unit, 0.0, reasons or (Reason.TOO_SHORT,), 30.0, "fake")
     return Estimate(value, value - 2.0, value + 2.0, unit, 0.9, reasons, 30.0, "fake")
 
 

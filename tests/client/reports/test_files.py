@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from client.errors import BadInput, EnvironmentFault
-from client.reports.files import check_target, write_report
+from client.reports.files import check_free, check_target, write_report, write_table
 from client.reports.pdf import render
 from tests.client.cli.test_card import RECORD
 from tests.client.reports.languages import in_language as in_language  # noqa: PLC0414 (a fixture)
@@ -59,7 +60,7 @@ def test_what_is_wrong_is_said_in_the_persons_language(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"«A report cannot be written as \.docx»") as caught:
         check_target(tmp_path / "result.docx")
     assert caught.value.remedy == "«Give a file name that ends in «.pdf or .json».»"
-    with pytest.raises(EnvironmentFault, match="«its folder does not exist»") as missing:
+    with pytest.raises(EnvironmentFault, match=r"«its folder .*missing does not exist»") as missing:
         check_target(tmp_path / "missing" / "result.pdf")
     assert missing.value.remedy == "«Make the folder, or choose another one.»"
 
@@ -77,7 +78,9 @@ def test_a_folder_is_no_report(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_said_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentFault, match="folder does not exist") as caught:
+    with pytest.raises(
+        EnvironmentFault, match=rf"its folder {re.escape(str(tmp_path / 'missing'))} does not exist"
+    ) as caught:
         write_report(RECORD, tmp_path / "missing" / "result.json")
     assert caught.value.remedy == "Make the folder, or choose another one."
 
@@ -88,6 +91,31 @@ def test_a_folder_without_the_right_to_write_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(EnvironmentFault, match="may not be written to"):
         write_report(RECORD, tmp_path / "result.json")
+
+
+def test_an_export_is_not_called_a_report(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"An export cannot be written as \.xlsx") as caught:
+        write_table([], ["a"], tmp_path / "all.xlsx")
+    assert ".json or .csv" in caught.value.remedy
+    with pytest.raises(BadInput, match="An export cannot be written as a file without an ending"):
+        write_table([], ["a"], tmp_path / "all")
+    (tmp_path / "all.csv").mkdir()
+    with pytest.raises(BadInput, match="folder") as folder:
+        write_table([], ["a"], tmp_path / "all.csv")
+    assert "for the export" in folder.value.remedy
+    with pytest.raises(EnvironmentFault, match=r"The export a\.csv could not be written: its folder .*gone"):
+        write_table([], ["a"], tmp_path / "gone" / "a.csv")
+
+
+def test_what_is_there_already_is_seen_even_as_a_link_to_nothing(tmp_path: Path) -> None:
+    check_free(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("mine")
+    with pytest.raises(BadInput, match=r"a\.json is there already.*--force"):
+        check_free(tmp_path / "a.json")
+    if os.name != "nt":
+        (tmp_path / "b.json").symlink_to(tmp_path / "nowhere")
+        with pytest.raises(BadInput, match="is there already"):
+            check_free(tmp_path / "b.json")
 
 
 def test_a_really_full_disk_leaves_the_old_report_and_nothing_half_written(small_disk: Path) -> None:

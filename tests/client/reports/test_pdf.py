@@ -96,6 +96,20 @@ def test_what_makes_a_value_less_sure_is_said() -> None:
     assert "confidence 90 %; less sure because there was too much movement" in words(render(less))
 
 
+def test_of_a_value_that_is_sure_a_reason_is_a_remark() -> None:
+    sure = replace(estimate(70.0, Reason.TOO_NEAR), confidence=1.0)
+    text = words(render(replace(RECORD, result=scan_result(sure))))
+    assert "confidence 100 %. Remark: the face was too near." in text and "less sure" not in text
+
+
+def test_a_scan_of_a_second_was_too_short_whatever_the_camera_gave() -> None:
+    short = replace(estimate(None, Reason.TOO_FEW_FRAMES), window_s=0.97)
+    limited = Quality(0.0, (Reason.TOO_FEW_FRAMES,), Reason.TOO_FEW_FRAMES)
+    text = words(render(replace(RECORD, result=scan_result(short, quality=limited))))
+    assert "Measure for longer: 7 s of good signal or more." in text
+    assert "too few pictures" not in text and "other programs" not in text
+
+
 def test_a_withheld_heart_rate_says_what_to_do() -> None:
     text = words(render(withheld(Reason.TOO_DARK)))
     assert "not shown: it was too dark. Switch on a light in front of you, or turn towards a window." in text

@@ -15,9 +15,12 @@ from client.reports.wording import (
     VITALS,
     gave_up,
     interval,
+    is_remark,
     lacks,
     number,
+    remedy,
     saved_words,
+    told_as,
     vital_name,
     why_not,
 )
@@ -83,6 +86,32 @@ def test_too_short_says_how_long_it_takes() -> None:
     short = Estimate(None, None, None, "ms", 0.0, (Reason.TOO_SHORT,), 40.0, "x")
     assert "60 s" in why_not("rmssd", short) and lacks("rmssd", short) == 60
     assert lacks("rmssd", replace(short, window_s=70.0)) is None
+
+
+def test_few_pictures_are_the_reason_only_where_there_was_time_for_more() -> None:
+    short = Estimate(None, None, None, "/min", 0.0, (Reason.TOO_FEW_FRAMES,), 0.97, "x")
+    long = replace(short, window_s=7.0)
+    assert told_as(Reason.TOO_FEW_FRAMES, "heart_rate", short) is Reason.TOO_SHORT
+    assert told_as(Reason.TOO_FEW_FRAMES, "heart_rate", long) is Reason.TOO_FEW_FRAMES
+    assert told_as(Reason.LOW_FRAME_RATE, "heart_rate", short) is Reason.LOW_FRAME_RATE
+    dark = replace(short, reasons=(Reason.TOO_DARK, Reason.TOO_FEW_FRAMES))
+    assert told_as(dark.reasons[0], "heart_rate", dark) is Reason.TOO_DARK
+    assert why_not("heart_rate", short) == "not shown: it needs 7 s of good signal, there were 0"
+    assert "too few pictures" in why_not("heart_rate", long)
+    needs = "Measure for longer: 7 s of good signal or more."
+    assert remedy(Reason.TOO_SHORT, "heart_rate", short) == needs
+    assert remedy(Reason.TOO_DARK, "heart_rate", dark) == REASONS[Reason.TOO_DARK].remedy
+    assert short.reasons == (Reason.TOO_FEW_FRAMES,), "what the engine found stays what it is"
+
+
+def test_a_reason_is_a_remark_above_a_confidence_of_95_percent() -> None:
+    found = estimate(70.0, Reason.TOO_NEAR)
+    assert [is_remark(replace(found, confidence=sure)) for sure in (0.5, 0.95, 0.96, 1.0)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])

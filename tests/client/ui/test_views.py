@@ -22,8 +22,9 @@ from client.store.observations import Kind, Line, Numbers
 from client.ui.views import entry, history
 from client.ui.views.guard import STALE_AFTER_S, Choice, must_ask
 from client.ui.views.result import MEANINGS, result_view
+from client.ui.views.result import row as result_row
 from client.ui.views.scan import Guide, guide, is_mirrored, scan_view
-from edge_models.types import Box, Estimate, Reason
+from edge_models.types import Box, Estimate, Quality, Reason
 from edge_models.vitals import VITALS
 from tests.client.pipeline.fakes import FACTS, estimate, progress, scan_result
 from tests.client.store.conftest import NOW
@@ -110,6 +111,34 @@ def test_no_rate_names_what_was_in_the_way_and_what_to_do(reason: Reason) -> Non
     assert shown.heading == "No heart rate is shown"
     assert REASONS[reason].seen in shown.sub and REASONS[reason].remedy in shown.sub
     assert shown.why_not_saved is not None
+
+
+def test_of_a_value_that_is_sure_a_reason_is_a_remark() -> None:
+    found = estimate(70.0, Reason.TOO_NEAR)
+    sure = result_row("heart_rate", replace(found, confidence=1.0))
+    assert sure.beside == "95 % interval 68 to 72. Remark: the face was too near."
+    assert (
+        result_row("heart_rate", found).beside
+        == "95 % interval 68 to 72; less sure because the face was too near"
+    )
+
+
+def test_a_scan_of_a_second_was_too_short_whatever_the_camera_gave() -> None:
+    short = replace(estimate(None, Reason.TOO_FEW_FRAMES), window_s=0.97)
+    limited = Quality(0.0, (Reason.TOO_FEW_FRAMES,), Reason.TOO_FEW_FRAMES)
+    shown = result_view(replace(record(), result=scan_result(short, quality=limited)))
+    assert shown.sub == (
+        "Because there was too little usable signal. Measure for longer: 7 s of good signal or more."
+    )
+
+
+def test_what_needs_longer_than_the_shortest_scan_says_where_that_is_set() -> None:
+    where = "To measure for longer: Settings, “Good signal that a scan takes”."
+    beside = result_row("rmssd", estimate(None, Reason.TOO_SHORT, unit="ms")).beside
+    assert beside == f"Not shown: it needs 60 s of good signal, there were 30. {where}"
+    short = replace(estimate(None, Reason.TOO_SHORT), window_s=3.0)
+    assert where not in result_row("heart_rate", short).beside  # no setting is that short
+    assert where not in result_row("rmssd", estimate(None, Reason.TOO_DARK, unit="ms")).beside
 
 
 def test_a_number_that_is_not_finite_is_not_shown() -> None:
@@ -230,7 +259,14 @@ def test_a_line_in_words_on_the_clock_of_its_place() -> None:
 
 def test_a_kind_of_a_newer_version_is_listed_by_its_own_name() -> None:
     row = history.row(line(0.0, None, kind="ecg"))
-    assert row.kind == "ecg" and not row.is_scan
+    assert (row.kind, row.what) == ("ecg", "ecg") and not row.is_scan
+
+
+def test_a_reading_is_marked_as_typed_in_and_a_scan_is_not() -> None:
+    cuff = line(0.0, None, kind=Kind.BLOOD_PRESSURE)
+    assert history.row(cuff, {"systolic": 128.0, "diastolic": 82.0}).what == "128/82 mmHg, typed in"
+    assert history.row(cuff).what == "typed in"
+    assert "typed" not in history.row(line(0.0, 72.0)).what
 
 
 def test_the_course_has_scans_with_a_value_only() -> None:
@@ -242,6 +278,7 @@ def test_the_course_has_scans_with_a_value_only() -> None:
     assert "nothing" in history.spoken(history.series(NO_TREND, "sdnn"))
     other = history.series(trend([60.0]), "rmssd")
     assert other.low.tolist() == other.values.tolist() == [30.0]
+    assert (found.unit, other.unit) == ("/min", "ms")
 
 
 @given(
