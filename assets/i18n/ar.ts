@@ -605,7 +605,7 @@
     </message>
     <message>
         <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
-        <translation>لم تُحفظ نتيجة آخر قياس بعد. هل تريد حفظها لـ {name} أم تجاهلها؟</translation>
+        <translation>لم تُحفظ نتيجة القياس الأخير بعد. هل تريد حفظها باسم {name} أم تجاهلها؟</translation>
     </message>
     <message>
         <source>Add a reading</source>
@@ -961,7 +961,7 @@
     </message>
     <message>
         <source>Lock now</source>
-        <translation>قفل الآن</translation>
+        <translation>القفل الآن</translation>
     </message>
     <message>
         <source>Add a person…</source>
@@ -1353,7 +1353,7 @@
     </message>
     <message>
         <source>The result of the last scan is not saved. Throw it away, and begin a new scan?</source>
-        <translation>لم تُحفظ نتيجة آخر قياس. هل تريد تجاهلها وبدء قياس جديد؟</translation>
+        <translation>نتيجة القياس الأخير غير محفوظة. هل تريد تجاهلها وبدء قياس جديد؟</translation>
     </message>
     <message>
         <source>Is this the result of {name}? It would be kept in their history.</source>
@@ -1381,7 +1381,7 @@
     </message>
     <message>
         <source>Locked.</source>
-        <translation>مقفل.</translation>
+        <translation>تم القفل.</translation>
     </message>
     <message>
         <source>What was being typed or asked is closed; nothing of it was kept.</source>
