@@ -292,7 +292,7 @@ def test_a_question_is_answered_as_it_is_thought_of(cloud: LocalCloud, device: K
 
 @pytest.mark.parametrize(
     "behaviour, status, code",
-    [(bedrock.THROTTLED, 429, "model_throttled"), (bedrock.RETIRED, 503, "model_retired"), (bedrock.UNAVAILABLE, 503, "model_unavailable")],
+    [(bedrock.THROTTLED, 429, "model_throttled"), (bedrock.RETIRED, 503, "model_retired"), (bedrock.UNAVAILABLE, 503, "model_unavailable"), (bedrock.TIMED_OUT, 504, "timed_out")],
 )  # fmt: skip
 def test_without_a_model_the_state_is_said(
     cloud: LocalCloud, device: Kiosk, behaviour: bedrock.Behaviour, status: int, code: str
