@@ -24,7 +24,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate, takewhile
+from itertools import accumulate, repeat, takewhile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -132,7 +132,7 @@ def arrivals(load: Load) -> list[tuple[float, str]]:
     chance = random.Random(load.seed)
     drawn: list[tuple[float, str]] = []
     for kind, rate in (("read", load.reads_per_s), ("insert", load.inserts_per_s)):
-        gaps = iter(lambda rate=rate: chance.expovariate(rate), None)  # type: ignore[misc]
+        gaps = map(chance.expovariate, repeat(rate))
         drawn += [(at, kind) for at in takewhile(lambda at: at < load.seconds, accumulate(gaps))]
     return sorted(drawn)
 

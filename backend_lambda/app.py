@@ -174,7 +174,7 @@ class Backend:
         logger = Logger(service="health-helper-chat", level="INFO", log_uncaught_exceptions=False)
 
         def log(message: str, facts: Mapping[str, object]) -> None:
-            logger.info(message, **facts)  # type: ignore[arg-type]  # keys for the line, as Logger takes them
+            logger.info(message, extra=facts)
 
         chat = Chat(self.database, self.ports, self.settings)
         return ChatFunction(self.gate, chat, log, self.flush)

@@ -37,7 +37,7 @@ def check_character(body: str) -> str:
 
 
 def new_code() -> str:
-    """As it is shown: XXXX-XXXX-XXXX."""
+    """As it is shown: three groups of four signs."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(CHANCE_CHARACTERS))
     whole = body + check_character(body)
     return "-".join(whole[at : at + 4] for at in range(0, len(whole), 4))
