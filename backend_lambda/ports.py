@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 
 class Clock(Protocol):
@@ -248,6 +249,38 @@ class Measures(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class VitalsRecord:
+    """patient_id: decides the place in the stream, and is not shown there. data: JSON, as `services.feeds` writes it."""
+
+    patient_id: UUID
+    data: bytes
+
+
+class VitalsStream(Protocol):
+    """A feed of what was accepted, for analysis elsewhere. The store is the truth: the feed may lack or repeat something."""
+
+    def put(self, clinic_id: UUID, records: Sequence[VitalsRecord]) -> int:
+        """Returns how many were not taken; raises nothing for the world's faults."""
+
+
+class UrgentCases(Protocol):
+    """Tells those who can help that somebody at a device needs it. Never who, never what was said."""
+
+    def tell(self, clinic_id: UUID, device_id: UUID, urgency: str, at: datetime) -> bool:
+        """Whether it was taken. Raises nothing for the world's faults."""
+
+
+class AdmissionCache(Protocol):
+    """Proofs that were seen and requests that were counted, outside the database. Raises Refusal 503 where it does not answer."""
+
+    def seen(self, proof: bytes) -> bool:
+        """True: it was seen in the last 25 minutes; otherwise it is kept as seen."""
+
+    def count(self, clinic_id: UUID, asker_id: UUID, now: datetime, limit_per_minute: int) -> float | None:
+        """Counts one request. None: not too many; else the seconds until the next minute begins (0 < s ≤ 60)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """All of them, as a composition root hands them out."""
 
@@ -264,3 +297,6 @@ class Ports:
     text_recognition: TextRecognition | None = None
     medical_entities: MedicalEntities | None = None
     malware_scan: MalwareScan | None = None
+    vitals_stream: VitalsStream | None = None
+    urgent_cases: UrgentCases | None = None
+    admission_cache: AdmissionCache | None = None

@@ -24,6 +24,8 @@ class Settings(BaseModel):
     database_url: without a password where database_iam is set: then IAM signs in. signing_key_id: KMS, ECC_NIST_P256. oidc_issuers: who may sign people in.
     vocabulary: of Transcribe, with {language} where the language goes; "": none. model_ids: the first is asked, the next ones when it is retired or throttled. token_budget: in and out together, a clinic, a month.
     aws_endpoint_url: of every AWS service, for stand-ins; only on stage "local".
+    replica_url: of a read replica, for readers who may see the store some seconds late; "": none. deepgram_secret, cartesia_secret: names in
+    Secrets Manager. documents_copy: BUCKET@REGION, where S3 copies the documents to. vitals_stream: Kinesis; event_bus: where urgent cases are told; cache_url: rediss://…; "": not used.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -50,6 +52,15 @@ class Settings(BaseModel):
     text_recognition: bool = False
     medical_entities: bool = False
     malware_scan: bool = False
+    replica_url: str = ""
+    documents_copy: Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]{3,63}@[a-z0-9-]+)?$")] = ""
+    speech_to_text: Literal["transcribe", "deepgram"] = "transcribe"
+    text_to_speech: Literal["polly", "cartesia"] = "polly"
+    deepgram_secret: str = ""
+    cartesia_secret: str = ""
+    vitals_stream: str = ""
+    event_bus: str = ""
+    cache_url: str = ""
 
     @field_validator("oidc_issuers", "model_ids", mode="before")
     @classmethod

@@ -105,7 +105,10 @@ class S3Objects:
         """Raises Refusal 404 where this version is not there. May be done again where it broke off: the version goes last."""
         source = {"Bucket": self._bucket, "Key": key, "VersionId": version_id}
         copied = self._ask(
-            lambda s3: s3.copy_object(**self._at(to_key), CopySource=source, ChecksumAlgorithm="SHA256")
+            # without its tags: only GuardDuty may write those
+            lambda s3: s3.copy_object(
+                **self._at(to_key), CopySource=source, ChecksumAlgorithm="SHA256", TaggingDirective="REPLACE"
+            )
         )
         itself = {"Key": key, "VersionId": version_id}
         self._delete([found for found in self._versions(key) if found["Key"] == key and found != itself])
