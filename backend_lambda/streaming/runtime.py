@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 Handler = Callable[[dict[str, object], "Context"], Generator["Prelude | bytes", None, None]]
 _API = "2018-06-01"
+_INVOCATION = "Lambda-Runtime-Invocation-Id"
 _SEPARATOR = b"\0" * 8
 
 
@@ -47,6 +48,13 @@ class Context:
     invoked_function_arn: str
     log_group_name: str = ""
     log_stream_name: str = ""
+    invocation_id: str = ""
+
+    def echo(self) -> dict[str, str]:
+        """Goes back with the answer: Lambda tells by it the answer of a run that timed out from that of its repetition, which may have
+        the same request id. Else somebody could be given another one's answer. "" from a Lambda that does not send one.
+        """
+        return {_INVOCATION: self.invocation_id} if self.invocation_id else {}
 
 
 def serve(api: str, handler: Handler, *, at_most: int | None = None) -> None:
@@ -72,6 +80,7 @@ def _context(headers: http.client.HTTPMessage) -> Context:
         function_version=os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
         memory_limit_in_mb=os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", ""),
         invoked_function_arn=headers.get("Lambda-Runtime-Invoked-Function-Arn", ""),
+        invocation_id=headers.get(_INVOCATION, ""),
     )
 
 
@@ -84,11 +93,11 @@ def _answer(api: str, handler: Handler, event: dict[str, object], context: Conte
         if not isinstance(first, Prelude):
             raise TypeError("a streaming handler yields its prelude first")  # noqa: TRY301 (reported like any other)
     except Exception as error:  # noqa: BLE001 (reported to Lambda, which answers with 502)
-        _report(connection, where, error)
+        _report(connection, where, context, error)
         connection.close()
         return
     try:
-        _stream(connection, where, first, pieces)
+        _stream(connection, where, context, first, pieces)
         connection.getresponse().read()
     except (OSError, http.client.HTTPException):
         pass  # the caller is gone: the generator is closed below, and the next invocation is asked for
@@ -98,10 +107,16 @@ def _answer(api: str, handler: Handler, event: dict[str, object], context: Conte
 
 
 def _stream(
-    connection: http.client.HTTPConnection, where: str, first: Prelude, pieces: Iterator[Prelude | bytes]
+    connection: http.client.HTTPConnection,
+    where: str,
+    context: Context,
+    first: Prelude,
+    pieces: Iterator[Prelude | bytes],
 ) -> None:
     connection.putrequest("POST", f"{where}/response")
     connection.putheader("Lambda-Runtime-Function-Response-Mode", "streaming")
+    for name, value in context.echo().items():
+        connection.putheader(name, value)
     connection.putheader("Transfer-Encoding", "chunked")
     connection.putheader("Content-Type", "application/vnd.awslambda.http-integration-response")
     connection.putheader("Trailer", "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body")
@@ -127,11 +142,14 @@ def _chunk(connection: http.client.HTTPConnection, data: bytes) -> None:
     connection.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
 
-def _report(connection: http.client.HTTPConnection, where: str, error: Exception) -> None:
+def _report(connection: http.client.HTTPConnection, where: str, context: Context, error: Exception) -> None:
     """Its kind only: an error's text may hold what a person said."""
     body = json.dumps({"errorType": type(error).__name__, "errorMessage": "", "stackTrace": []})
     connection.request(
-        "POST", f"{where}/error", body, {"Lambda-Runtime-Function-Error-Type": type(error).__name__}
+        "POST",
+        f"{where}/error",
+        body,
+        {"Lambda-Runtime-Function-Error-Type": type(error).__name__, **context.echo()},
     )
     connection.getresponse().read()
 

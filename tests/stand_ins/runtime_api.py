@@ -29,6 +29,10 @@ class Answer:
         return b"".join(data for _, data in self.chunks)
 
 
+INVOCATION = "invocation"
+"""What this one's invocation ids begin with."""
+
+
 class RuntimeApi:
     """hang_up_after: so many chunks of an answer are read, then the connection is cut."""
 
@@ -78,6 +82,7 @@ class RuntimeApi:
             deadline_ms = int((time.time() + 60) * 1000)
             connection.sendall(
                 f"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: {request_id}\r\n"
+                f"Lambda-Runtime-Invocation-Id: {INVOCATION}-{request_id}\r\n"
                 f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\nLambda-Runtime-Invoked-Function-Arn: arn:local\r\n"
                 f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
                 + body

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend_lambda.streaming.runtime import Context, Handler, Prelude, serve
-from tests.stand_ins.runtime_api import Answer, RuntimeApi
+from tests.stand_ins.runtime_api import INVOCATION, Answer, RuntimeApi
 
 PRELUDE = Prelude(200, {"Content-Type": "text/event-stream"})
 Pieces = Generator[Prelude | bytes, None, None]
@@ -110,3 +110,21 @@ def test_a_caller_that_is_gone_ends_the_generator() -> None:
 
     answered(handler, {}, hang_up_after=3)
     assert ended.wait(10)
+
+
+def test_the_invocation_is_named_in_an_answer_and_in_an_error() -> None:
+    """Else the answer of a run that timed out can be taken for that of another person's."""
+
+    def handler(event: dict[str, object], context: Context) -> Pieces:
+        if event["breaks"]:
+            raise ValueError("x")
+        yield PRELUDE
+
+    well, broken = answered(handler, {"breaks": False}, {"breaks": True})
+    assert well.headers["lambda-runtime-invocation-id"] == f"{INVOCATION}-request-0"
+    assert broken.path.endswith("/error")
+    assert broken.headers["lambda-runtime-invocation-id"] == f"{INVOCATION}-request-1"
+
+
+def test_a_lambda_that_names_no_invocation_is_sent_none() -> None:
+    assert Context("r", 0, "", "", "", "").echo() == {}
