@@ -56,7 +56,7 @@ class Counts:
     """What is paid for, of some stretch of time; the simulation counts it, the cost is worked out from it. Whole or not: it can be scaled.
 
     gateway_requests: that API Gateway let through. *_gb_s: memory × time of the functions, cold starts of chat and processing with them
-    (AWS has charged for their initialisation since August 2025), the API's restores not. snapstart_restored_gb: memory × restores.
+    (AWS has charged for their initialisation since August 2025 [K]), the API's restores not. snapstart_restored_gb: memory × restores.
     uploads: PUTs of documents. stored_bytes: in S3. log_bytes: to CloudWatch. database_requests: transactions. kms_signatures: of tokens.
     queue_messages: through SQS.
     """

@@ -1,0 +1,27 @@
+"""Puts what the other modules work out into the README's places: `<!-- cost -->` … `<!-- /cost -->`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def filled(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """The text with each part's place filled anew. Raises ValueError where a place is missing or is there twice."""
+    for name, made in parts.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if len(place.findall(text)) != 1:
+            raise ValueError(f"the README has no single place for {name}")
+        inside = made().strip("\n") + "\n"
+        text = place.sub(lambda found, inside=inside: f"{found[1]}{inside}{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def parts() -> dict[str, Callable[[], str]]:
+    """By the names of their places; each is worked out when it is called."""
+    from backend_lambda.planning import availability, cost, picture
+
+    return {"picture": picture.text, "cost": cost.markdown, "availability": availability.markdown}
