@@ -78,6 +78,9 @@ def _parameters(request: ModelRequest) -> dict[str, Any]:
         "messages": _messages(request),
         "inferenceConfig": {"maxTokens": request.max_tokens},
     }
+    if "anthropic." in request.model_id:
+        # newer ones think by default: seconds before the first word, and tokens that nobody reads
+        parameters["additionalModelRequestFields"] = {"thinking": {"type": "disabled"}}
     if request.system.strip():
         parameters["system"] = [{"text": request.system}]
     if request.guardrail is not None:

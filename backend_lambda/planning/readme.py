@@ -21,7 +21,14 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
 
 
 def parts() -> dict[str, Callable[[], str]]:
-    """By the names of their places; each is worked out when it is called."""
-    from backend_lambda.planning import availability, cost, picture
+    """By the names of their places; each is worked out when it is called, the simulation in some ten seconds."""
+    from backend_lambda.planning import availability, capacity, cost, picture, simulation, targets
 
-    return {"picture": picture.text, "cost": cost.markdown, "availability": availability.markdown}
+    return {
+        "picture": picture.text,
+        "cost": cost.markdown,
+        "capacity": lambda: capacity.text(capacity.table(simulated=False)),
+        "simulation": lambda: simulation.text(simulation.run()),
+        "availability": availability.markdown,
+        "targets": targets.markdown,
+    }

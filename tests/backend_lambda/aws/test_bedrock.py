@@ -77,6 +77,26 @@ def test_what_is_sent(aws: AwsStandIn, model: BedrockModel) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "eu.anthropic.claude-haiku-5-5",
+        "anthropic.claude-haiku-5-5",
+        "arn:aws:bedrock:x:1:inference-profile/eu.anthropic.y",
+    ],
+)
+def test_a_model_that_would_think_first_is_told_not_to(
+    aws: AwsStandIn, model: BedrockModel, model_id: str
+) -> None:
+    read(model, ModelRequest(model_id, "Be kind.", [Turn(Role.PERSON, "One")], 9))
+    assert aws.bedrock.requests[-1]["additionalModelRequestFields"] == {"thinking": {"type": "disabled"}}
+
+
+def test_other_makers_models_get_no_field_of_that_maker(aws: AwsStandIn, model: BedrockModel) -> None:
+    read(model, ModelRequest("eu.amazon.nova-lite-v1:0", "Be kind.", [Turn(Role.PERSON, "One")], 9))
+    assert "additionalModelRequestFields" not in aws.bedrock.requests[-1]
+
+
 def test_no_tools_are_ever_given(aws: AwsStandIn, model: BedrockModel) -> None:
     read(model)
     assert not {"toolConfig", "guardrailConfig"} & set(aws.bedrock.requests[-1])

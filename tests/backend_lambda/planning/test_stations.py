@@ -141,7 +141,7 @@ def test_the_limits_are_those_of_the_template_and_the_code() -> None:
         limits.gateway_per_s,
         limits.gateway_burst,
     )
-    assert found(r'ResourcePath: "/v1/token".*?RateLimit: (\d+), ThrottlingBurstLimit: (\d+)\}') == (
+    assert found(r'ResourcePath: "/~1v1~1token".*?RateLimit: (\d+), ThrottlingBurstLimit: (\d+)\}') == (
         limits.token_per_s,
         limits.token_burst,
     )
