@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SETUP = @$(PYTHON) packaging/setup.py
 
-.PHONY: help setup run test bench cloud lint lock translations
+.PHONY: help setup run test bench cloud templates bundles deploy lint lock translations
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):  *## /  make \1	/p' Makefile
 
@@ -20,6 +20,15 @@ bench:  ## the benchmark with its readers and plots; a part of it: make bench BE
 
 cloud:  ## the whole backend on loopback, in the foreground, with stand-ins for AWS
 	$(SETUP) cloud -- $(CLOUD)
+
+templates:  ## every gate on the cloud's templates: cfn-lint, SAM, checkov, HIPAA's pack of cdk-nag
+	$(SETUP) templates -- $(TEMPLATES)
+
+bundles:  ## what each function of the cloud is made of, for arm64, without Docker, and how large it is
+	$(SETUP) bundles
+
+deploy:  ## a stack, into the AWS account that you are signed in to: make deploy DEPLOY="core --guided"
+	$(SETUP) deploy -- $(DEPLOY)
 
 lint:  ## ruff, mypy, import contracts
 	$(SETUP) lint

@@ -41,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser(
         "migrate", help="bring the database that HH_DATABASE_URL names to the newest form"
     )
+    migrate.add_argument(
+        "--logins",
+        action="store_true",
+        help="make the functions' logins too (store/logins.py), without passwords",
+    )
     migrate.set_defaults(run=_migrate)
     audit = commands.add_parser("audit", help="the audit, with the auditor's login in HH_DATABASE_URL")
     of_audit = audit.add_subparsers(required=True, metavar="COMMAND")
@@ -68,9 +73,10 @@ def _openapi(given: argparse.Namespace) -> int:
     return 0
 
 
-def _migrate(_: argparse.Namespace) -> int:
+def _migrate(given: argparse.Namespace) -> int:
     import psycopg
 
+    from backend_lambda.store.logins import LoginsRefused, make_logins
     from backend_lambda.store.migrate import MigrationRefused, migrate
 
     url = os.environ.get("HH_DATABASE_URL", "")
@@ -78,11 +84,14 @@ def _migrate(_: argparse.Namespace) -> int:
         return _fail(WRONG, "the environment is wrong: HH_DATABASE_URL")
     try:
         applied = migrate(url)
-    except MigrationRefused as refused:
+        made = make_logins(url) if given.logins else []
+    except (MigrationRefused, LoginsRefused) as refused:
         return _fail(WRONG, str(refused))
     except psycopg.Error as error:
         return _fail(UNANSWERED, f"the database refuses or does not answer ({type(error).__name__})")
     _say(f"{len(applied)} applied{': ' if applied else ''}{', '.join(applied)}")
+    if given.logins:
+        _say(f"{len(made)} logins made{': ' if made else ''}{', '.join(made)}")
     return 0
 
 

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from backend_lambda.auth.gate import Gate
-from backend_lambda.ports import Ports
+from backend_lambda.ports import AdmissionCache, Clock, ObjectStore, Ports
 from backend_lambda.routes import Api, Services
 from backend_lambda.services.audit import Audit
 from backend_lambda.services.clinics import Clinics
@@ -28,6 +28,7 @@ from backend_lambda.services.speech import Speech
 from backend_lambda.services.uploads import UPLOAD_LIMITS, Uploads
 from backend_lambda.settings import Settings, settings
 from backend_lambda.store.database import Database
+from backend_lambda.store.replica import LateReads
 
 if TYPE_CHECKING:  # the chat function's alone
     from backend_lambda.streaming.handler import ChatFunction
@@ -69,7 +70,8 @@ class EmfMeasures:
         for clinic_id in dict.fromkeys(clinic for _, _, _, clinic in kept):
             metrics = EphemeralMetrics(namespace=NAMESPACE, service="health-helper")
             if clinic_id is not None:
-                metrics.add_dimension("clinic", clinic_id)
+                # no dimension: each would be a metric of its own, charged by the month, that no alarm looks at
+                metrics.add_metadata("clinic", clinic_id)
             for name, value, unit, clinic in kept:
                 if clinic == clinic_id:
                     metrics.add_metric(name, unit, value)
@@ -87,6 +89,7 @@ def ports_of(settings: Settings) -> Ports:
     """On AWS, or on stand-ins where the settings name them. Makes no connection."""
     from backend_lambda.aws.bedrock import BedrockModel
     from backend_lambda.aws.clients import Clients
+    from backend_lambda.aws.feeds import EventBridgeCases, KinesisVitals
     from backend_lambda.aws.key_sets import JwksKeySets
     from backend_lambda.aws.kms import KmsSigner
     from backend_lambda.aws.knowledge import BedrockKnowledge
@@ -102,6 +105,7 @@ def ports_of(settings: Settings) -> Ports:
         signer=KmsSigner(clients, settings.signing_key_id),
         key_sets=JwksKeySets(settings.oidc_issuers, clock, is_local=settings.stage == "local"),
         documents=S3Objects(clients, settings.documents_bucket),
+        documents_copy=_documents_copy(settings),
         audit=S3Objects(clients, settings.audit_bucket),
         model=BedrockModel(clients, clock),
         knowledge=BedrockKnowledge(clients, settings.knowledge_base_id),
@@ -111,17 +115,37 @@ def ports_of(settings: Settings) -> Ports:
         text_recognition=Textract(clients) if settings.text_recognition else None,
         medical_entities=ComprehendMedical(clients) if settings.medical_entities else None,
         malware_scan=GuardDutyVerdicts(clients, settings.documents_bucket) if settings.malware_scan else None,
+        vitals_stream=KinesisVitals(clients, clock, settings.vitals_stream) if settings.vitals_stream else None,
+        urgent_cases=EventBridgeCases(clients, clock, settings.event_bus) if settings.event_bus else None,
+        admission_cache=_cache_of(settings, clock) if settings.cache_url else None,
     )
 
 
-def _password_of(settings: Settings) -> Callable[[], str] | None:
-    """None: it stands in the URL."""
+def _cache_of(settings: Settings, clock: Clock) -> AdmissionCache:
+    """Valkey's client is imported here alone: a start without a cache pays nothing for it."""
+    from backend_lambda.aws.admission_cache import ValkeyAdmission
+    from backend_lambda.aws.clients import Clients
+
+    clients = Clients(settings.region)
+    return ValkeyAdmission(settings.cache_url, clock, clients, is_local=settings.stage == "local")
+
+
+def _documents_copy(settings: Settings) -> ObjectStore | None:
+    from backend_lambda.aws.clients import Clients
+    from backend_lambda.aws.objects import S3Objects
+
+    bucket, _, region = settings.documents_copy.partition("@")
+    return S3Objects(Clients(region, settings.aws_endpoint_url), bucket) if bucket else None
+
+
+def _password_of(settings: Settings, url: str) -> Callable[[], str] | None:
+    """Of a database. None: it stands in the URL."""
     if not settings.database_iam:
         return None
     from backend_lambda.aws.clients import Clients
     from backend_lambda.aws.database import IamPassword
 
-    return IamPassword(Clients(settings.region), settings.database_url)
+    return IamPassword(Clients(settings.region), url)
 
 
 class Backend:
@@ -131,15 +155,24 @@ class Backend:
         self.settings, self.ports = settings, ports
         self._lock = threading.Lock()
         self._database = database
+        self._replica: Database | None = None
 
     @property
     def database(self) -> Database:
         with self._lock:
             if self._database is None:
-                self._database = Database(
-                    self.settings.database_url, clock=self.ports.clock, password=_password_of(self.settings)
-                )
+                self._database = self._of(self.settings.database_url)
             return self._database
+
+    @cached_property
+    def late_reads(self) -> LateReads:
+        """For readers who may see the store some seconds late."""
+        if self.settings.replica_url:
+            self._replica = self._of(self.settings.replica_url)
+        return LateReads(self.database, self._replica, self.ports.clock, self.ports.measures)
+
+    def _of(self, url: str) -> Database:
+        return Database(url, clock=self.ports.clock, password=_password_of(self.settings, url))
 
     @cached_property
     def gate(self) -> Gate:
@@ -147,7 +180,7 @@ class Backend:
 
     @cached_property
     def audit(self) -> Audit:
-        return Audit(self.database, self.ports, self.settings)
+        return Audit(self.database, self.ports, self.settings, self.late_reads)
 
     @cached_property
     def api(self) -> Api:
@@ -155,7 +188,7 @@ class Backend:
         version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "") or self.settings.stage
         services = Services(
             clinics=Clinics(*parts),
-            enrolment=Enrolment(*parts),
+            enrolment=Enrolment(*parts, self.late_reads),
             sessions=Sessions(*parts),
             observations=Observations(*parts),
             uploads=Uploads(*parts),
@@ -186,8 +219,9 @@ class Backend:
 
     def close(self) -> None:
         """Every connection to the store."""
-        if self._database is not None:
-            self._database.close()
+        for one in (self._database, self._replica):
+            if one is not None:
+                one.close()
 
 
 def build(settings: Settings, ports: Ports, database: Database | None = None) -> Api:

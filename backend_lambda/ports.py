@@ -297,6 +297,7 @@ class Ports:
     text_recognition: TextRecognition | None = None
     medical_entities: MedicalEntities | None = None
     malware_scan: MalwareScan | None = None
+    documents_copy: ObjectStore | None = None
     vitals_stream: VitalsStream | None = None
     urgent_cases: UrgentCases | None = None
     admission_cache: AdmissionCache | None = None

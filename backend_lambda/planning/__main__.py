@@ -109,7 +109,6 @@ def _cost_parser(command: argparse.ArgumentParser) -> None:
     command.add_argument("--endpoints", action=flag, help="interface endpoints")
     command.add_argument("--waf", action=flag)
     command.add_argument("--edge", action=flag, help="the stack of downloads")
-    command.add_argument("--clinic-metrics", action=flag, default=True, help="every metric for every clinic")
     command.add_argument("--knowledge-base", action=flag, default=True)
     switches = (
         *("replica", "second-region", "guardrail", "malware-scan", "text-recognition", "medical-entities"),
@@ -172,7 +171,6 @@ def _cost(given: argparse.Namespace) -> int:
         endpoints=given.endpoints,
         waf=given.waf,
         edge=given.edge,
-        clinic_metrics=given.clinic_metrics,
         second_region=given.second_region,
         knowledge_base=given.knowledge_base,
         guardrail=given.guardrail,

@@ -67,7 +67,7 @@ class Standing:
     snapshots: int = 0
     """Versions of the API function whose snapshot is kept: the one that is live and the one before."""
     metrics: int = 0
-    """Of no clinic: `requests` and the like of callers that are nobody yet, and what the alarms count."""
+    """Names that see values in an ordinary day, counted in the code. Clinics are no dimension of them."""
 
 
 STANDING: dict[Stage, Standing] = {
@@ -79,8 +79,7 @@ STANDING: dict[Stage, Standing] = {
         api_memory_mb=1024,
         chat_memory_mb=768,
         processing_memory_mb=2048,
-        snapshots=2,
-        metrics=8,
+        metrics=22,
     ),
     "production": Standing(
         nat_gateways=2,
@@ -95,7 +94,7 @@ STANDING: dict[Stage, Standing] = {
         chat_memory_mb=1024,
         processing_memory_mb=2048,
         snapshots=2,
-        metrics=8,
+        metrics=22,
     ),
 }
 """Of `stacks/core.yaml`, by its parameter Stage, as it was on 2026-11-28. 3 keys: data, audit, signing. The secret is the owner's. One
@@ -135,11 +134,6 @@ class Assumed:
     model_bytes_per_turn: int = (
         80_000  # through NAT or endpoint: the prompt, and an event frame for every token
     )
-    people_per_clinic: int = 500
-    metrics_per_clinic: int = (
-        14  # names with the dimension "clinic" that see values in an ordinary day; counted in the code
-    )
-    metric_hours: float = 0.4  # of the month in which a clinic's devices are in use
     installer_bytes: int = 180_000_000
     releases_per_month: float = 1.0 / 3.0
     dns_queries_per_call: float = 0.2
@@ -240,7 +234,6 @@ class Options:
     endpoints: bool | None = None
     waf: bool | None = None
     edge: bool | None = None
-    clinic_metrics: bool = True
     second_region: bool = False
     knowledge_base: bool = True
     guardrail: bool = False
@@ -490,7 +483,7 @@ def _standing(what: Standing, prefix: str) -> Iterator[_Quantity]:
     yield line("zone", "dns_zone", what.zones)
     yield line("alarms", "alarm", what.alarms)
     yield line("dashboard", "dashboard", what.dashboards)
-    yield line("metrics of the whole", "metric", what.metrics)
+    yield line("metrics", "metric", what.metrics)
     yield line("snapshots", "snapstart_cache", snapshots)
 
 
@@ -540,10 +533,6 @@ def _used(used: Usage, options: Options, standing: Standing, assumed: Assumed) -
     # X-Ray takes the first request of every second and 5 % of the others; so much at most, however they come.
     first = min(requests, SECONDS_PER_MONTH)
     yield "traces", "use", "traces", (first + 0.05 * (requests - first)) / MILLION
-    if options.clinic_metrics:
-        clinics = -(-used.people // assumed.people_per_clinic)
-        each = assumed.metrics_per_clinic * assumed.metric_hours
-        yield "metrics of every clinic", "use", "metric", clinics * each
     if _edge(options):
         installs = used.people * assumed.releases_per_month
         yield "downloads", "use", "cloudfront_gb", installs * assumed.installer_bytes / GB

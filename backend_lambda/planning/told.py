@@ -62,7 +62,6 @@ def _mark(line: Line) -> str:
 
 _CHANGES: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("what is free for ever taken off", {"free_tiers": True}, {}),
-    ("no metrics of every clinic, only of the whole", {"clinic_metrics": False}, {}),
     ("no interface endpoints, only NAT", {"endpoints": False}, {}),
     ("one NAT gateway", {"nat_gateways": 1}, {}),
     ("no stack of downloads", {"edge": False}, {}),

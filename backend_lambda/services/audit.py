@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,9 +17,10 @@ from backend_lambda.ports import ObjectVersion, Ports
 from backend_lambda.principals import AdminRole, Principal
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit
-from backend_lambda.store.audit import Flaw, FlawKind, Head
+from backend_lambda.store.audit import Flaw, FlawKind, Head, OutOfTime
 from backend_lambda.store.database import Database
-from backend_lambda.wire import MAX_PAGE, AuditPage
+from backend_lambda.store.replica import LateReads
+from backend_lambda.wire import MAX_PAGE, AuditEntry, AuditPage
 
 KEPT = timedelta(days=2_557)
 """Seven years: six after a document was last in effect (45 CFR 164.316(b)(2)), and one to be sure."""
@@ -76,18 +77,33 @@ class ObjectFinding:
 
 
 class Audit:
-    """Reading for a clinic's auditor; heads and verification for who runs the service, with the auditor's login."""
+    """Reading for a clinic's auditor; heads and verification for who runs the service, with the auditor's login.
 
-    def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
+    late_reads: None: no replica.
+    """
+
+    def __init__(
+        self, database: Database, ports: Ports, settings: Settings, late_reads: LateReads | None = None
+    ) -> None:
         self._database, self._ports, self._settings = database, ports, settings
+        self._late_reads = late_reads or LateReads(database, None, ports.clock, ports.measures)
 
     def page(self, principal: Principal, cursor: str | None, limit: int, request_id: str) -> AuditPage:
-        """The oldest first. That it was read is an entry too. Raises Refusal 403, 422 (cursor), 503."""
+        """The oldest first; with a replica as it was some seconds ago. That it is read is an entry too, made before it is shown.
+
+        Raises Refusal 403, 422 (cursor), 503.
+        """
         auditor = as_admin(principal, AdminRole.AUDITOR)
         after = 0 if cursor is None else cursor_of(cursor)
         limit = min(limit, MAX_PAGE)
-        with self._database.clinic(own_clinic(auditor)) as transaction:
-            found = audit.page(transaction, after, limit + 1)
+        clinic_id = own_clinic(auditor)
+
+        def read(database: Database) -> list[AuditEntry]:
+            with database.clinic(clinic_id) as transaction:
+                return audit.page(transaction, after, limit + 1)
+
+        found = self._late_reads.by(read)
+        with self._database.clinic(clinic_id) as transaction:
             audit.append(
                 transaction,
                 audit.Entry(
@@ -125,18 +141,26 @@ class Audit:
         return key, len(heads)
 
     def verify(
-        self, clinic_id: UUID | None = None, *, days: int | None = None
+        self,
+        clinic_id: UUID | None = None,
+        *,
+        days: int | None = None,
+        in_time: Callable[[], bool] = lambda: True,
     ) -> Iterator[Finding | ObjectFinding]:
         """First what is wrong among the kept heads, then one clinic's chain, or every one's, against them.
 
         Every version of every kept head counts: Object Lock lets nobody take one away, but anybody who may write there put another
         one, or a delete marker, over it. days: only those that the store wrote in the last days; quicker, and it sees less.
-        A clinic that only kept heads know is looked at too: its chain is gone. Raises Refusal 503.
+        A clinic that only kept heads know is looked at too: its chain is gone. Chains are read from the replica, where there is one;
+        what does not fit there is looked at again on the primary, for a replica may be behind a head that was just kept.
+        in_time: asked all the time; when it says no, OutOfTime is raised. Raises Refusal 503.
         """
         now = self._ports.clock.utc()
         since = None if days is None else now - timedelta(days=days)
         anchors: dict[UUID, list[Head]] = {}
         for version in self._ports.audit.versions(HEADS):
+            if not in_time():
+                raise OutOfTime
             if version.is_marker:
                 yield ObjectFinding(version.key, version.version_id, ObjectFlaw.HIDDEN)
             elif since is None or version.written_at >= since:
@@ -148,11 +172,23 @@ class Audit:
         with self._database.outside() as transaction:
             known = {head.clinic_id for head in audit.heads(transaction)} | anchors.keys()
         for one in sorted(known) if clinic_id is None else [clinic_id]:
+            if not in_time():
+                raise OutOfTime
             of_clinic = anchors.get(one, [])
-            flaws = audit.verify(self._database, one, of_clinic, anchored_before=now - ANCHORED_WITHIN)
+            flaws = self._flaws(one, of_clinic, now - ANCHORED_WITHIN, in_time)
             if one not in known:
                 flaws = [Flaw(1, FlawKind.MISSING)]  # a clinic's first row is that it was made
             yield Finding(one, flaws, len(of_clinic))
+
+    def _flaws(
+        self, clinic_id: UUID, anchors: Sequence[Head], anchored_before: datetime, in_time: Callable[[], bool]
+    ) -> list[Flaw]:
+        def found(database: Database) -> list[Flaw]:
+            return audit.verify(
+                database, clinic_id, anchors, anchored_before=anchored_before, in_time=in_time
+            )
+
+        return self._late_reads.by(found) and found(self._database)
 
     def _heads(self, version: ObjectVersion) -> list[Head] | None:
         """None: it is none of ours."""

@@ -1,6 +1,7 @@
 """One question to the assistant: budget, retrieval, documents, the model with its fallbacks, and what of its answer passes.
 
 The device's verdict is the least urgency there is. In an emergency no model is asked at all: what to do then is said by the device.
+That there is one is told to those who can help, where such are set (`services.feeds`); the answer does not wait for that.
 No connection to the database is held while the model talks.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
@@ -16,6 +18,7 @@ from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ended, ModelRequest, Passage, Ports, TextPiece
 from backend_lambda.principals import Device
 from backend_lambda.services.clinics import allowed, budget
+from backend_lambda.services.feeds import CallForHelp
 from backend_lambda.services.prompt import Cited, Document, Judged, Leak, Prompt, Reader, Said, build, higher
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, uploads, usage
@@ -57,6 +60,19 @@ class Chat:
 
     def stream(self, device: Device, question: Question, request_id: str) -> Generator[Event, None, None]:
         """The first event is a start. Raises Refusal before it; after it, trouble is an error event and the end."""
+        help_wanted = CallForHelp(self._ports, device)
+        try:
+            if question.triage.level is Urgency.EMERGENCY:
+                help_wanted.call()  # whatever the store or the budget says
+            with closing(self._events(device, question, request_id)) as events:
+                for event in events:
+                    if isinstance(event, ChatUrgency) and event.urgency is Urgency.EMERGENCY:
+                        help_wanted.call()
+                    yield event
+        finally:  # also when the client is gone
+            help_wanted.settle()
+
+    def _events(self, device: Device, question: Question, request_id: str) -> Generator[Event, None, None]:
         began_s = self._ports.clock.now_s()
         self._begin(device)
         if question.triage.level is Urgency.EMERGENCY:

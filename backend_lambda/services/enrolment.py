@@ -23,6 +23,8 @@ from backend_lambda.principals import AdminRole, Principal
 from backend_lambda.settings import Settings
 from backend_lambda.store import admission, audit, devices, sessions
 from backend_lambda.store.database import Database, Transaction
+from backend_lambda.store.devices import DeviceRow
+from backend_lambda.store.replica import LateReads
 from backend_lambda.wire import DeviceEntry, Devices, Enrol, Enrolled, EnrolmentCode, NewEnrolmentCode
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -57,10 +59,13 @@ def code_hash(code: str) -> bytes:
 
 
 class Enrolment:
-    """Codes, enrolling, devices."""
+    """Codes, enrolling, devices. late_reads: None: no replica."""
 
-    def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, ports: Ports, settings: Settings, late_reads: LateReads | None = None
+    ) -> None:
         self._database, self._ports, self._settings = database, ports, settings
+        self._late_reads = late_reads or LateReads(database, None, ports.clock, ports.measures)
 
     def code(
         self, principal: Principal, clinic_id: UUID, wanted: NewEnrolmentCode, request_id: str
@@ -139,11 +144,19 @@ class Enrolment:
         )
 
     def devices(self, principal: Principal, clinic_id: UUID, request_id: str) -> Devices:
-        """Of one clinic, also the revoked ones. Raises Refusal 403, 503."""
+        """Of one clinic, also the revoked ones; with a replica as it was some seconds ago, while what was revoked is revoked at once.
+
+        That the list was read is noted before it is shown. Raises Refusal 403, 503.
+        """
         admin = as_admin(principal, AdminRole.CLINIC_ADMIN, AdminRole.AUDITOR)
         of_clinic(admin, clinic_id)
+
+        def listed(database: Database) -> list[DeviceRow]:
+            with database.clinic(clinic_id) as transaction:
+                return devices.listed(transaction)
+
+        rows = self._late_reads.by(listed)
         with self._database.clinic(clinic_id) as transaction:
-            rows = devices.listed(transaction)
             self._note(transaction, principal, "devices.read", "clinic", str(clinic_id), request_id)
         return Devices(
             devices=[

@@ -20,6 +20,7 @@ from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Device, Principal
 from backend_lambda.services import fields
+from backend_lambda.services.feeds import VitalsFeed
 from backend_lambda.services.uploads import folder_of
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, observations, uploads
@@ -78,6 +79,7 @@ class Observations:
 
     def __init__(self, database: Database, ports: Ports, settings: Settings) -> None:
         self._database, self._ports, self._settings = database, ports, settings
+        self._feed = VitalsFeed(ports)
 
     def add(self, principal: Principal, batch: ObservationBatch, request_id: str) -> BatchResult:
         """An answer for each item, in their order. Raises Refusal 403, 503."""
@@ -97,6 +99,12 @@ class Observations:
                 statuses = observations.add_many(transaction, device.id, list(good.values()), now)
                 self._note_added(transaction, device, list(good.values()), statuses, request_id)
             self._measure_quality(device, list(good.values()), statuses)
+            new = [
+                one
+                for one, status in zip(good.values(), statuses, strict=True)
+                if status is ItemStatus.STORED
+            ]
+            self._feed.stored(device, now, new)
             for (at, item), status in zip(good.items(), statuses, strict=True):
                 results[at] = ItemResult(at=at, id=item.id, status=status)
         for status, count in Counter(result.status for result in results.values()).items():
@@ -165,8 +173,11 @@ class Observations:
             files = uploads.forget_patient(transaction, patient_id)
             self._note(transaction, principal, "patient.erase", patient_id, "begun", request_id)
         folder = folder_of(clinic_id, patient_id)
+        stores = [self._ports.documents]
+        if self._ports.documents_copy is not None:  # S3 copies what comes, and does not copy that a version goes
+            stores.append(self._ports.documents_copy)
         versions = sum(
-            self._ports.documents.erase(f"{place}/{clinic_id}/{folder}/") for place in OBJECT_PLACES
+            store.erase(f"{place}/{clinic_id}/{folder}/") for store in stores for place in OBJECT_PLACES
         )
         with self._database.clinic(clinic_id) as transaction:
             self._note(transaction, principal, "patient.erase", patient_id, "ok", request_id)

@@ -50,6 +50,12 @@ def admit(
     return Admission(Verdict(verdict), retry_after_s)
 
 
+def standing(tx_outside: Transaction, *, clinic_id: UUID, device_id: UUID, proof: bytes) -> Verdict:
+    """OK, REVOKED, UNKNOWN, or REPLAYED where the proof came in through the database. Reads only: where a cache keeps and counts."""
+    ((verdict,),) = tx_outside.ask("SELECT hh_standing(%s, %s, %s)", (clinic_id, device_id, proof))
+    return Verdict(verdict)
+
+
 def seen_proof(tx_outside: Transaction, proof: bytes, now: datetime) -> bool:
     """For proofs before a device is known (enrol, token). True: it was seen already; otherwise it is kept as seen."""
     ((seen,),) = tx_outside.ask("SELECT hh_proof_seen(%s, %s)", (proof, now))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -112,17 +112,22 @@ def heads(tx_outside: Transaction) -> list[Head]:
     return [Head(*row) for row in tx_outside.ask("SELECT clinic_id, seq, hash FROM hh_audit_heads()")]
 
 
+class OutOfTime(Exception):
+    """A verification ended before it was through."""
+
+
 def verify(
     database: Database,
     clinic_id: UUID,
     anchors: Iterable[Head] = (),
     *,
     anchored_before: datetime | None = None,
+    in_time: Callable[[], bool] = lambda: True,
 ) -> list[Flaw]:
     """What is wrong with a clinic's chain, by seq; nothing: it is whole. database: as auditor.
 
     anchors: heads as they were kept elsewhere, also several of one row; those of other clinics are passed over.
-    anchored_before: rows older than this must be covered by one of them.
+    anchored_before: rows older than this must be covered by one of them. in_time: asked every _AT_ONCE rows; raises OutOfTime.
     """
     known: dict[int, set[bytes]] = {}
     for anchor in anchors:
@@ -130,7 +135,7 @@ def verify(
             known.setdefault(anchor.seq, set()).add(anchor.hash)
     check = _Check(clinic_id, known, anchored_before)
     with database.clinic(clinic_id, snapshot=True) as tx:
-        for row in _rows(tx):
+        for row in _rows(tx, in_time):
             check.row(row)
         head = tx.ask("SELECT seq, hash FROM audit_head")
     return check.flaws((head[0][0], head[0][1]) if head else (0, _NOTHING))
@@ -151,13 +156,15 @@ class _Link:
         return hashlib.sha256(self.prev_hash + text.encode()).digest() == self.hash
 
 
-def _rows(tx: Transaction) -> Iterator[_Link]:
+def _rows(tx: Transaction, in_time: Callable[[], bool]) -> Iterator[_Link]:
     after = -_MOST
     while rows := tx.ask(
         "SELECT seq, at, actor_kind, actor_id, action, object_kind, object_id, result, request_id, prev_hash, hash"
         " FROM audit WHERE seq > %s ORDER BY seq LIMIT %s",
         (after, _AT_ONCE),
     ):
+        if not in_time():
+            raise OutOfTime
         yield from map(_link, rows)
         after = rows[-1][0]
 

@@ -26,6 +26,10 @@ NEXT_PAGE: Final = (
     "SELECT body::text, device_id, received_at FROM observation WHERE patient_id = %s AND (taken_at, id) < (%s, %s)"
     " ORDER BY taken_at DESC, id DESC LIMIT %s"
 )
+RECEIVED: Final = (
+    "SELECT body::text, device_id, received_at FROM observation WHERE received_at >= %s AND received_at < %s"
+    " AND (received_at, id) > (%s, %s) ORDER BY received_at, id LIMIT %s"
+)
 _AT_ONCE = 500
 _FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)
 _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
@@ -98,6 +102,18 @@ def every(tx: Transaction, patient_id: UUID) -> Iterator[wire.StoredObservation]
         if len(found) < _AT_ONCE:
             return
         cursor = Cursor(found[-1].taken_at, found[-1].id)
+
+
+def received(
+    tx: Transaction,
+    begin: datetime,
+    end: datetime,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int = _AT_ONCE,
+) -> list[wire.StoredObservation]:
+    """Of all patients of the clinic, by (received_at, id): what arrived at `begin` or later and before `end`, from behind `after` on."""
+    at, id_ = after or (begin, UUID(int=0))
+    return [_read(row) for row in tx.ask(RECEIVED, (max(begin, at), end, at, id_, limit))]
 
 
 def erase_patient(tx: Transaction, patient_id: UUID, now: datetime) -> int:

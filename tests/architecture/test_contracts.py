@@ -90,6 +90,21 @@ OFFENCES = (
     Offence("backend-layers", "backend_lambda/helpers.py", ""),  # a module that nobody gave a layer
     Offence("backend-alone", "backend_lambda/wire.py", "import client.records"),
     Offence("backend-alone", "backend_lambda/services/prompt.py", "import numpy"),
+    Offence("backend-layers", "backend_lambda/handler.py", "import backend_lambda.maintenance"),
+    Offence("backend-layers", "backend_lambda/rotation.py", "import backend_lambda.processing"),
+    Offence(
+        "backend-layers", "backend_lambda/speech_providers/deepgram.py", "import backend_lambda.aws.speech"
+    ),
+    Offence(
+        "backend-layers", "backend_lambda/store/usage.py", "import backend_lambda.speech_providers.deepgram"
+    ),
+    Offence("backend-layers", "backend_lambda/planning/demand.py", "import backend_lambda.settings"),
+    Offence("backend-planning", "backend_lambda/services/chat.py", "import backend_lambda.planning.demand"),
+    Offence("backend-planning", "backend_lambda/__main__.py", "import backend_lambda.planning.demand"),
+    Offence("backend-alone", "backend_lambda/maintenance.py", "import simpy"),
+    Offence("backend-alone", "backend_lambda/planning/demand.py", "import matplotlib"),
+    Offence("backend-alone", "backend_lambda/planning/demand.py", "import httpx"),
+    Offence("backend-cache", "backend_lambda/store/admission.py", "import valkey"),
     Offence("backend-aws", "backend_lambda/services/uploads.py", "def f() -> None:\n    import botocore"),
     Offence("backend-sql", "backend_lambda/services/chat.py", "import psycopg"),
     Offence("backend-lambda", "backend_lambda/services/chat.py", "import aws_lambda_powertools"),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -30,6 +31,7 @@ from backend_lambda.ports import (
     Spoken,
     TextPiece,
     UploadFacts,
+    VitalsRecord,
 )
 
 
@@ -230,8 +232,36 @@ class FakeMeasures:
 
 
 @dataclass
+class FakeVitals:
+    """before: called with the records before they are taken. loses: of each batch, so many are not taken."""
+
+    before: Callable[[], object] = lambda: None
+    loses: int = 0
+    put_in: list[tuple[UUID, VitalsRecord]] = field(default_factory=list)
+
+    def put(self, clinic_id: UUID, records: Sequence[VitalsRecord]) -> int:
+        self.before()
+        self.put_in += [(clinic_id, record) for record in records[self.loses :]]
+        return self.loses
+
+
+@dataclass
+class FakeCases:
+    """before: called before a case is taken. takes: whether it is."""
+
+    before: Callable[[], object] = lambda: None
+    takes: bool = True
+    told: list[tuple[UUID, UUID, str, datetime]] = field(default_factory=list)
+
+    def tell(self, clinic_id: UUID, device_id: UUID, urgency: str, at: datetime) -> bool:
+        self.before()
+        self.told.append((clinic_id, device_id, urgency, at))
+        return self.takes
+
+
+@dataclass
 class Fakes:
-    """One of each."""
+    """One of each; of what is off by itself, none."""
 
     clock: Clock
     signer: FakeSigner = field(default_factory=FakeSigner)
@@ -241,6 +271,8 @@ class Fakes:
     speech: FakeSpeech = field(default_factory=FakeSpeech)
     mail: FakeMail = field(default_factory=FakeMail)
     measures: FakeMeasures = field(default_factory=FakeMeasures)
+    vitals: FakeVitals | None = None
+    cases: FakeCases | None = None
     documents: FakeObjects = field(init=False)
     audit: FakeObjects = field(init=False)
 
@@ -259,4 +291,6 @@ class Fakes:
             speech=self.speech,
             mail=self.mail,
             measures=self.measures,
+            vitals_stream=self.vitals,
+            urgent_cases=self.cases,
         )

@@ -313,6 +313,7 @@ def test_programs_for_the_tests_are_brought_once(setup: ModuleType, monkeypatch:
     monkeypatch.setattr(setup, "missing_window_packages", list)
     monkeypatch.setattr(setup, "missing_sound_packages", list)
     monkeypatch.setattr(setup, "missing_database_packages", list)
+    monkeypatch.setattr(setup, "missing_cache_packages", list)
     monkeypatch.setattr(setup, "apt_install", lambda packages, download, by_hand: installed.append(packages))
     monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
     setup.bring_test_programs(setup.Download())
@@ -340,6 +341,17 @@ def test_a_database_server_is_brought_where_there_is_none(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
+@pytest.mark.parametrize(
+    ("there", "wanted"), [("valkey-server", []), ("redis-server", []), ("", ["redis-server"])]
+)
+def test_a_cache_server_is_brought_where_there_is_none(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, there: str, wanted: list[str]
+) -> None:
+    monkeypatch.setattr(setup.shutil, "which", lambda name: f"/usr/bin/{name}" if name == there else None)
+    assert setup.missing_cache_packages() == wanted
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
 def test_a_sound_server_is_brought_by_itself_and_takes_nothing_away(
     setup: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +366,7 @@ def test_a_sound_server_is_brought_by_itself_and_takes_nothing_away(
     monkeypatch.setattr(setup, "run", run)
     monkeypatch.setattr(setup, "missing_window_packages", list)
     monkeypatch.setattr(setup, "missing_database_packages", list)
+    monkeypatch.setattr(setup, "missing_cache_packages", list)
     monkeypatch.setattr(setup.shutil, "which", lambda name: name if name in there else None)
     setup.bring_test_programs(setup.Download())
     installs = [command for command in commands if "install" in command]
@@ -454,7 +467,7 @@ def test_the_script_needs_nothing_but_python(tmp_path: Path) -> None:
 # --- The locks themselves
 
 
-@pytest.mark.parametrize("level", ["app", "bench", "dev", "cloud"])
+@pytest.mark.parametrize("level", ["app", "bench", "dev", "cloud", "templates", "checkov"])
 def test_a_lock_pins_every_package_with_hashes_and_names_no_host(level: str) -> None:
     text = (ROOT / "requirements" / f"{level}.txt").read_text(encoding="utf-8")
     assert "://" not in text and "--index" not in text and "--find-links" not in text and " @ " not in text
@@ -485,7 +498,11 @@ def test_every_declared_dependency_is_locked() -> None:
     dev = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
     bench = (ROOT / "requirements" / "bench.txt").read_text(encoding="utf-8")
     groups = table["dependency-groups"]
+    tools = {
+        name: (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in ("templates", "checkov")
+    }
     for text, wanted in (
+        *((tools[name], groups[name]) for name in tools),
         (bench, table["project"]["dependencies"] + groups["bench"]),
         (app, table["project"]["dependencies"] + groups["build"]),
         (
@@ -501,11 +518,191 @@ def test_every_declared_dependency_is_locked() -> None:
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     tables = re.findall(
-        r"^(?:dependencies|build|package|bench|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL
+        r"^(?:dependencies|build|package|cloud|bench|dev|templates|checkov) = \[\n(.*?)^\]",
+        text,
+        re.MULTILINE | re.DOTALL,
     )
     lines = [line for table in tables for line in table.splitlines()]
-    assert len(tables) == 5 and lines
+    assert len(tables) == 8 and lines
     assert [line for line in lines if not re.search(r'["}],\s+# .{8,}', line)] == []
+
+
+def test_the_lock_of_npm_has_hashes_and_names_no_host() -> None:
+    lock = json.loads((ROOT / ".ci" / "nag" / "package-lock.json").read_text(encoding="utf-8"))
+    declared = json.loads((ROOT / ".ci" / "nag" / "package.json").read_text(encoding="utf-8"))
+    packages = {name: one for name, one in lock["packages"].items() if name}
+    assert lock["packages"][""]["dependencies"] == declared["dependencies"]
+    assert all("resolved" not in one for one in packages.values())
+    assert all(one.get("inBundle") or one["integrity"].startswith("sha512-") for one in packages.values())
+    for name in declared["dependencies"]:
+        assert f"node_modules/{name}" in packages
+
+
+# --- The tools for the cloud's templates
+
+
+@pytest.fixture
+def tools(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Their locks in the checkout, and what is installed, recorded."""
+    taken: list[str] = []
+    nag = setup.ROOT / ".ci" / "nag"
+    nag.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        (nag / name).write_text("{}")
+    for lock in setup.TOOL_LOCKS.values():
+        (setup.ROOT / "requirements" / lock).write_text(f"# {lock}\n")
+    monkeypatch.setattr(setup, "NAG", nag)
+    monkeypatch.setattr(setup, "TOOLS", setup.ROOT / ".cache" / "templates")
+    monkeypatch.setattr(setup, "STACKS", setup.ROOT / "stacks")
+    (setup.STACKS / "optional").mkdir(parents=True)
+    (setup.STACKS / "core.yaml").write_text("Transform: AWS::Serverless-2016-10-31\n")
+    (setup.STACKS / "edge.yaml").write_text("Resources: {}\n")
+    (setup.STACKS / "optional" / "calls.yaml").write_text("Transform: AWS::Serverless-2016-10-31\n")
+    monkeypatch.setattr(setup, "bring_venv_module", lambda download: None)
+    monkeypatch.setattr(setup, "install_tool", lambda folder, lock, download: taken.append(lock.name))
+    monkeypatch.setattr(setup, "install_nag", lambda folder: taken.append(folder.name))
+    return taken
+
+
+def test_tools_are_brought_once_and_each_again_when_its_lock_changes(
+    setup: ModuleType, tools: list[str]
+) -> None:
+    setup.ensure_tools("sam", "checkov", "nag")
+    assert tools == ["templates.txt", "checkov.txt", "nag"]
+    setup.ensure_tools("sam", "checkov", "nag")
+    assert len(tools) == 3
+    (setup.ROOT / "requirements" / "checkov.txt").write_text("# newer\n")
+    setup.ensure_tools("sam", "checkov", "nag")
+    assert tools[3:] == ["checkov.txt"]
+    (setup.ROOT / "requirements" / "templates.txt").write_text("# newer\n")  # its Node.js brings the third
+    setup.ensure_tools("sam", "checkov", "nag")
+    assert tools[4:] == ["templates.txt", "nag"]
+    (setup.NAG / "package-lock.json").write_text("{1}")
+    setup.ensure_tools("sam", "checkov", "nag")
+    assert tools[6:] == ["nag"]
+
+
+def test_interrupted_tools_are_begun_again(
+    setup: ModuleType, tools: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(folder: Path, lock: Path, download: object) -> None:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "install_tool", stop)
+        with pytest.raises(KeyboardInterrupt):
+            setup.ensure_tools("checkov")
+    setup.ensure_tools("checkov")
+    assert tools == ["checkov.txt"] and not (setup.TOOLS / "checkov" / "half").exists()
+
+
+def test_a_folder_of_tools_that_is_a_link_is_not_emptied(
+    setup: ModuleType, tools: list[str], tmp_path: Path
+) -> None:
+    setup.TOOLS.mkdir(parents=True)
+    (setup.TOOLS / "sam").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(setup.Fault, match="is a link"):
+        setup.ensure_tools("sam")
+    assert tools == []
+
+
+@pytest.fixture
+def called(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What is started, or become, of the tools; each ends well."""
+    commands: list[list[str]] = []
+
+    def call(command: list[str], **_: object) -> int:
+        commands.append(command)
+        return 0
+
+    def become(command: list[str], folder: Path, more: dict[str, str]) -> None:
+        assert folder in {setup.STACKS, setup.ROOT} and more["SAM_CLI_TELEMETRY"] == "0"
+        commands.append(command)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(setup.subprocess, "call", call)
+    monkeypatch.setattr(setup, "become", become)
+    return commands
+
+
+def test_bundles_are_made_of_every_stack_with_functions(
+    setup: ModuleType, tools: list[str], called: list[list[str]]
+) -> None:
+    assert setup.main(["bundles"]) == 0
+    assert [command[1:] for command in called[::2]] == [
+        [
+            "build",
+            "--template",
+            str(setup.STACKS / path),
+            "--build-dir",
+            str(setup.STACKS / ".aws-sam" / folder),
+        ]
+        for path, folder in (("core.yaml", "build"), ("optional/calls.yaml", "calls"))
+    ]
+    assert [command[2] for command in called[1::2]] == ["sizes", "sizes"]
+    assert tools == ["templates.txt"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "made", "deployed"),
+    [
+        ([], "build", []),
+        (["--guided"], "build", ["--guided"]),
+        (["core", "--guided"], "build", ["--guided"]),
+        (["calls", "--region", "x"], "calls", ["--template-file", "calls/template.yaml", "--region", "x"]),
+        (["edge"], "", ["--template-file", "stacks/edge.yaml"]),
+    ],
+)
+def test_what_is_deployed_is_made_first_and_flags_go_to_sam(
+    setup: ModuleType,
+    tools: list[str],
+    called: list[list[str]],
+    flags: list[str],
+    made: str,
+    deployed: list[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        setup.main(["deploy", "--", *flags])
+    *before, (_, deploy, *options) = called
+    assert [Path(command[-1]).name for command in before if command[1] == "build"] == ([made] if made else [])
+    assert deploy == "deploy" and tools == ["templates.txt"]
+    if "--template-file" not in deployed:
+        assert options == deployed
+    else:
+        assert (
+            options[1].endswith(deployed[1]) and options[len(options) - len(deployed) + 2 :] == deployed[2:]
+        )
+        assert options[2:6] == ["--stack-name", f"health-helper-{flags[0]}", "--config-env", flags[0]]
+
+
+def test_what_could_not_be_made_is_not_deployed(
+    setup: ModuleType, tools: list[str], called: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert setup.main(["deploy", "calling"]) == 4
+    monkeypatch.setattr(setup.subprocess, "call", lambda command, **_: 7)
+    with pytest.raises(SystemExit, match="7"):
+        setup.main(["deploy", "calls"])
+    assert setup.main(["bundles"]) == 7 and called == []
+
+
+def test_templates_that_are_named_are_handed_on(
+    setup: ModuleType, tools: list[str], called: list[list[str]]
+) -> None:
+    with pytest.raises(SystemExit):
+        setup.main(["templates", "--", "core.yaml"])
+    assert called[0][1:] == [str(setup.ROOT / ".ci" / "templates.py"), "core.yaml"]
+    assert tools == ["templates.txt", "checkov.txt", "nag"]
+
+
+def test_every_command_is_told_and_in_the_makefile(setup: ModuleType) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in setup.COMMANDS:
+        assert f"setup.py {command}" in (setup.__doc__ or "")
+        if command != "freeze":
+            assert re.search(rf"^{command}:  ## .+\n\t\$\(SETUP\) {command}\b", makefile, re.MULTILINE), (
+                command
+            )
 
 
 def test_the_stamp_is_small_and_readable(setup: ModuleType, steps: list[str]) -> None:

@@ -5,6 +5,7 @@ an ordinary role that may make roles, as RDS's master user is.
 
 `with Postgres() as server: urls = server.migrated()` gives an address for each role. Works as root (the server then runs as
 "nobody", for PostgreSQL refuses root) and as anybody else. `stop()` and `start()` in between keep data and port.
+`with Replica(server) as replica` is a streaming standby of it, as RDS's read replicas are.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ from backend_lambda.store.migrate import migrate
 _NOBODY: Final = 65534
 _STARTS_WITHIN_S: Final = 60.0
 _STOPS_WITHIN_S: Final = 30.0
-_ROLES: Final = ("api", "chat", "processing", "auditor")
+_FOLLOWS_WITHIN_S: Final = 20.0
+_KEPT_FOR_REPLICAS: Final = "1GB"
+"""Of the log, for one that stood still or was stopped while others were made: each copy ends a segment of 16 MiB."""
+_ROLES: Final = ("api", "chat", "processing", "auditor", "export")
 _SAFE: Final = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 
@@ -51,6 +55,7 @@ class Urls:
     chat: str
     processing: str
     auditor: str
+    export: str
 
 
 def programs() -> Path:
@@ -254,7 +259,7 @@ class Postgres:
     # --- Databases -----------------------------------------------------------------------------------
 
     def url(self, database: str, role: str = "superuser") -> str:
-        """role: superuser, owner, api, chat, processing or auditor."""
+        """role: superuser, owner, api, chat, processing, auditor or export."""
         user, password = (
             ("postgres", self._superuser_password)
             if role == "superuser"
@@ -315,6 +320,77 @@ class Postgres:
     def _as_superuser(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement)
+
+
+class Replica(Postgres):
+    """A hot standby that follows the primary, with all of its databases and logins. Read only.
+
+    Begins with a copy of the primary as it is now; `close` before the primary. `stop()` and `start()`: it catches up.
+    """
+
+    def __init__(self, primary: Postgres) -> None:
+        self._primary = primary
+        super().__init__(extra={**primary._settings, "hot_standby": "on"})
+
+    def pause(self) -> None:
+        """What comes from the primary is kept and not shown. `resume` shows it."""
+        self._ask("SELECT pg_wal_replay_pause()")
+        self._until("SELECT pg_get_wal_replay_pause_state() = 'paused'")
+
+    def resume(self) -> None:
+        self._ask("SELECT pg_wal_replay_resume()")
+
+    def catch_up(self) -> None:
+        """Returns when it shows all that the primary has committed by now."""
+        with psycopg.connect(self._primary.url("postgres"), autocommit=True) as connection:
+            written = connection.execute("SELECT pg_current_wal_flush_lsn()::text").fetchall()[0][0]
+        self._until(
+            f"SELECT pg_last_wal_replay_lsn() >= '{written}'::pg_lsn AND EXISTS (SELECT FROM pg_stat_wal_receiver)"
+        )
+
+    def leave(self) -> None:
+        """The connection to the primary ends and is not made again; what it has can still be read."""
+        self._ask("ALTER SYSTEM SET primary_conninfo = ''")
+        self._ask("SELECT pg_reload_conf()")
+        self._until("SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+
+    def promote(self) -> None:
+        """No standby any more."""
+        self._ask("SELECT pg_promote()")
+
+    def _make(self) -> None:
+        self._superuser_password = self._primary._superuser_password
+        self._passwords = dict(self._primary._passwords)
+        if self._as_nobody:
+            os.chown(self.folder, _NOBODY, _NOBODY)
+        with psycopg.connect(self._primary.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET wal_keep_size = '{_KEPT_FOR_REPLICAS}'")
+            connection.execute("SELECT pg_reload_conf()")
+        self._run(
+            "pg_basebackup",
+            f"--pgdata={self._data}",
+            f"--dbname={self._primary.url('postgres')}",
+            "--write-recovery-conf",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+            "--no-manifest",
+        )
+
+    def _make_owner(self) -> None:
+        """It came with the copy."""
+
+    def _ask(self, statement: str) -> object:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            found = connection.execute(statement.encode())
+            return found.fetchall()[0][0] if found.description else None
+
+    def _until(self, question: str) -> None:
+        deadline_s = time.monotonic() + _FOLLOWS_WITHIN_S
+        while not self._ask(question):
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"the standby does not come to it: {question}; {self.log()[-2000:]}")
+            time.sleep(0.01)
 
 
 def _free_port() -> int:

@@ -74,7 +74,10 @@ class RuntimeApi:
                     continue
 
     def _one(self, connection: socket.socket, lines: Any) -> None:
-        method, path, _ = lines.readline().decode().split(" ", 2)
+        asked = lines.readline()
+        if not asked:  # killed between its call and its first word
+            return
+        method, path, _ = asked.decode().split(" ", 2)
         headers = _headers(lines)
         if method == "GET":
             request_id, event = self._waiting.get()

@@ -16,7 +16,8 @@ HASTY_S = 0.15
 """The time-out of clients in tests of silence."""
 _SERVICES = (
     *("s3", "kms", "secretsmanager", "bedrock-runtime", "bedrock-agent-runtime", "bedrock-agent"),
-    *("polly", "sesv2", "textract", "comprehendmedical"),
+    *("polly", "sesv2", "textract", "comprehendmedical", "healthlake"),
+    *("kinesis", "events", "connect", "ssm"),
 )
 
 
@@ -38,6 +39,9 @@ def aws(one_aws: AwsStandIn) -> Iterator[AwsStandIn]:
     """As new: nothing scripted, no bug found in it."""
     one_aws.faults.clear()
     one_aws.bedrock.clear()
+    one_aws.kinesis.clear()
+    one_aws.event_bridge.clear()
+    one_aws.connect.clear()
     one_aws.counts.clear()
     yield one_aws
     one_aws.faults.clear()

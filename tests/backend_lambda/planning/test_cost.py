@@ -51,14 +51,13 @@ def test_what_stands_there_in_dev() -> None:
         + 0.40  # the owner's secret
         + 44 * 0.10  # alarms
         + 3.00  # dashboard
-        + 8 * 0.30  # metrics
-        + 2 * 1.0 * 2_628_000 * 0.0000015046  # two snapshots of 1 GB
+        + 22 * 0.30  # metrics
         + 730 * 0.016  # db.t4g.micro
         + 20 * 0.115  # its disk
         + 2 * 730 * 0.015  # the proxy's two processors
     )
     bill = estimate(SIZES["development"], Options(stage="dev"))
-    assert by_hand == pytest.approx(93.49, abs=0.01)
+    assert by_hand == pytest.approx(89.78, abs=0.01)
     assert bill.of("standing") == pytest.approx(by_hand, abs=0.02)  # and 35 documents a month, a cent
 
 
@@ -130,10 +129,10 @@ def test_hearing_and_speaking_in_the_cloud() -> None:
     assert of(other, "speaking: cartesia") == pytest.approx(208 * 39, rel=1e-5)
 
 
-def test_metrics_of_every_clinic() -> None:
-    # 20 clinics of 500 people, 14 metrics each, in two fifths of the hours
-    assert of(estimate(TEN), "metrics of every clinic") == pytest.approx(20 * 14 * 0.4 * 0.30)
-    assert not [line for line in estimate(TEN, Options(clinic_metrics=False)).lines if "clinic" in line.name]
+def test_metrics_cost_the_same_for_one_clinic_and_for_twenty() -> None:
+    # 22 names, whoever asks
+    assert of(estimate(TEN), "metrics") == pytest.approx(22 * 0.30)
+    assert of(estimate(Demand(people=100_000)), "metrics") == pytest.approx(22 * 0.30)
 
 
 def test_medical_words_cost_a_cent_for_a_hundred_letters() -> None:
@@ -193,7 +192,6 @@ MORE_FLAGS = (
     "edge",
     "waf",
     "endpoints",
-    "clinic_metrics",
     "knowledge_base",
 )
 OPTIONS = st.builds(
@@ -225,7 +223,7 @@ def test_more_of_anything_never_costs_less(demand: Demand, options: Options, wha
 @given(
     DEMANDS,
     OPTIONS,
-    st.sampled_from((*FLAGS, "vitals_stream", "health_lake", "connect", "waf", "clinic_metrics")),
+    st.sampled_from((*FLAGS, "vitals_stream", "health_lake", "connect", "waf")),
 )
 def test_wanting_more_never_costs_less(demand: Demand, options: Options, flag: str) -> None:
     wanted: dict[str, Any] = {flag: True}

@@ -85,7 +85,7 @@ def test_every_flag_reaches_the_options(capsys: pytest.CaptureFixture[str]) -> N
             "--nat-gateways",
             "0",
         ),
-        *("--endpoints", "--waf", "--edge", "--no-clinic-metrics", "--no-knowledge-base", "--replica"),
+        *("--endpoints", "--waf", "--edge", "--no-knowledge-base", "--replica"),
         *("--second-region", "--guardrail", "--malware-scan", "--text-recognition", "--medical-entities"),
         *("--vitals-stream", "--health-lake", "--connect", "--speech-to-text", "deepgram"),
         *("--text-to-speech", "cartesia", "--cache", "node", "--free-tiers"),

@@ -17,7 +17,7 @@ from tests.stand_ins.postgres import Postgres, Urls
 
 WITHOUT_A_CLINIC = {"schema_migration", "proof_seen"}
 """schema_migration: names of files; nobody but the owner has a right to it. proof_seen: hashes; hh_gate alone sees them."""
-ROLES = ("owner", "api", "chat", "processing", "auditor")
+ROLES = ("owner", "api", "chat", "processing", "auditor", "export")
 Two = tuple[Urls, UUID, UUID]
 
 UNGUARDED = """
@@ -156,7 +156,7 @@ def test_reading(two: Two, role: str) -> None:
             with pytest.raises(errors.InvalidTextRepresentation):
                 connection.execute(count)
             connection.rollback()
-    assert read >= {"owner": 13, "api": 9, "chat": 2, "processing": 1, "auditor": 2}[role]
+    assert read >= {"owner": 13, "api": 9, "chat": 2, "processing": 1, "auditor": 2, "export": 1}[role]
 
 
 def test_writing_into_another_clinic_is_refused_to_the_owner_too(two: Two) -> None:

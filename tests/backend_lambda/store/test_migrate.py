@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from backend_lambda.store.migrate import MIGRATIONS, MigrationRefused, migrate
+from backend_lambda.store.migrate import MIGRATIONS, MigrationRefused, NewerDatabase, as_owner, migrate
 from tests.stand_ins.postgres import Postgres, Urls
 
 OURS = sorted(entry.name for entry in MIGRATIONS.iterdir() if entry.name.endswith(".sql"))
@@ -107,6 +110,64 @@ def test_other_files_than_those_that_made_it(
     with pytest.raises(MigrationRefused, match=said):
         migrate(empty.owner, tmp_path)
     assert ask(empty, "SELECT to_regclass('c') IS NULL, to_regclass('z') IS NULL") == [(True, True)]
+
+
+def test_files_of_an_older_version_are_told_from_others(empty: Urls, tmp_path: Path) -> None:
+    """A deployment that was rolled back finds them; nothing is wrong with the database then."""
+    write(tmp_path, **{"0001_a": "CREATE TABLE a (x int)", "0002_b": "CREATE TABLE b (x int)"})
+    migrate(empty.owner, tmp_path)
+    (tmp_path / "0002_b.sql").unlink()
+    with pytest.raises(NewerDatabase, match=r"0002_b\.sql was applied and is not among"):
+        migrate(empty.owner, tmp_path)
+    write(tmp_path, **{"0003_c": "CREATE TABLE c (x int)"})
+    with pytest.raises(MigrationRefused) as refused:
+        migrate(empty.owner, tmp_path)
+    assert type(refused.value) is MigrationRefused, "one of both sides: no older version of this one"
+    (tmp_path / "0003_c.sql").unlink()
+    write(tmp_path, **{"0001_a": "CREATE TABLE a (x bigint)"})
+    with pytest.raises(MigrationRefused, match=r"0001_a\.sql was edited"):
+        migrate(empty.owner, tmp_path)
+    (tmp_path / "0001_a.sql").unlink()
+    with pytest.raises(MigrationRefused) as refused:
+        migrate(empty.owner, tmp_path)
+    assert type(refused.value) is MigrationRefused, "without any file: a bundle that lacks them"
+    assert ask(empty, "SELECT to_regclass('c') IS NULL") == [(True,)]
+
+
+def test_a_password_that_is_asked_for(empty: Urls) -> None:
+    parts = urlsplit(empty.owner)
+    bare = parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}").geturl()
+    asked: list[str] = []
+
+    def password() -> str:
+        asked.append("once")
+        return str(parts.password)
+
+    with pytest.raises(psycopg.OperationalError):
+        migrate(bare)
+    assert migrate(bare, password=password) == OURS
+    assert asked == ["once"]
+
+
+@pytest.mark.parametrize("sleeps", [1, 40])
+def test_it_ends_in_time_and_leaves_nothing(empty: Urls, tmp_path: Path, sleeps: int) -> None:
+    """One long statement is ended by the server; many, each shorter than the time, by the connection's end."""
+    text = "CREATE TABLE a (x int);" + f"SELECT pg_sleep({8 / sleeps});" * sleeps
+    write(tmp_path, **{"0001_a": text})
+    began_s = time.monotonic()
+    with pytest.raises(psycopg.OperationalError):
+        migrate(empty.owner, tmp_path, may_take_s=0.8)
+    assert 0.7 < time.monotonic() - began_s < 4.0
+    assert ask(empty, "SELECT to_regclass('a') IS NULL") == [(True,)]
+    write(tmp_path, **{"0001_a": "CREATE TABLE a (x int)"})
+    assert migrate(empty.owner, tmp_path, may_take_s=20.0) == ["0001_a.sql"]
+    if sys.platform == "linux":
+        assert time.monotonic() - began_s < 6.0, "the server has noticed, and holds the lock no longer"
+
+
+def test_it_waits_no_longer_than_it_may_for_another(empty: Urls) -> None:
+    with as_owner(empty.owner), pytest.raises(psycopg.errors.QueryCanceled):
+        migrate(empty.owner, may_take_s=0.3)
 
 
 def test_all_or_nothing(empty: Urls, tmp_path: Path) -> None:

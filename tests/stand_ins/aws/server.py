@@ -27,9 +27,12 @@ from typing import Any, Self, cast
 
 from tests.stand_ins.aws import sigv4
 from tests.stand_ins.aws.bedrock import Bedrock
+from tests.stand_ins.aws.calls import Connect, ParameterStore
 from tests.stand_ins.aws.control import PREFIX, Control
 from tests.stand_ins.aws.exchange import Answer, Body, Cut, Refused, Request
 from tests.stand_ins.aws.faults import Fault, Faults, Kind
+from tests.stand_ins.aws.feeds import EventBridge, Kinesis
+from tests.stand_ins.aws.health_lake import HealthLake
 from tests.stand_ins.aws.kms import Kms
 from tests.stand_ins.aws.knowledge import Knowledge
 from tests.stand_ins.aws.oidc import OidcIssuer
@@ -50,7 +53,8 @@ CONTROL = PREFIX
 
 
 class AwsStandIn:
-    """S3, Bedrock, KMS, Secrets Manager, Polly, SES, Textract, Comprehend Medical and an OIDC issuer, on one port of 127.0.0.1.
+    """S3, Bedrock, KMS, Secrets Manager, Polly, SES, Textract, Comprehend Medical, Kinesis, EventBridge, Connect,
+    HealthLake, Parameter Store and an OIDC issuer, on one port of 127.0.0.1.
 
     clock: seconds since 1970, by which signatures are judged. workers: so many connections are served at once; an idle one
     makes room for one that waits. port: 0 takes a free one.
@@ -85,6 +89,11 @@ class AwsStandIn:
         self.ses = Ses()
         self.textract = Textract()
         self.comprehend_medical = ComprehendMedical()
+        self.kinesis = Kinesis()
+        self.event_bridge = EventBridge()
+        self.connect = Connect()
+        self.health_lake = HealthLake(self.s3, self.now_s)
+        self.parameters = ParameterStore()
         self._services: dict[str, list[Service]] = {
             "bedrock": [self.bedrock.service, *self.knowledge.services],
             "kms": [self.kms.service],
@@ -93,6 +102,11 @@ class AwsStandIn:
             "ses": [self.ses.service],
             "textract": [self.textract.service],
             "comprehendmedical": [self.comprehend_medical.service],
+            "kinesis": [self.kinesis.service],
+            "events": [self.event_bridge.service],
+            "connect": [self.connect.service],
+            "healthlake": [self.health_lake.service],
+            "ssm": [self.parameters.service],
         }
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.settimeout(0.2)
