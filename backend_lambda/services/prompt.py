@@ -267,12 +267,13 @@ class Reader:
                 yield Cited(name)
 
     def _say(self, text: str) -> Iterator[Said | Judged]:
-        plain = _plain(text)[0]
+        plain, known = _plain(text)[0], len(self._tail)
         self._tail += plain
         if self._fence in self._tail:
             raise Leak
         for found in _ANYWHERE.finditer(self._tail):
-            yield Judged(_highest(found[1]))
+            if found.end() > known:  # else it was judged when it came
+                yield Judged(_highest(found[1]))
         self._tail = self._tail[-_LONGEST_LINE:]
         whole, self._part_of_word = _last_word(self._part_of_word + plain)
         for word in _words(whole):
