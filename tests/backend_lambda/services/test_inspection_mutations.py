@@ -35,7 +35,7 @@ from tests.backend_lambda.services.making_files import (
 
 def most_steps(data: bytes) -> int:
     """A few hundred for each byte, and what pypdf spends on looking for what is missing. Honest files take a tenth of it."""
-    return 300_000 + 200 * len(data)
+    return 300_000 + 400 * len(data)
 
 
 class TooManySteps(BaseException):
