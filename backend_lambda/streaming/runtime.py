@@ -155,10 +155,8 @@ def _report(connection: http.client.HTTPConnection, where: str, context: Context
 
 
 def main() -> None:
-    """The function's process."""
+    """The function's process. Called by `streaming/start`, not by `python -m`: that would make this module twice, and the handler's
+    `Prelude` another class than this one's.
+    """
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     serve(os.environ["AWS_LAMBDA_RUNTIME_API"], getattr(importlib.import_module(module), name))
-
-
-if __name__ == "__main__":
-    main()
