@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Any]:
     """A template; `!Sub x` becomes {"Fn::Sub": x}, `!Ref x` {"Ref": x}. Raises OSError, yaml.YAMLError."""
     import yaml  # in the environment of `make bench` and `make test` only
 
-    loader_class = type("Loader", (yaml.SafeLoader,), {})  # one of our own: the tags are CloudFormation's
+    loader_class: Any = type("Loader", (yaml.SafeLoader,), {})  # one of our own: the tags are CloudFormation's
 
     def tagged(loader: Any, suffix: str, node: Any) -> Any:
         kinds = {yaml.ScalarNode: "construct_scalar", yaml.SequenceNode: "construct_sequence"}
