@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from backend_lambda.auth.gate import Gate
-from backend_lambda.ports import AdmissionCache, Clock, ObjectStore, Ports
+from backend_lambda.ports import AdmissionCache, Clock, ObjectStore, Ports, SpeechToText, TextToSpeech
 from backend_lambda.routes import Api, Services
 from backend_lambda.services.audit import Audit
 from backend_lambda.services.clinics import Clinics
@@ -30,7 +30,8 @@ from backend_lambda.settings import Settings, settings
 from backend_lambda.store.database import Database
 from backend_lambda.store.replica import LateReads
 
-if TYPE_CHECKING:  # the chat function's alone
+if TYPE_CHECKING:  # AWS's is imported by what needs it; streaming is the chat function's alone
+    from backend_lambda.aws.clients import Clients
     from backend_lambda.streaming.handler import ChatFunction
     from backend_lambda.streaming.runtime import Context, Prelude
 
@@ -97,7 +98,6 @@ def ports_of(settings: Settings) -> Ports:
     from backend_lambda.aws.malware import GuardDutyVerdicts
     from backend_lambda.aws.objects import S3Objects
     from backend_lambda.aws.recognition import ComprehendMedical, Textract
-    from backend_lambda.aws.speech import AwsSpeech
 
     clients, clock = Clients(settings.region, settings.aws_endpoint_url), SystemClock()
     return Ports(
@@ -109,7 +109,8 @@ def ports_of(settings: Settings) -> Ports:
         audit=S3Objects(clients, settings.audit_bucket),
         model=BedrockModel(clients, clock),
         knowledge=BedrockKnowledge(clients, settings.knowledge_base_id),
-        speech=AwsSpeech(clients),
+        speech_to_text=_speech_to_text(settings, clients, clock),
+        text_to_speech=_text_to_speech(settings, clients, clock),
         mail=SesMail(clients, settings.mail_from),
         measures=EmfMeasures(),
         text_recognition=Textract(clients) if settings.text_recognition else None,
@@ -119,6 +120,30 @@ def ports_of(settings: Settings) -> Ports:
         urgent_cases=EventBridgeCases(clients, clock, settings.event_bus) if settings.event_bus else None,
         admission_cache=_cache_of(settings, clock) if settings.cache_url else None,
     )
+
+
+def _speech_to_text(settings: Settings, clients: Clients, clock: Clock) -> SpeechToText:
+    if settings.speech_to_text == "deepgram":
+        from backend_lambda.aws.secrets import Secrets
+        from backend_lambda.speech_providers.deepgram import DeepgramHearing
+
+        key = partial(Secrets(clients, clock).text, settings.deepgram_secret)
+        return DeepgramHearing(key, settings.speech_endpoint_url)
+    from backend_lambda.aws.speech import AwsSpeech
+
+    return AwsSpeech(clients, settings.vocabulary)
+
+
+def _text_to_speech(settings: Settings, clients: Clients, clock: Clock) -> TextToSpeech:
+    if settings.text_to_speech == "cartesia":
+        from backend_lambda.aws.secrets import Secrets
+        from backend_lambda.speech_providers.cartesia import CartesiaVoice
+
+        key = partial(Secrets(clients, clock).text, settings.cartesia_secret)
+        return CartesiaVoice(key, settings.speech_endpoint_url)
+    from backend_lambda.aws.speech import AwsSpeech
+
+    return AwsSpeech(clients)
 
 
 def _cache_of(settings: Settings, clock: Clock) -> AdmissionCache:

@@ -99,6 +99,9 @@ def bring_up(settings: MigrationSettings, left_s: Callable[[], float]) -> Migrat
 def migrate_handler(event: Mapping[str, Any], context: LambdaContext) -> None:
     """A request about CloudFormation's custom resource. The answer goes where the request says; a deletion touches nothing.
 
+    Its property Writer, where it is given and empty, says that the database is a standby, which gets everything from its primary:
+    nothing is touched then either.
+
     Raises NotAnswered where it could not be given, or the request names no place of AWS's for it: then nothing is done at all.
     """
     facts: dict[str, object] = {"request_id": _request_id(context), "request": _kind(event)}
@@ -108,7 +111,9 @@ def migrate_handler(event: Mapping[str, Any], context: LambdaContext) -> None:
         raise NotAnswered("the request names no place for an answer")
     began_s, reason = time.monotonic(), ""
     try:
-        if facts["request"] in {"Create", "Update"}:
+        if _is_standby(event):
+            facts["is_standby"] = True
+        elif facts["request"] in {"Create", "Update"}:
             done = bring_up(migration_settings(os.environ), lambda: _left_s(context) - ANSWER_MAY_TAKE_S)
             facts |= {"applied": done.applied, "logins": done.logins, "is_newer": done.is_newer}
         elif facts["request"] != "Delete":
@@ -123,6 +128,11 @@ def migrate_handler(event: Mapping[str, Any], context: LambdaContext) -> None:
 def _kind(event: Mapping[str, Any]) -> str:
     found = str(event.get("RequestType"))
     return found if found in {"Create", "Update", "Delete"} else "unknown"
+
+
+def _is_standby(event: Mapping[str, Any]) -> bool:
+    properties = event.get("ResourceProperties")
+    return _kind(event) != "unknown" and isinstance(properties, Mapping) and properties.get("Writer") == ""
 
 
 def _password(settings: MigrationSettings) -> Callable[[], str] | None:

@@ -6,10 +6,10 @@ Every adapter raises `errors.Refusal` (503 and the like) where its service does 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 
@@ -195,14 +195,33 @@ class Spoken:
     characters: int
 
 
-class Speech(Protocol):
-    """From speech to text and back."""
+@dataclass(frozen=True, slots=True)
+class SpeechStream:
+    """A web socket that a device streams PCM to: 16 bits, little-endian, one channel. url, headers: secrets for whoever has them.
 
-    def transcription_url(self, language: str, sample_rate_hz: int, vocabulary: str, seconds: int) -> str:
-        """A presigned WebSocket URL (wss) of Transcribe streaming."""
+    protocol: whose messages are spoken there. headers: of the handshake. good_for_s: the stream must be opened within so long.
+    """
 
-    def synthesize(self, ssml: str, language: str, voice: str | None) -> Spoken:
-        """ssml: well-formed, made by us."""
+    protocol: Literal["transcribe", "deepgram"]
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    good_for_s: float
+
+
+class SpeechToText(Protocol):
+    """Hears. The sound goes from the device to it, not through us."""
+
+    def transcription(self, language: str, sample_rate_hz: int) -> SpeechStream:
+        """Raises Refusal 422 for a language that it does not hear."""
+
+
+class TextToSpeech(Protocol):
+    """Speaks."""
+
+    def synthesize(self, text: str, rate_percent: int, language: str, voice: str | None) -> Spoken:
+        """text: as people wrote it, no markup. voice: the service's own name of one. Raises Refusal: 422 for a language or voice
+        that there is not, 413 for a text that is too long.
+        """
 
 
 class Mail(Protocol):
@@ -291,7 +310,8 @@ class Ports:
     audit: ObjectStore
     model: Model
     knowledge: KnowledgeBase
-    speech: Speech
+    speech_to_text: SpeechToText
+    text_to_speech: TextToSpeech
     mail: Mail
     measures: Measures
     text_recognition: TextRecognition | None = None

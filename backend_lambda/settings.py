@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 _PREFIX = "HH_"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -23,9 +23,9 @@ class Settings(BaseModel):
     public_url: as the devices see the API, without a slash at the end; what DPoP proofs are made out for.
     database_url: without a password where database_iam is set: then IAM signs in. signing_key_id: KMS, ECC_NIST_P256. oidc_issuers: who may sign people in.
     vocabulary: of Transcribe, with {language} where the language goes; "": none. model_ids: the first is asked, the next ones when it is retired or throttled. token_budget: in and out together, a clinic, a month.
-    aws_endpoint_url: of every AWS service, for stand-ins; only on stage "local".
+    aws_endpoint_url: of every AWS service, speech_endpoint_url: of Deepgram and Cartesia, for stand-ins; only on stage "local".
     replica_url: of a read replica, for readers who may see the store some seconds late; "": none. deepgram_secret, cartesia_secret: names in
-    Secrets Manager. documents_copy: BUCKET@REGION, where S3 copies the documents to. vitals_stream: Kinesis; event_bus: where urgent cases are told; cache_url: rediss://…; "": not used.
+    Secrets Manager, needed where that provider is chosen. documents_copy: BUCKET@REGION, where S3 copies the documents to. vitals_stream: Kinesis; event_bus: where urgent cases are told; cache_url: rediss://…; "": not used.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -56,8 +56,9 @@ class Settings(BaseModel):
     documents_copy: Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]{3,63}@[a-z0-9-]+)?$")] = ""
     speech_to_text: Literal["transcribe", "deepgram"] = "transcribe"
     text_to_speech: Literal["polly", "cartesia"] = "polly"
-    deepgram_secret: str = ""
-    cartesia_secret: str = ""
+    deepgram_secret: Annotated[str, Field(validate_default=True)] = ""
+    cartesia_secret: Annotated[str, Field(validate_default=True)] = ""
+    speech_endpoint_url: str = ""
     vitals_stream: str = ""
     event_bus: str = ""
     cache_url: str = ""
@@ -71,12 +72,20 @@ class Settings(BaseModel):
             else value
         )
 
-    @field_validator("aws_endpoint_url")
+    @field_validator("aws_endpoint_url", "speech_endpoint_url")
     @classmethod
     def _only_local(cls, value: str, info: object) -> str:
         data = getattr(info, "data", {})
         if value and data.get("stage") != "local":
             raise ValueError("stand-ins are spoken to on stage local only")
+        return value
+
+    @field_validator("deepgram_secret", "cartesia_secret")
+    @classmethod
+    def _where_it_is_chosen(cls, value: str, info: ValidationInfo) -> str:
+        provider = str(info.field_name).removesuffix("_secret")
+        if not value and provider in {info.data.get("speech_to_text"), info.data.get("text_to_speech")}:
+            raise ValueError(f"{provider} is chosen, and its key must be in Secrets Manager")
         return value
 
     @field_validator("public_url")

@@ -438,8 +438,12 @@ class NewTranscription(Wire):
 
 
 class Transcription(Wire):
+    """A web socket to be opened with exactly these headers until expires_at. protocol: whose messages are spoken there."""
+
     url: str
     expires_at: AwareDatetime
+    protocol: Literal["transcribe", "deepgram"] = "transcribe"
+    headers: dict[str, str] = {}
 
 
 class NewSynthesis(Wire):

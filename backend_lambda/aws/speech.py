@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from xml.sax.saxutils import escape
 
 import botocore.auth
 import botocore.awsrequest
 
 from backend_lambda.aws.clients import Clients, Fault, asked, refusal
 from backend_lambda.errors import Code, Refusal, unavailable
-from backend_lambda.ports import Spoken
+from backend_lambda.ports import SpeechStream, Spoken
 
 LONGEST_URL_S = 300
 """Transcribe takes no longer one."""
@@ -74,28 +75,47 @@ _VOICES: Mapping[str, tuple[str, str]] = {
 """Polly's code of a language, and a neural voice that speaks it."""
 
 
+def ssml(text: str, rate_percent: int) -> str:
+    """Well-formed, whatever the text holds: what XML cannot carry is dropped, the rest escaped."""
+    allowed = "".join(
+        letter
+        for letter in text
+        if letter in "\t\n"
+        or " " <= letter <= "\ud7ff"
+        or "\ue000" <= letter <= "\ufffd"
+        or letter >= "\U00010000"
+    )
+    return f'<speak><prosody rate="{rate_percent}%">{escape(allowed)}</prosody></speak>'
+
+
 class AwsSpeech:
-    """Implements `ports.Speech`."""
+    """Implements `ports.SpeechToText` and `ports.TextToSpeech`.
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
+    vocabulary: of Transcribe, with {language} where the language goes; "": none. seconds: a URL is good for so long, 1 to 300.
+    """
 
-    def transcription_url(self, language: str, sample_rate_hz: int, vocabulary: str, seconds: int) -> str:
-        """For PCM, 16 bits, little-endian. Raises Refusal 422 for a language that Transcribe does not stream, ValueError for
-        more than 300 s.
-        """
+    def __init__(self, clients: Clients, vocabulary: str = "", seconds: int = LONGEST_URL_S) -> None:
         if not 1 <= seconds <= LONGEST_URL_S:
             raise ValueError("a URL is good for 1 to 300 s")
+        self._clients, self._vocabulary, self._seconds = clients, vocabulary, seconds
+
+    def transcription(self, language: str, sample_rate_hz: int) -> SpeechStream:
+        """Raises Refusal 422 for a language that Transcribe does not stream."""
         code = language if language in _VARIANTS else _TRANSCRIBED.get(language.partition("-")[0])
         if code is None:
             raise _no_language()
         query = {"language-code": code, "media-encoding": "pcm", "sample-rate": str(sample_rate_hz)}
-        if vocabulary:
-            query["vocabulary-name"] = vocabulary
+        if self._vocabulary:
+            query["vocabulary-name"] = self._vocabulary.replace("{language}", language)
         scheme, host = self._host()
         url = f"{scheme}://{host}/stream-transcription-websocket?{urlencode(query)}"
-        signed = str(self._signed(botocore.awsrequest.AWSRequest("GET", url), seconds).url)
-        return f"{'wss' if scheme == 'https' else 'ws'}{signed.removeprefix(scheme)}"
+        signed = str(self._signed(botocore.awsrequest.AWSRequest("GET", url)).url)
+        return SpeechStream(
+            protocol="transcribe",
+            url=f"{'wss' if scheme == 'https' else 'ws'}{signed.removeprefix(scheme)}",
+            headers={},
+            good_for_s=self._seconds,
+        )
 
     def _host(self) -> tuple[str, str]:
         if self._clients.endpoint_url:
@@ -104,7 +124,7 @@ class AwsSpeech:
         suffix = "amazonaws.com.cn" if self._clients.region.startswith("cn-") else "amazonaws.com"
         return "https", f"transcribestreaming.{self._clients.region}.{suffix}:8443"
 
-    def _signed(self, request: Any, seconds: int) -> Any:
+    def _signed(self, request: Any) -> Any:
         try:
             credentials = asked(self._clients.credentials)
         except Fault as fault:
@@ -112,20 +132,20 @@ class AwsSpeech:
         else:
             if credentials is not None:
                 signer = botocore.auth.SigV4QueryAuth(
-                    credentials, "transcribe", self._clients.region, seconds
+                    credentials, "transcribe", self._clients.region, self._seconds
                 )
                 signer.add_auth(request)
                 return request
             refused = unavailable(Code.SPEECH_UNAVAILABLE, "Speech has no credentials.")
         raise refused
 
-    def synthesize(self, ssml: str, language: str, voice: str | None) -> Spoken:
+    def synthesize(self, text: str, rate_percent: int, language: str, voice: str | None) -> Spoken:
         """Raises Refusal: 422 for a language or voice that there is not, 413 for a text that is too long."""
         code, usual = _VOICES.get(language) or _VOICES.get(language.partition("-")[0]) or ("", "")
         if not code:
             raise _no_language()
         wanted = {
-            "Text": ssml,
+            "Text": ssml(text, rate_percent),
             "TextType": "ssml",
             "VoiceId": voice or usual,
             "LanguageCode": code,

@@ -174,7 +174,7 @@ class Observations:
             self._note(transaction, principal, "patient.erase", patient_id, "begun", request_id)
         folder = folder_of(clinic_id, patient_id)
         stores = [self._ports.documents]
-        if self._ports.documents_copy is not None:  # S3 copies what comes, and does not copy that a version goes
+        if self._ports.documents_copy is not None:  # S3 copies what comes, not that a version goes
             stores.append(self._ports.documents_copy)
         versions = sum(
             store.erase(f"{place}/{clinic_id}/{folder}/") for store in stores for place in OBJECT_PLACES

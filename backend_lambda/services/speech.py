@@ -1,4 +1,4 @@
-"""Speech in the cloud, for clinics that allow it: a URL to stream audio to, and a voice.
+"""Speech in the cloud, for clinics that allow it: a place to stream audio to, and a voice. Whose they are, the settings say.
 
 The text to be spoken comes and goes in bodies, never in a URL.
 """
@@ -6,7 +6,6 @@ The text to be spoken comes and goes in bodies, never in a URL.
 from __future__ import annotations
 
 from datetime import timedelta
-from xml.sax.saxutils import escape
 
 from backend_lambda.ports import Ports, Spoken
 from backend_lambda.principals import Device
@@ -16,22 +15,6 @@ from backend_lambda.store import audit
 from backend_lambda.store.database import Database
 from backend_lambda.wire import Feature, NewSynthesis, NewTranscription, Transcription
 
-URL_SECONDS = 300
-
-
-def ssml(text: str, rate_percent: int) -> str:
-    """Well-formed, whatever the text holds: what XML cannot carry is dropped, the rest escaped."""
-    allowed = "".join(
-        letter
-        for letter in text
-        if letter in "\t\n"
-        or " " <= letter <= "\ud7ff"
-        or "\ue000" <= letter <= "\ufffd"
-        or letter >= "\U00010000"
-    )
-    return f'<speak><prosody rate="{rate_percent}%">{escape(allowed)}</prosody></speak>'
-
-
 class Speech:
     """For one clinic's devices."""
 
@@ -39,23 +22,23 @@ class Speech:
         self._database, self._ports, self._settings = database, ports, settings
 
     def transcription(self, device: Device, wanted: NewTranscription, request_id: str) -> Transcription:
-        """A URL of Transcribe for 300 s at most: a bearer secret, so it is neither logged nor kept."""
+        """Where to stream to, and for how long that may be opened: bearer secrets, so they are neither logged nor kept."""
         self._check(device, Feature.TRANSCRIPTION)
-        expires_at = self._ports.clock.utc() + timedelta(seconds=URL_SECONDS)
-        url = self._ports.speech.transcription_url(
-            wanted.language,
-            wanted.sample_rate_hz,
-            self._settings.vocabulary.replace("{language}", wanted.language),
-            URL_SECONDS,
-        )
+        asked_at = self._ports.clock.utc()
+        stream = self._ports.speech_to_text.transcription(wanted.language, wanted.sample_rate_hz)
         self._note(device, "transcription", request_id)
-        return Transcription(url=url, expires_at=expires_at)
+        return Transcription(
+            url=stream.url,
+            expires_at=asked_at + timedelta(seconds=stream.good_for_s),
+            protocol=stream.protocol,
+            headers=dict(stream.headers),
+        )
 
     def synthesis(self, device: Device, wanted: NewSynthesis, request_id: str) -> Spoken:
         """The text as sound."""
         self._check(device, Feature.SYNTHESIS)
-        spoken = self._ports.speech.synthesize(
-            ssml(wanted.text, wanted.rate_percent), wanted.language, wanted.voice
+        spoken = self._ports.text_to_speech.synthesize(
+            wanted.text, wanted.rate_percent, wanted.language, wanted.voice
         )
         self._ports.measures.add(
             "synthesis_characters", float(spoken.characters), "Count", str(device.clinic_id)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
@@ -28,6 +29,7 @@ from backend_lambda.ports import (
     Passage,
     Ports,
     PresignedRequest,
+    SpeechStream,
     Spoken,
     TextPiece,
     UploadFacts,
@@ -195,19 +197,25 @@ class FakeKnowledge:
 
 @dataclass
 class FakeSpeech:
+    """Hears and speaks. spoken: text, rate in percent, language, voice."""
+
     fault: Exception | None = None
-    spoken: list[str] = field(default_factory=list)
+    spoken: list[tuple[str, int, str, str | None]] = field(default_factory=list)
+    protocol: Literal["transcribe", "deepgram"] = "transcribe"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    good_for_s: float = 300.0
 
-    def transcription_url(self, language: str, sample_rate_hz: int, vocabulary: str, seconds: int) -> str:
+    def transcription(self, language: str, sample_rate_hz: int) -> SpeechStream:
         if self.fault is not None:
             raise self.fault
-        return f"wss://transcribe.test/{language}?rate={sample_rate_hz}&for={seconds}"
+        url = f"wss://speech.test/{language}?rate={sample_rate_hz}"
+        return SpeechStream(self.protocol, url, self.headers, self.good_for_s)
 
-    def synthesize(self, ssml: str, language: str, voice: str | None) -> Spoken:
+    def synthesize(self, text: str, rate_percent: int, language: str, voice: str | None) -> Spoken:
         if self.fault is not None:
             raise self.fault
-        self.spoken.append(ssml)
-        return Spoken(b"ID3 sound", "audio/mpeg", len(ssml))
+        self.spoken.append((text, rate_percent, language, voice))
+        return Spoken(b"ID3 sound", "audio/mpeg", len(text))
 
 
 @dataclass
@@ -288,7 +296,8 @@ class Fakes:
             audit=self.audit,
             model=self.model,
             knowledge=self.knowledge,
-            speech=self.speech,
+            speech_to_text=self.speech,
+            text_to_speech=self.speech,
             mail=self.mail,
             measures=self.measures,
             vitals_stream=self.vitals,

@@ -203,6 +203,19 @@ def test_a_resource_keeps_the_name_it_has(empty: Urls, place: Place) -> None:
     assert place.answer["PhysicalResourceId"] == "as-it-was"
 
 
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_a_standby_gets_everything_from_its_primary(
+    empty: Urls, place: Place, written: io.StringIO, kind: str
+) -> None:
+    migrate_handler(request(place, kind, ResourceProperties={"Code": "7", "Writer": ""}), context())
+    assert place.answer["Status"] == "SUCCESS"
+    assert lines(written)[0]["is_standby"]
+    assert untouched(empty)
+    migrate_handler(request(place, "Update", ResourceProperties={"Code": "7", "Writer": "target"}), context())
+    assert [one["Status"] for one in place.bodies] == ["SUCCESS"] * 2
+    assert not untouched(empty)
+
+
 def test_a_deletion_touches_nothing(empty: Urls, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate_handler(request(place), context())
     monkeypatch.delenv("HH_DATABASE_URL")

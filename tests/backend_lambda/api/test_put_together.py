@@ -19,7 +19,7 @@ import pytest
 from backend_lambda import app, handler
 from backend_lambda.__main__ import main
 from backend_lambda.app import EmfMeasures, SystemClock
-from backend_lambda.settings import settings
+from backend_lambda.settings import read, settings
 from tests.backend_lambda.callers import API, DeviceKey
 from tests.stand_ins.api_gateway_event import context, event
 from tests.stand_ins.aws.server import AwsStandIn
@@ -199,3 +199,25 @@ def test_measures_go_out_by_clinic_and_in_time(capsys: pytest.CaptureFixture[str
             counted[line.get("clinic")] = counted.get(line.get("clinic"), 0) + len(values)
             assert len(values) <= 100
     assert counted == {"clinic-0": 100, "clinic-1": 100, None: 1}
+
+
+@pytest.mark.parametrize(("copy", "region"), [("", None), ("documents-copy@eu-west-1", "eu-west-1")])
+def test_the_copy_of_the_documents_is_in_its_own_region(copy: str, region: str | None) -> None:
+    found = app.ports_of(
+        read(
+            {
+                "HH_STAGE": "production",
+                "HH_REGION": "eu-central-1",
+                "HH_PUBLIC_URL": "https://api.example.org",
+                "HH_DATABASE_URL": "postgresql://api@db/health",
+                "HH_SIGNING_KEY_ID": "key",
+                "HH_OIDC_ISSUERS": "https://issuer.example.org",
+                "HH_OIDC_AUDIENCE": "health-helper",
+                "HH_DOCUMENTS_BUCKET": "documents",
+                "HH_AUDIT_BUCKET": "audit",
+                "HH_MODEL_IDS": "model-a",
+                "HH_DOCUMENTS_COPY": copy,
+            }
+        )
+    ).documents_copy
+    assert (None if found is None else vars(found)["_clients"].region) == region

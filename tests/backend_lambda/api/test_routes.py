@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from backend_lambda import wire
+from backend_lambda.principals import Device
 from backend_lambda.routes import ROUTES, Route, Who
 from backend_lambda.services.enrolment import normal_code
 from backend_lambda.services.observations import OBJECT_PLACES
 from backend_lambda.services.uploads import Place, folder_of
 from backend_lambda.store.database import Database
+from tests.backend_lambda.fakes import FakeObjects
 from tests.backend_lambda.world import Kiosk, Reply, World, observation
 
 PDF = b"%PDF-1.4 a report"
@@ -283,6 +286,31 @@ def test_an_erasure_that_was_half_done_is_finished_by_asking_again(world: World)
     assert results == ["begun", "begun", "ok"]
 
 
+def test_a_patient_is_erased_from_the_copy_in_the_second_region_too(world: World) -> None:
+    """S3 copies what comes and not that a version goes; while the copy cannot be reached, nobody is told that all is gone."""
+    from backend_lambda.errors import Code, Refusal, unavailable
+    from backend_lambda.services.observations import Observations
+
+    device, patient = world.kiosk(), uuid4()
+    copy, other = FakeObjects(world.clock), uuid4()
+    keys = [
+        f"c/{device.clinic_id}/{folder_of(device.clinic_id, who)}/{uuid4()}"
+        for who in (patient, patient, other)
+    ]
+    for key in keys:
+        world.fakes.documents.put(key, PDF, "application/pdf")
+        copy.put(key, PDF, "application/pdf")
+    ports = replace(world.fakes.ports(), documents_copy=copy)
+    service = Observations(world.database, ports, world.settings)
+    who = Device(device.id, device.clinic_id, device.key.thumbprint)
+    copy.fault = unavailable(Code.OBJECTS_UNAVAILABLE, "the other region is away")
+    with pytest.raises(Refusal):
+        service.erase(who, patient, "request-1")
+    copy.fault = None
+    assert service.erase(who, patient, "request-2").object_versions == 2
+    assert list(world.fakes.documents.objects) == list(copy.objects) == keys[2:]
+
+
 def begin(world: World, device: Kiosk, patient: UUID, upload_id: UUID) -> Reply:
     import hashlib
 
@@ -415,14 +443,13 @@ def test_speech_goes_both_ways(world: World) -> None:
     device = world.kiosk()
     heard = world.by(device, "POST", "/v1/speech/transcription", body={"language": "en-US"})
     assert heard.json["url"].startswith("wss://")
+    assert (heard.json["protocol"], heard.json["headers"]) == ("transcribe", {})
     spoken = world.by(
         device, "POST", "/v1/speech/synthesis", body={"text": "Rest <now> & breathe", "language": "en-US"}
     )
     assert spoken.headers["content-type"] == "audio/mpeg"
     assert spoken.body == b"ID3 sound"
-    assert world.fakes.speech.spoken == [
-        '<speak><prosody rate="100%">Rest &lt;now&gt; &amp; breathe</prosody></speak>'
-    ]
+    assert world.fakes.speech.spoken == [("Rest <now> & breathe", 100, "en-US", None)]
 
 
 def test_health_is_told_by_part_to_anybody(world: World) -> None:

@@ -73,7 +73,7 @@ CALLS: dict[str, tuple[str, Call, Code]] = {
     "job": ("bedrock-agent", lambda c: _ingestion(c).state("ABCDEFGHIJ"), Code.MODEL_UNAVAILABLE),
     "speak": (
         "polly",
-        lambda c: AwsSpeech(c).synthesize(f"<speak>{CANARY}</speak>", "en", None),
+        lambda c: AwsSpeech(c).synthesize(CANARY, 100, "en", None),
         Code.SPEECH_UNAVAILABLE,
     ),
     "mail": ("sesv2", lambda c: SesMail(c, "a@example.org").send(f"{CANARY}@example.org", CANARY, CANARY), Code.MAIL_UNAVAILABLE),
