@@ -73,7 +73,7 @@ class Standing:
 STANDING: dict[Stage, Standing] = {
     "dev": Standing(
         nat_gateways=1,
-        alarms=44,
+        alarms=46,
         dashboards=1,
         queues=1,
         api_memory_mb=1024,
@@ -86,7 +86,7 @@ STANDING: dict[Stage, Standing] = {
         endpoints=("kms", "bedrock-runtime", "bedrock-agent-runtime", "secretsmanager"),
         web_acls=1,
         waf_rules=6,
-        alarms=46,
+        alarms=48,
         dashboards=1,
         zones=1,
         queues=1,

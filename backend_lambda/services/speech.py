@@ -15,6 +15,7 @@ from backend_lambda.store import audit
 from backend_lambda.store.database import Database
 from backend_lambda.wire import Feature, NewSynthesis, NewTranscription, Transcription
 
+
 class Speech:
     """For one clinic's devices."""
 

@@ -96,6 +96,7 @@ OFFENCES = (
         "backend-layers", "backend_lambda/speech_providers/deepgram.py", "import backend_lambda.aws.speech"
     ),
     Offence(
+        "backend-layers", "backend_lambda/store/usage.py", "import backend_lambda.speech_providers.deepgram"
     ),
     Offence("backend-layers", "backend_lambda/planning/demand.py", "import backend_lambda.settings"),
     Offence("backend-planning", "backend_lambda/services/chat.py", "import backend_lambda.planning.demand"),

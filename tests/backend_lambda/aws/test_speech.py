@@ -129,7 +129,7 @@ def test_without_credentials_there_is_no_url(monkeypatch: pytest.MonkeyPatch, aw
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(Refusal) as caught:
-        AwsSpeech(Clients(REGION)).transcription("en", 16_000).url
+        AwsSpeech(Clients(REGION)).transcription("en", 16_000)
     assert caught.value.code is Code.SPEECH_UNAVAILABLE
 
 

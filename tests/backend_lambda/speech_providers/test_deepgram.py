@@ -47,7 +47,7 @@ def test_our_languages_are_heard_by_whoever_has_the_token(hearing: SpeechToText,
         )
         assert query["mip_opt_out"] == ["true"]
         assert (stream.protocol, stream.good_for_s) == ("deepgram", GOOD_FOR_S)
-    assert opened(SpeechStream("deepgram", stream.url, {}, 60.0))[0] == 401
+        assert opened(SpeechStream("deepgram", stream.url, {}, 60.0))[0] == 401
 
 
 @pytest.mark.parametrize("language", ["en-GB", "fr-CA", "de-CH", "pt-BR", "zh-TW"])

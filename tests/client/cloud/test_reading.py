@@ -236,6 +236,28 @@ def test_a_web_socket_that_may_be_opened(url: str) -> None:
     assert _read("Transcription", "url", new=url).url == url
 
 
+def test_a_web_socket_with_a_token_and_one_of_a_server_that_knows_none() -> None:
+    token = "Bearer " + "a" * 4000
+    found = wire.Transcription.read(
+        json.dumps(
+            {**example("Transcription"), "protocol": "deepgram", "headers": {"Authorization": token}}
+        ).encode()
+    )
+    assert (found.protocol, found.headers) == ("deepgram", {"Authorization": token})
+    assert "aaaa" not in repr(found)
+    older = {name: example("Transcription")[name] for name in ("url", "expires_at")}
+    found = wire.Transcription.read(json.dumps(older).encode())
+    assert (found.protocol, found.headers) == ("transcribe", {})
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": "a\r\nb"}, {"A B": "a"}, {"A": "a" * 4097}, {"A": 1}, [], None]
+)
+def test_a_web_socket_whose_headers_are_none(headers: object) -> None:
+    with pytest.raises(AnswerUnreadable):
+        _read("Transcription", "headers", new=headers)
+
+
 @pytest.mark.parametrize("url", ["ws://example.org/", "https://example.org/", "http://127.0.0.1/"])
 def test_a_web_socket_that_is_not_opened(url: str) -> None:
     with pytest.raises(AnswerUnreadable):
