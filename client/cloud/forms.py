@@ -220,6 +220,8 @@ email = matching(
 header_name = matching("a header's name", r"[A-Za-z0-9-]{1,64}")
 header_value = matching("a header's value", r"[!-~]([ -~]{0,1022}[!-~])?")
 """One line of ASCII, so that no second header can hide in it."""
+bearer = matching("a header's value", r"[!-~]([ -~]{0,4094}[!-~])?")
+"""The same, with a token in it."""
 
 
 def identifier(value: Any) -> str:

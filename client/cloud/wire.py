@@ -22,6 +22,7 @@ from client.cloud.forms import (
     Unfit,
     access_token,
     base64url,
+    bearer,
     count,
     cursor,
     email,
@@ -714,14 +715,21 @@ class NewTranscription(Request):
 
 @dataclass(frozen=True, slots=True)
 class Transcription(Answer):
-    """url: a web socket that speech is streamed to."""
+    """url: a web socket that speech is streamed to, opened with exactly these headers. protocol: whose messages are spoken there."""
 
     url: str = field(repr=False)
     expires_at: datetime
+    protocol: str
+    headers: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(cls, its: Fields) -> Self:
-        return cls(url=its.get("url", stream_url), expires_at=its.get("expires_at", moment))
+        return cls(
+            url=its.get("url", stream_url),
+            expires_at=its.get("expires_at", moment),
+            protocol=its.get_or("protocol", word, "transcribe"),
+            headers=its.get_or("headers", table(header_name, bearer, most=8), {}),
+        )
 
 
 @dataclass(frozen=True, slots=True)

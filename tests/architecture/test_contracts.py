@@ -86,6 +86,11 @@ OFFENCES = (
     Offence("microphone", "client/devices/camera.py", "from sounddevice import InputStream"),
     Offence("ports", "client/ui/pages/settings.py", "import client.devices.microphones"),
     Offence("backend-ports", "backend_lambda/services/chat.py", "import backend_lambda.aws.bedrock"),
+    Offence(
+        "backend-ports",
+        "backend_lambda/services/speech.py",
+        "import backend_lambda.speech_providers.cartesia",
+    ),
     Offence("backend-layers", "backend_lambda/store/usage.py", "import backend_lambda.auth.gate"),
     Offence("backend-layers", "backend_lambda/helpers.py", ""),  # a module that nobody gave a layer
     Offence("backend-alone", "backend_lambda/wire.py", "import client.records"),
