@@ -107,12 +107,12 @@ def _whole(response: http.client.HTTPResponse, most_bytes: int) -> bytes | None:
     is_packed = response.headers.get("Content-Encoding", "identity").lower() != "identity"
     if is_packed or (response.length is None and not response.chunked):
         return None
-    data = b""
+    data = bytearray()
     while piece := response.read1(_PIECE_BYTES):
         data += piece
         if len(data) > most_bytes:
             return None
-    return None if response.length else data
+    return None if response.length else bytes(data)
 
 
 def _answer(response: http.client.HTTPResponse, body: bytes | None) -> Answer | None:

@@ -70,6 +70,7 @@ class SpeechProviders:
     asked: list[Asked] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -87,6 +88,7 @@ class SpeechProviders:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stopped.set()
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()
@@ -163,7 +165,7 @@ def _refused(status: int, code: str) -> Raw:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads = False
     world: SpeechProviders
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -187,7 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
             world.failures.append(error)
             raise
         for piece in given.pieces:
-            time.sleep(given.pause_s)
+            if given.pause_s and world.stopped.wait(given.pause_s):
+                return
             self.wfile.write(piece)
             self.wfile.flush()
         self.close_connection = True
