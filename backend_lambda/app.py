@@ -116,7 +116,9 @@ def ports_of(settings: Settings) -> Ports:
         text_recognition=Textract(clients) if settings.text_recognition else None,
         medical_entities=ComprehendMedical(clients) if settings.medical_entities else None,
         malware_scan=GuardDutyVerdicts(clients, settings.documents_bucket) if settings.malware_scan else None,
-        vitals_stream=KinesisVitals(clients, clock, settings.vitals_stream) if settings.vitals_stream else None,
+        vitals_stream=KinesisVitals(clients, clock, settings.vitals_stream)
+        if settings.vitals_stream
+        else None,
         urgent_cases=EventBridgeCases(clients, clock, settings.event_bus) if settings.event_bus else None,
         admission_cache=_cache_of(settings, clock) if settings.cache_url else None,
     )
