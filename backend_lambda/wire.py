@@ -33,12 +33,13 @@ class Wire(BaseModel):
 
 
 class Feature(StrEnum):
-    """What goes beyond keeping what a device sends."""
+    """What goes beyond keeping what a device sends. analysis: what is stored goes into the stream of vitals too."""
 
     CHAT = "chat"
     TRANSCRIPTION = "transcription"
     SYNTHESIS = "synthesis"
     SHARES = "shares"
+    ANALYSIS = "analysis"
 
 
 class NewClinic(Wire):

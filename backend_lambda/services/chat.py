@@ -1,7 +1,8 @@
 """One question to the assistant: budget, retrieval, documents, the model with its fallbacks, and what of its answer passes.
 
 The device's verdict is the least urgency there is. In an emergency no model is asked at all: what to do then is said by the device.
-That there is one is told to those who can help, where such are set (`services.feeds`); the answer does not wait for that.
+That there is one is told to those who can help, where such are set (`services.feeds`); the answer does not wait for that. No limit and
+no budget holds for an emergency that the device has seen. What only the model would have seen is not seen in a question that is refused.
 No connection to the database is held while the model talks.
 """
 
@@ -11,7 +12,7 @@ import secrets
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 from backend_lambda.errors import Code, Refusal
@@ -19,6 +20,7 @@ from backend_lambda.ports import Ended, ModelRequest, Passage, Ports, TextPiece
 from backend_lambda.principals import Device
 from backend_lambda.services.clinics import allowed, budget
 from backend_lambda.services.feeds import CallForHelp
+from backend_lambda.services.limits import budget_spent, too_often
 from backend_lambda.services.prompt import Cited, Document, Judged, Leak, Prompt, Reader, Said, build, higher
 from backend_lambda.settings import Settings
 from backend_lambda.store import audit, uploads, usage
@@ -74,7 +76,7 @@ class Chat:
 
     def _events(self, device: Device, question: Question, request_id: str) -> Generator[Event, None, None]:
         began_s = self._ports.clock.now_s()
-        self._begin(device)
+        self._begin(device, question)
         if question.triage.level is Urgency.EMERGENCY:
             self._note(device, question, request_id, "emergency")
             yield ChatStart(request_id=request_id, model_id="", urgency=Urgency.EMERGENCY)
@@ -156,25 +158,24 @@ class Chat:
         if worst is not None:
             raise worst
 
-    def _begin(self, device: Device) -> None:
-        """Raises Refusal 403, 429, 503, before anything is looked up for the question."""
+    def _begin(self, device: Device, question: Question) -> None:
+        """Raises Refusal 403, 503, and 429 where it is no emergency, before anything is looked up for the question."""
         with self._database.clinic(device.clinic_id) as transaction:
             clinic = allowed(transaction, Feature.CHAT)
-            self._check_budget(transaction, clinic)
+            if question.triage.level is Urgency.EMERGENCY:
+                return  # it costs nothing
+            refused = too_often(
+                transaction, device, "chat", self._ports.clock.utc(), self._settings.questions_per_minute
+            )
+            if refused is None:
+                refused = self._spent(transaction, clinic)
+        if refused is not None:
+            raise refused  # committed: it is counted
 
-    def _check_budget(self, transaction: Transaction, clinic: ClinicRow) -> None:
+    def _spent(self, transaction: Transaction, clinic: ClinicRow) -> Refusal | None:
         now = self._ports.clock.utc()
-        if usage.used_this_month(transaction, now) < budget(clinic, self._settings):
-            return
-        next_month = (now.replace(day=1) + timedelta(days=32)).replace(
-            day=1, hour=0, minute=0, second=0, microsecond=0
-        )
-        raise Refusal(
-            429,
-            Code.BUDGET_SPENT,
-            "This month's budget of the clinic is spent.",
-            retry_after_s=(next_month - now).total_seconds(),
-        )
+        is_left = usage.used_this_month(transaction, now) < budget(clinic, self._settings)
+        return None if is_left else budget_spent(now)
 
     def _hold(self, device: Device, question: Question, request_id: str, held: _Tokens) -> date:
         """Counts what an answer may cost before it is asked for, one question of a clinic after the other: many at once cannot
@@ -184,7 +185,8 @@ class Chat:
         with self._database.clinic(device.clinic_id) as transaction:
             clinic = allowed(transaction, Feature.CHAT)
             usage.add(transaction, day=now.date(), input_tokens=0, output_tokens=0)  # holds the day's row
-            self._check_budget(transaction, clinic)
+            if (refused := self._spent(transaction, clinic)) is not None:
+                raise refused
             usage.add(transaction, day=now.date(), input_tokens=held.inputs, output_tokens=held.outputs)
             entry = _entry(device, "patient", question.patient_id, "asked", request_id)
             audit.append(transaction, entry, now)

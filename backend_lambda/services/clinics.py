@@ -80,10 +80,20 @@ def _changes(before: Terms, after: ClinicRow) -> str:
 
 def allowed(transaction: Transaction, feature: Feature) -> ClinicRow:
     """The transaction's clinic. Raises Refusal 403 where it may not use this."""
-    row = None if transaction.clinic_id is None else clinics.get(transaction, transaction.clinic_id)
+    row = _row(transaction)
     if row is None or feature not in row.allows:
         raise Refusal(403, Code.NOT_ALLOWED_HERE, "This clinic does not use this.")
     return row
+
+
+def allows(transaction: Transaction, feature: Feature) -> bool:
+    """Whether the transaction's clinic may use this, for what is left out where it may not."""
+    row = _row(transaction)
+    return row is not None and feature in row.allows
+
+
+def _row(transaction: Transaction) -> ClinicRow | None:
+    return None if transaction.clinic_id is None else clinics.get(transaction, transaction.clinic_id)
 
 
 def budget(row: ClinicRow, settings: Settings) -> int:

@@ -58,11 +58,19 @@ class _Aside(Generic[T]):
 
 
 class VitalsFeed:
-    """Hands on what was stored for the first time. May lack something (this function ended, the stream was down) or repeat it."""
+    """Hands on what was stored for the first time. May lack something (this function ended, the stream was down) or repeat it.
+
+    What it is given must be of a clinic that allows it (`wire.Feature.ANALYSIS`), and in the audit.
+    """
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._paused_until_s: float | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anybody to hand it to."""
+        return self._ports.vitals_stream is not None
 
     def stored(self, device: Device, received_at: datetime, observations: Sequence[Observation]) -> None:
         """After the commit. Raises nothing."""

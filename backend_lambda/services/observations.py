@@ -20,6 +20,7 @@ from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ports
 from backend_lambda.principals import Device, Principal
 from backend_lambda.services import fields
+from backend_lambda.services.clinics import allows
 from backend_lambda.services.feeds import VitalsFeed
 from backend_lambda.services.uploads import folder_of
 from backend_lambda.settings import Settings
@@ -31,6 +32,7 @@ from backend_lambda.wire import (
     BatchResult,
     Erased,
     Export,
+    Feature,
     ItemResult,
     ItemStatus,
     Observation,
@@ -86,6 +88,7 @@ class Observations:
         device = as_device(principal)
         good: dict[int, Observation] = {}
         results: dict[int, ItemResult] = {}
+        offered: list[Observation] = []
         for at, item in enumerate(batch.observations):
             try:
                 good[at] = _checked(item)
@@ -97,14 +100,17 @@ class Observations:
             now = self._ports.clock.utc()
             with self._database.clinic(device.clinic_id) as transaction:
                 statuses = observations.add_many(transaction, device.id, list(good.values()), now)
+                if self._feed.is_on and ItemStatus.STORED in statuses and allows(transaction, Feature.ANALYSIS):
+                    offered = [
+                        one
+                        for one, status in zip(good.values(), statuses, strict=True)
+                        if status is ItemStatus.STORED
+                    ]
                 self._note_added(transaction, device, list(good.values()), statuses, request_id)
+                if offered:
+                    self._note_offered(transaction, device, len(offered), request_id)
             self._measure_quality(device, list(good.values()), statuses)
-            new = [
-                one
-                for one, status in zip(good.values(), statuses, strict=True)
-                if status is ItemStatus.STORED
-            ]
-            self._feed.stored(device, now, new)
+            self._feed.stored(device, now, offered)
             for (at, item), status in zip(good.items(), statuses, strict=True):
                 results[at] = ItemResult(at=at, id=item.id, status=status)
         for status, count in Counter(result.status for result in results.values()).items():
@@ -207,6 +213,19 @@ class Observations:
         for patient_id, counts in by_patient.items():
             result = " ".join(f"{status}={count}" for status, count in sorted(counts.items()))
             self._note(transaction, device, "observations.add", patient_id, result, request_id)
+
+    def _note_offered(self, transaction: Transaction, device: Device, count: int, request_id: str) -> None:
+        """One for a batch, before it is offered: whose they are stands in the entries of the same request."""
+        entry = audit.Entry(
+            actor_kind=kind_of(device),
+            actor_id=name_of(device),
+            action="observations.stream",
+            object_kind="clinic",
+            object_id=str(device.clinic_id),
+            result=f"offered={count}",
+            request_id=request_id,
+        )
+        audit.append(transaction, entry, self._ports.clock.utc())
 
     def _note(
         self,

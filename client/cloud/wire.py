@@ -760,6 +760,7 @@ class Feature(StrEnum):
     TRANSCRIPTION = "transcription"
     SYNTHESIS = "synthesis"
     SHARES = "shares"
+    ANALYSIS = "analysis"
 
 
 @dataclass(frozen=True, slots=True)

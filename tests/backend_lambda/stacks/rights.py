@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tests.backend_lambda.stacks.reading import (
     Broken,
@@ -376,6 +377,88 @@ def functions_do_only_what_is_listed(template: Template) -> Iterator[Broken]:
                 yield function.id, f"may {action}, which rights.ACTIONS does not have"
 
 
+FOLDERS: Mapping[str, Mapping[str, set[str]]] = {
+    "ApiFunction": {
+        "s3:GetObject": {"c/*", "health"},
+        "s3:GetObjectVersion": {"c/*", "health"},
+        "s3:PutObject": {"c/*", "q/*"},
+        "s3:DeleteObject": {"*"},
+        "s3:DeleteObjectVersion": {"*"},
+    },
+    "ChatFunction": {"s3:GetObject": {"t/*"}, "s3:GetObjectVersion": {"t/*"}},
+    "ProcessingFunction": {
+        "s3:GetObject": {"c/*"},
+        "s3:GetObjectVersion": {"c/*"},
+        "s3:GetObjectVersionTagging": {"c/*"},
+        "s3:PutObject": {"q/*", "t/*"},
+        "s3:DeleteObject": {"*"},
+        "s3:DeleteObjectVersion": {"*"},
+    },
+}
+"""What each function's code does with which of the patients' documents (services/uploads.Place): c/ a document, q/ quarantine, t/ its text."""
+_DOCUMENTS = "⟨DocumentsBucket.Arn⟩/"
+
+
+def folders_of(template: Template, function: Resource) -> dict[str, set[str]]:
+    """By action, the keys of documents that its role allows it with."""
+    found: dict[str, set[str]] = {}
+    for role in template.behind(function.properties.get("Role")):
+        for statement in policies_of(template, role):
+            for resource in several(statement.get("Resource")) if allows(statement) else ():
+                for action in several(statement.get("Action")) if str(resource).startswith(_DOCUMENTS) else ():
+                    found.setdefault(action, set()).add(resource.removeprefix(_DOCUMENTS))
+    return found
+
+
+@rule
+def documents_are_reached_by_folder(template: Template) -> Iterator[Broken]:
+    """Else one mistake with a key hands out what is in quarantine, or plants text that the assistant believes."""
+    for function in template.of("AWS::Lambda::Function"):
+        may = FOLDERS.get(function.id, {})
+        for action, keys in folders_of(template, function).items():
+            if "*" in action:
+                continue  # that is another rule's
+            for key in sorted(keys - may.get(action, set())):
+                yield function.id, f"may {action} of {key}, which rights.FOLDERS does not have"
+
+
+_NEGATED = ("notequals", "notlike")
+
+
+def _exemptions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Condition keys and values that a Deny is not for."""
+    for test, facts in statement.get("Condition", {}).items():
+        if any(part in test.lower() for part in _NEGATED):
+            for key, values in facts.items():
+                for value in several(values):
+                    yield key.lower(), str(value)
+
+
+@rule
+def nobody_names_himself_out_of_a_denial(template: Template) -> Iterator[Broken]:
+    """Who may make roles gives one the name that is exempt."""
+    for one, statement in [*of_identities(template), *of_resources(template), *of_keys(template)]:
+        for key, value in _exemptions(statement) if not allows(statement) else ():
+            if key.startswith("aws:principal") and re.search(r"[*?]", value):
+                yield one.id, f"denies to all but {value}, whoever that is"
+
+
+@rule
+def a_denial_is_for_what_is_said(template: Template) -> Iterator[Broken]:
+    """A negated test, with IfExists or without, holds for a header that is not sent: S3 would refuse every upload that says nothing."""
+    for one, statement in of_resources(template):
+        if allows(statement):
+            continue
+        must_be_there = {
+            key.lower()
+            for key, value in statement.get("Condition", {}).get("Null", {}).items()
+            if str(value).lower() == "false"
+        }
+        for key in sorted({key for key, _ in _exemptions(statement) if key.startswith("s3:x-amz-")}):
+            if key not in must_be_there:
+                yield one.id, f"refuses who does not say {key}"
+
+
 @rule
 def nobody_is_everybody(template: Template) -> Iterator[Broken]:
     """Who is allowed is named, or bound by a condition on who asks."""
@@ -397,6 +480,75 @@ def nobody_is_everybody(template: Template) -> Iterator[Broken]:
         is_service = isinstance(principal, dict) and "Service" in principal
         if is_service and not condition_keys(statement) & bound:
             yield one.id, f"{principal} may come for any account"
+
+
+def _sources(statement: Mapping[str, Any]) -> list[str]:
+    """The resources that a service may act for."""
+    return [
+        str(value)
+        for facts in statement.get("Condition", {}).values()
+        for key, values in facts.items()
+        if key.lower() == "aws:sourcearn"
+        for value in several(values)
+    ]
+
+
+@rule
+def queues_take_from_the_named(template: Template) -> Iterator[Broken]:
+    """Whoever may make a rule could else give a function work; and a rule whose name is misspelt here gives none."""
+    for policy in template.of("AWS::SQS::QueuePolicy"):
+        for statement in statements(policy.properties.get("PolicyDocument")):
+            principal = statement.get("Principal")
+            is_service = allows(statement) and isinstance(principal, dict) and "Service" in principal
+            if not is_service or not statement.get("Condition"):  # no condition at all is another rule's
+                continue
+            if not _sources(statement) or any(re.search(r"[*?]", source) for source in _sources(statement)):
+                yield policy.id, f"{statement.get('Sid')} does not name who sends"
+    for rule_ in template.of("AWS::Events::Rule"):
+        goals = [target.get("Arn") for target in rule_.properties.get("Targets", ())]
+        goals += [at(target, "DeadLetterConfig.Arn") for target in rule_.properties.get("Targets", ())]
+        for queue in template.behind(goals):
+            if queue.type == "AWS::SQS::Queue" and not _may_send(template, rule_, queue):
+                yield rule_.id, f"may not send to {queue.id}"
+
+
+def _may_send(template: Template, sender: Resource, queue: Resource) -> bool:
+    name = sender.properties.get("Name")
+    return any(
+        not _sources(statement)
+        or any(sender.id in named(source) or source.endswith(f":rule/{name}") for source in _sources(statement))
+        for policy in template.of("AWS::SQS::QueuePolicy")
+        if queue.id in named(policy.properties.get("Queues"))
+        for statement in statements(policy.properties.get("PolicyDocument"))
+        if allows(statement) and "events.amazonaws.com" in several(at(statement, "Principal.Service"))
+    )
+
+
+_OWN_BUCKETS = "arn:aws:s3:::health-helper-"
+"""The stack's name comes first in theirs, but the name of a bucket belongs to whoever took it first."""
+
+
+@rule
+def the_way_to_s3_ends_at_ours(template: Template) -> Iterator[Broken]:
+    """Names of buckets are of the whole world: a pattern is a way out for who owns one that fits it."""
+    for one in template.of("AWS::EC2::VPCEndpoint"):
+        if not str(one.properties.get("ServiceName")).endswith(".s3"):
+            continue
+        for statement in statements(one.properties.get("PolicyDocument")):
+            for resource in several(statement.get("Resource")) if allows(statement) else ():
+                bucket = str(resource).partition("/")[0]
+                is_ours = bucket.startswith(_OWN_BUCKETS) and _is_of_this_account(statement)
+                if not template.behind(bucket) and re.search(r"[*?]", bucket) and not is_ours:
+                    yield one.id, f"leads to {bucket}, whoever owns it"
+
+
+def _is_of_this_account(statement: Mapping[str, Any]) -> bool:
+    return any(
+        key.lower() == "aws:resourceaccount" and several(value) == [ACCOUNT]
+        for test, facts in statement.get("Condition", {}).items()
+        if test in {"StringEquals", "ArnEquals"}
+        for key, value in facts.items()
+    )
 
 
 @rule

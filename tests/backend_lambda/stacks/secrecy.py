@@ -10,14 +10,16 @@ from tests.backend_lambda.stacks.reading import (
     KEYS,
     SEVEN_YEARS_DAYS,
     Broken,
+    allows,
     at,
     is_anybody,
+    policies_of,
     rule,
     several,
     statements,
     variables,
 )
-from tests.backend_lambda.stacks.templates import Resource, Template, named
+from tests.backend_lambda.stacks.templates import ACCOUNT, Resource, Template, named
 
 _AT_REST: Mapping[str, tuple[str, ...]] = {
     "AWS::S3::Bucket": (
@@ -308,6 +310,54 @@ def secrets_change(template: Template) -> Iterator[Broken]:
         ]
         if not any(at(one.properties, "RotationRules.ScheduleExpression") for one in turns):
             yield secret.id, "does not change by itself"
+    writes = {name for one in template.of("AWS::RDS::DBProxyTargetGroup") for name in named(one.properties)}
+    for proxy in template.of("AWS::RDS::DBProxy"):
+        turned = [one.properties["SecretId"] for one in template.of("AWS::SecretsManager::RotationSchedule")]
+        for auth in proxy.properties.get("Auth", ()) if proxy.id in writes else ():
+            if not template.behind(auth["SecretArn"]) and auth["SecretArn"] not in turned:
+                yield proxy.id, "signs in with a password that does not change by itself"
+
+
+@rule
+def copies_of_secrets_are_under_our_key(template: Template) -> Iterator[Broken]:
+    """Where a key of ours is known in the other region. Without one the copy is under AWS's."""
+    for secret in template.of("AWS::SecretsManager::Secret"):
+        for copy in secret.properties.get("ReplicaRegions", ()):
+            if template.given.get("OtherDataKeyArn") and not _is_our_key(template, copy.get("KmsKeyId")):
+                yield secret.id, f"its copy in {copy.get('Region')} has no key of ours"
+
+
+def _copies(template: Template) -> set[str]:
+    """Buckets elsewhere that hold copies of the patients' documents: where they are copied to, and where they were before a failover."""
+    bucket = template.resources.get("DocumentsBucket")
+    rules = at(bucket.properties, "ReplicationConfiguration.Rules") or [] if bucket else []
+    found = {str(at(one, "Destination.Bucket")) for one in rules}
+    if template.given.get("RegionRole") == "promoted" and template.given.get("OtherRegion"):
+        found.add(f"arn:aws:s3:::health-helper-documents-{ACCOUNT}-{template.given['OtherRegion']}")
+    return found
+
+
+@rule
+def persons_are_erased_everywhere(template: Template) -> Iterator[Broken]:
+    """Art. 17 GDPR is for every copy, also for the one that a failover has left behind."""
+    for copy in _copies(template):
+        for api in template.of("AWS::Lambda::Function"):
+            if api.id != "ApiFunction":
+                continue
+            name, region = copy.removeprefix("arn:aws:s3:::"), template.given["OtherRegion"]
+            if variables(api).get("HH_DOCUMENTS_COPY") != f"{name}@{region}":
+                yield api.id, f"does not know of {name}"
+            may = {
+                (action, resource)
+                for role in template.behind(api.properties.get("Role"))
+                for statement in policies_of(template, role)
+                if allows(statement)
+                for action in several(statement.get("Action"))
+                for resource in several(statement.get("Resource"))
+            }
+            needed = {(f"s3:{action}", f"{copy}/*") for action in ("DeleteObject", "DeleteObjectVersion")}
+            for action, resource in sorted({*needed, ("s3:ListBucketVersions", copy)} - may):
+                yield api.id, f"may not {action} of {resource}"
 
 
 @rule

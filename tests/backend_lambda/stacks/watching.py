@@ -145,6 +145,20 @@ def alarms_are_heard(template: Template) -> Iterator[Broken]:
             yield alarm.id, "does not say what it means"
 
 
+_NEVER_OVER = {"audit_flaws"}
+"""Metrics of what has happened once and for all, and is counted once: minutes later they say nothing any more."""
+
+
+@rule
+def what_has_happened_is_not_told_to_be_over(template: Template) -> Iterator[Broken]:
+    """Somebody changed the audit: a message five minutes later that all is well would be believed."""
+    for look in watched(template):
+        facts = look.alarm.properties
+        is_of_the_deed = str(facts.get("ComparisonOperator")).startswith("Greater")  # not of its being looked for at all
+        if look.metric in _NEVER_OVER and is_of_the_deed and facts.get("OKActions"):
+            yield look.alarm.id, "says that all is well as soon as nothing is measured"
+
+
 @rule
 def queues_have_dead_letters(template: Template) -> Iterator[Broken]:
     """A message that cannot be worked on is kept, not tried for ever and not lost."""
@@ -237,6 +251,8 @@ def logs_name_nobody(template: Template) -> Iterator[Broken]:
         format_ = str(at(stage.properties, "AccessLogSetting.Format") or "")
         if "$context.resourcePath" not in format_ or _TELLING.search(format_):
             yield stage.id, "its access log tells more than the route"
+        if stage.properties.get("TracingEnabled", False) is not False:
+            yield stage.id, "traces addresses and whole paths"
         for setting in stage.properties.get("MethodSettings", ()):
             if setting.get("DataTraceEnabled") is not False or setting.get("LoggingLevel") not in {
                 "OFF",
@@ -286,10 +302,7 @@ def networks_are_watched(template: Template) -> Iterator[Broken]:
 
 @rule
 def requests_are_traced(template: Template) -> Iterator[Broken]:
-    """So that a slow answer can be followed to where it waited."""
+    """So that a slow answer can be followed to where it waited: by the functions, which say what they trace."""
     for one in template.of("AWS::Lambda::Function"):
         if at(one.properties, "TracingConfig.Mode") != "Active":
-            yield one.id, "is not traced"
-    for one in template.of("AWS::ApiGateway::Stage"):
-        if one.properties.get("TracingEnabled") is not True:
             yield one.id, "is not traced"

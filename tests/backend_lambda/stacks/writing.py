@@ -31,9 +31,28 @@ def what_holds_data_is_kept(template: Template) -> Iterator[Broken]:
     """A deleted stack, or a changed property, must not delete what people have entrusted."""
     for one in template.of(*_STATEFUL):
         may = _STATEFUL[one.type] | ({"Delete"} if "SourceDBInstanceIdentifier" in one.properties else set())
-        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
-            if one.body.get(policy) not in may:
+        but_the_first_time = {"RetainExceptOnCreate"} if "Retain" in may else set()
+        for policy, values in (("DeletionPolicy", may | but_the_first_time), ("UpdateReplacePolicy", may)):
+            if one.body.get(policy) not in values:
                 yield one.id, f"its {policy} is {one.body.get(policy)}"
+
+
+_NAMED_BY_US = {
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::S3Vectors::VectorBucket": "VectorBucketName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Kinesis::Stream": "Name",
+}
+
+
+@rule
+def a_second_try_finds_its_names_free(template: Template) -> Iterator[Broken]:
+    """What a first deployment that failed leaves behind holds nothing, but its names, and the next one ends at "already exists"."""
+    for one in template.of(*_NAMED_BY_US):
+        if _NAMED_BY_US[one.type] in one.properties and one.body.get("DeletionPolicy") == "Retain":
+            yield one.id, "is left behind by a deployment that failed: RetainExceptOnCreate"
 
 
 _USES = re.compile(r'"Ref": "(\w+)"|\$\{(\w+)\}')

@@ -72,7 +72,7 @@ INSERT INTO upload (clinic_id, id, patient_id, device_id, purpose, media_type, l
 INSERT INTO share SELECT clinic_of(n), made('share', n), made('upload', n), made('device', n), hash_of('secret', n), now(),
     '2027-01-01', NULL, NULL
     FROM generate_series(1, {rows}) AS n;
-INSERT INTO usage_day SELECT clinic_of(n), '2020-01-01'::date + (n / 20)::integer, 1, 1 FROM generate_series(1, {rows}) AS n;
+INSERT INTO usage_day SELECT clinic_of(n), '2020-01-01'::date + (n / 20)::integer, 1, 1, 1, 1 FROM generate_series(1, {rows}) AS n;
 INSERT INTO audit SELECT clinic_of(n), (n + 19) / 20, now(), '', '', '', '', '', '', '', hash_of('x', n), hash_of('x', n + 1)
     FROM generate_series(1, {rows}) AS n;
 INSERT INTO audit_head SELECT made('clinic', n), 2500, hash_of('x', n) FROM generate_series(0, {rows}) AS n;
@@ -201,6 +201,9 @@ CALLS: dict[str, Callable[[Transaction], object]] = {
     "usage.add": lambda tx: usage.add(tx, day=NOW.date(), input_tokens=1, output_tokens=1),
     "usage.correct": lambda tx: usage.correct(tx, day=NOW.date(), input_tokens=1, output_tokens=1),
     "usage.used_this_month": lambda tx: usage.used_this_month(tx, NOW),
+    "usage.add_speech": lambda tx: usage.add_speech(tx, day=NOW.date(), characters=1, streams=1),
+    "usage.correct_speech": lambda tx: usage.correct_speech(tx, day=NOW.date(), characters=1, streams=1),
+    "usage.speech_this_month": lambda tx: usage.speech_this_month(tx, NOW),
     "audit.append": lambda tx: audit.append(tx, entry(), NOW),
     "audit.page": lambda tx: audit.page(tx, 100, 10),
     "audit.heads": audit.heads,
@@ -299,7 +302,14 @@ def test_verify(large: Urls) -> None:
 
 def test_by_the_chat_and_processing_functions_too(large: Urls) -> None:
     with closing(Watched(large.chat)) as watched:
-        for name in ("admission.admit", "usage.add", "usage.used_this_month", "uploads.get", "audit.append"):
+        for name in (
+            "admission.admit",
+            "admission.count",
+            "usage.add",
+            "usage.used_this_month",
+            "uploads.get",
+            "audit.append",
+        ):
             run(watched, name)
             assert watched.plans
             assert faults(watched.plans) == []
