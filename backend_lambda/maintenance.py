@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -42,7 +43,9 @@ _ANSWER_ATTEMPTS = 3
 _ANSWER_TIMEOUT_S = 5.0
 _MOST_REASON = 400
 """Characters; an answer may have 4096 bytes in all."""
-_AWS = ".amazonaws.com"
+_BUCKET = "cloudformation-custom-resource-response-{}"
+"""AWS's own, one for each region, with the region's name without dashes. Others can own buckets of similar names."""
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -167,7 +170,10 @@ def _reason(error: Exception) -> str:
 
 
 def _place(event: Mapping[str, Any]) -> SplitResult | None:
-    """Where the answer goes: an address of AWS's, or a stand-in's on loopback, on stage local alone. None: nowhere else."""
+    """Where the answer goes: CloudFormation's bucket for answers in this region; on stage local a stand-in's on loopback too.
+
+    None: nowhere else.
+    """
     try:
         place = urlsplit(str(event.get("ResponseURL") or ""))
         host, port = place.hostname or "", place.port
@@ -177,7 +183,18 @@ def _place(event: Mapping[str, Any]) -> SplitResult | None:
         return None
     if os.environ.get("HH_STAGE") == "local" and host in _LOOPBACK and place.scheme in {"http", "https"}:
         return place
-    return place if place.scheme == "https" and host.endswith(_AWS) and port in {None, 443} else None
+    return place if place.scheme == "https" and host in _hosts() and port in {None, 443} else None
+
+
+def _hosts() -> frozenset[str]:
+    """CloudFormation writes the bucket's address in one of three ways, by region. Lambda itself says which region this is."""
+    region = os.environ.get("AWS_REGION", "")
+    if not _REGION.fullmatch(region):
+        return frozenset()
+    bucket = _BUCKET.format(region.replace("-", ""))
+    return frozenset(
+        f"{bucket}.{s3}.amazonaws.com" for s3 in ("s3", f"s3.{region}", f"s3-{region}")
+    )
 
 
 def _answer(place: SplitResult, event: Mapping[str, Any], reason: str) -> None:

@@ -3,7 +3,7 @@
 It learns the clinic and the device, nothing else. It calls the clinic's own staff and never an emergency service: a false alarm there
 takes help from others, automatic emergency calls need permission in most countries, and nobody at the line could answer questions.
 The person at the device is shown the local number instead. The queue before it lets one case of a device through in five minutes.
-A log line for each case says what became of it; never a number.
+A log line for each case says what became of it and for which device; never a number.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from backend_lambda.ports import Measures
 TOO_LATE_S = 900.0
 """A call so long after the fact would send people to somebody who has been helped, or is gone."""
 NAMESPACE = "HealthHelper"
+CALLED, NO_NUMBER, NOT_MADE = "urgent_calls", "urgent_calls_no_number", "urgent_calls_not_made"
+"""Counts, without a clinic; an alarm is on each. NO_NUMBER apart: a clinic without a number must not hide that another's call failed."""
 _MESSAGE = re.compile(r"[A-Za-z0-9-]{1,100}")
 logger = Logger(service="health-helper-urgent-calls", level="INFO", log_uncaught_exceptions=False)
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,100}$")]
@@ -106,13 +108,17 @@ class UrgentCalls:
             if case is None:
                 outcome = Outcome.UNKNOWN
             else:
-                facts |= {"clinic": str(case.clinic_id), "case": case.message}
+                facts |= {
+                    "clinic": str(case.clinic_id),
+                    "device": str(case.device_id),
+                    "case": case.message,
+                }
                 outcome = self._handled(case, facts)
                 if outcome is Outcome.FAILED:
                     failed.append(case.message)
             self._log(outcome, facts)
-            self._measures.add("urgent_calls", 1.0 if outcome is Outcome.CALLED else 0.0, "Count")
-            self._measures.add("urgent_calls_not_made", 0.0 if outcome is Outcome.CALLED else 1.0, "Count")
+            for name in (CALLED, NO_NUMBER, NOT_MADE):
+                self._measures.add(name, 1.0 if name == _counted(outcome) else 0.0, "Count")
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
     def _handled(self, case: Case, facts: dict[str, object]) -> Outcome:
@@ -130,6 +136,11 @@ class UrgentCalls:
             facts["why"] = type(error).__name__
             return Outcome.FAILED
         return Outcome.CALLED
+
+
+def _counted(outcome: Outcome) -> str:
+    """Under which count."""
+    return {Outcome.CALLED: CALLED, Outcome.NO_NUMBER: NO_NUMBER}.get(outcome, NOT_MADE)
 
 
 def case_of(record: object) -> Case | None:

@@ -95,7 +95,7 @@ class HealthLakeExport:
             token = f"{day.isoformat()}-{clinic_id}-{attempt}"
             job = self._imports.start(token, f"in/{folder}/", f"out/{folder}/", token)
             with self._database.clinic(clinic_id) as transaction:
-                audit.append(transaction, _entry(day, job, request_id), self._clock.utc())
+                audit.append_import(transaction, day, job, request_id, self._clock.utc())
         self._files.write(note, json.dumps({"job": job}).encode(), "application/json")
         self._measures.add("health_lake_resources", float(writer.resources), "Count", str(clinic_id))
         return Exported(job, len(writer.patients), writer.resources)
@@ -171,15 +171,3 @@ class _Writer:
 def _note_of(clinic_id: UUID, day: date, attempt: int) -> str:
     """Key of what says that it was done."""
     return f"done/{clinic_id}/{day.isoformat()}-{attempt}.json"
-
-
-def _entry(day: date, job: str, request_id: str) -> audit.Entry:
-    return audit.Entry(
-        actor_kind="service",
-        actor_id="health_lake",
-        action="observations.import",
-        object_kind="day",
-        object_id=day.isoformat(),
-        result=job,
-        request_id=request_id,
-    )

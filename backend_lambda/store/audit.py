@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -84,6 +84,11 @@ def append(tx: Transaction, entry: Entry, now: datetime) -> None:
             now,
         ),
     )
+
+
+def append_import(tx: Transaction, day: date, job: str, request_id: str, now: datetime) -> None:
+    """As `append`, for the login that exports (hh_export), which can write no other entry: a day went into HealthLake as this job."""
+    tx.ask("SELECT hh_audit_import(%s, %s, %s, %s)", (day, job, request_id, now))
 
 
 def page(tx: Transaction, after_seq: int, limit: int) -> list[wire.AuditEntry]:

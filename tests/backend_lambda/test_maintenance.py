@@ -245,12 +245,35 @@ NOWHERE = [
     "http://bucket.s3.amazonaws.com/",
     "ftp://bucket.s3.amazonaws.com/",
     "http://192.0.2.1/",
+    # anybody's bucket, and other services of AWS's
+    "https://bucket.s3.amazonaws.com/",
+    "https://x.execute-api.eu-west-1.amazonaws.com/",
+    "https://s3.eu-west-1.amazonaws.com/cloudformation-custom-resource-response-euwest1/",
+    # names like AWS's own
+    "https://cloudformation-custom-resource-response-x.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-eu-west-1.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-.s3..amazonaws.com/",
+    "https://x.cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1.x.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1x.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1.s3xeu-west-1.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com.example.org/",
+    "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com./",
+    # another region's, and a mixture
+    "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-useast1.s3.us-east-1.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1.s3.us-east-1.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1.s3-us-east-1.amazonaws.com/",
+    # the right one in the wrong way
+    "http://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/",
+    "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com:8443/",
+    "https://a:b@cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/",
 ]
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "production"])
 @pytest.mark.parametrize("url", NOWHERE)
-def test_an_answer_goes_to_aws_or_nowhere(
+def test_an_answer_goes_to_cloudformation_or_nowhere(
     monkeypatch: pytest.MonkeyPatch, written: io.StringIO, url: str, stage: str
 ) -> None:
     def never(*_: object) -> None:
@@ -259,6 +282,7 @@ def test_an_answer_goes_to_aws_or_nowhere(
     for name in ("bring_up", "_put"):
         monkeypatch.setattr(maintenance, name, never)
     monkeypatch.setenv("HH_STAGE", stage)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
     with pytest.raises(NotAnswered):
         migrate_handler(request(url), context())
     assert lines(written)[0]["message"] == "no request of CloudFormation's"
@@ -275,13 +299,22 @@ def test_loopback_is_for_stand_ins(place: Place, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "url",
+    "region, url",
     [
-        "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com/a%3Ab?X-Amz-Date=1",
-        "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com:443/a?b=c",
+        (
+            "eu-west-1",
+            "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com/a%3Ab?X-Amz-Date=1",
+        ),
+        (
+            "us-east-1",
+            "https://cloudformation-custom-resource-response-useast1.s3.us-east-1.amazonaws.com/a?b=c",
+        ),
+        ("us-east-1", "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com:443/a?b=c"),
     ],
 )
-def test_addresses_as_cloudformation_makes_them_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_addresses_as_cloudformation_makes_them_are_taken(
+    monkeypatch: pytest.MonkeyPatch, region: str, url: str
+) -> None:
     sent: list[tuple[str, bytes]] = []
 
     def put(place: Any, body: bytes) -> int:
@@ -289,11 +322,28 @@ def test_addresses_as_cloudformation_makes_them_are_taken(monkeypatch: pytest.Mo
         return 200
 
     monkeypatch.setenv("HH_STAGE", "production")
+    monkeypatch.setenv("AWS_REGION", region)
     monkeypatch.setattr(maintenance, "_put", put)
     migrate_handler(request(url, "Delete"), context())
     ((where, body),) = sent
     assert where == url
     assert json.loads(body)["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("region", [None, "", ".", "eu-west-1.x", "EU-WEST-1", "euwest1"])
+def test_where_the_region_is_not_known_nothing_is_done(
+    monkeypatch: pytest.MonkeyPatch, region: str | None
+) -> None:
+    monkeypatch.setenv("HH_STAGE", "production")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    if region is not None:
+        monkeypatch.setenv("AWS_REGION", region)
+    flat = (region or "").replace("-", "")
+    for host in (f"{flat}.s3.amazonaws.com", f"{flat}.s3.{region}.amazonaws.com"):
+        with pytest.raises(NotAnswered):
+            migrate_handler(
+                request(f"https://cloudformation-custom-resource-response-{host}/", "Delete"), context()
+            )
 
 
 def _certificate(folder: Path) -> Path:

@@ -28,7 +28,18 @@ from backend_lambda.aws import feeds
 from backend_lambda.aws.calls import ConnectCalls, StaffNumbers
 from backend_lambda.aws.clients import Clients
 from backend_lambda.services.feeds import LOST, NOT_TOLD
-from backend_lambda.urgent_calls import TOO_LATE_S, CallSettings, Case, Outcome, UrgentCalls, build, case_of
+from backend_lambda.urgent_calls import (
+    CALLED,
+    NO_NUMBER,
+    NOT_MADE,
+    TOO_LATE_S,
+    CallSettings,
+    Case,
+    Outcome,
+    UrgentCalls,
+    build,
+    case_of,
+)
 from tests.backend_lambda.fakes import FakeMeasures
 from tests.backend_lambda.stacks import templates
 from tests.backend_lambda.stacks.templates import Resource
@@ -39,6 +50,9 @@ from tests.stand_ins.aws.server import AwsStandIn
 CLINIC, DEVICE = uuid4(), UUID("11111111-2222-4333-8444-5555559a0bcd")
 STAFF = "+4915112345678"
 NOW_S = 1_795_780_800.0
+DROPPED_FOR_S = 300
+"""The deduplication interval of FIFO queues."""
+COUNTS = ("urgent_calls", "urgent_calls_no_number", "urgent_calls_not_made")
 CONTEXT = SimpleNamespace(aws_request_id="a-request")
 
 
@@ -90,6 +104,11 @@ class Stage:
     def measured(self, name: str) -> float:
         return sum(value for one, value, *_ in self.measures.added if one == name)
 
+    def counted(self) -> tuple[float, float, float]:
+        """Called, without a number, not called for another reason."""
+        called, no_number, not_made = (self.measured(one) for one in COUNTS)
+        return called, no_number, not_made
+
 
 @pytest.fixture(scope="module")
 def one_aws() -> Iterator[AwsStandIn]:
@@ -121,10 +140,16 @@ def test_a_case_is_a_call_to_the_clinic_s_staff(stage: Stage) -> None:
     assert stage.lines == [
         (
             Outcome.CALLED,
-            {"request_id": "a-request", "clinic": str(CLINIC), "case": "m1", "contact": call.contact},
+            {
+                "request_id": "a-request",
+                "clinic": str(CLINIC),
+                "device": str(DEVICE),
+                "case": "m1",
+                "contact": call.contact,
+            },
         )
     ]
-    assert (stage.measured("urgent_calls"), stage.measured("urgent_calls_not_made")) == (1, 0)
+    assert stage.counted() == (1, 0, 0)
 
 
 def test_a_message_that_comes_again_is_no_second_call(stage: Stage) -> None:
@@ -139,7 +164,15 @@ def test_without_a_number_nobody_is_called_and_nothing_comes_again(stage: Stage)
     assert stage(message(clinic=uuid4())) == []
     assert stage.outcomes() == [Outcome.NO_NUMBER]
     assert stage.aws.counts["connect"] == 0
-    assert stage.measured("urgent_calls_not_made") == 1
+    assert stage.counted() == (0, 1, 0), "its own count, or it would hide that another clinic's call failed"
+
+
+def test_each_case_is_counted_once(stage: Stage) -> None:
+    stage.aws.parameters.values[f"/health-helper/production/clinics/{DEVICE}/staff-number"] = "112"
+    stage(message(), message(), message(clinic=uuid4()), message(clinic=DEVICE), {"odd": True})
+    assert stage.counted() == (2, 1, 2)
+    zeros = [name for name, value, *_ in stage.measures.added if value == 0.0]
+    assert len(zeros) == 10, "a count that is 0 is sent too, so that an alarm comes to rest"
 
 
 @pytest.mark.parametrize("number", ["112", "+112", "+49112", "01511234567", "", "call the front desk"])
@@ -415,9 +448,20 @@ def test_the_same_case_is_one_message_for_five_minutes(connect: Mapping[str, Res
     queue = connect["Cases"].properties
     assert queue["FifoQueue"] is True and queue["ContentBasedDeduplication"] is True
     function = connect["UrgentCallFunction"].properties
-    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
-    # so long a case that fails may hold up the others, and they are still in time
-    assert queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"] < TOO_LATE_S
+    # Lambda takes no less, and a case must not come again while it is still handled
+    assert queue["VisibilityTimeout"] > function["Timeout"]
+
+
+def test_a_case_that_fails_holds_up_other_clinics_for_90_seconds_at_most(
+    connect: Mapping[str, Resource],
+) -> None:
+    queue = connect["Cases"].properties
+    held_up_s = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    assert held_up_s <= 90
+    assert held_up_s < TOO_LATE_S, "and they are still called about"
+    assert connect["UrgentCallCases"].properties["BatchSize"] == 1, "no case waits for another one of its batch"
+    [target] = connect["CasesRule"].properties["Targets"]
+    assert "$" not in target["SqsParameters"]["MessageGroupId"], "a rule reads no path there"
 
 
 def test_what_the_function_is_given_is_what_it_reads(connect: Mapping[str, Resource]) -> None:
@@ -462,7 +506,8 @@ def test_the_flow_says_the_device_and_hangs_up(connect: Mapping[str, Resource]) 
     ("name", "metric"),
     [
         ("connect", NOT_TOLD),
-        ("connect", "urgent_calls_not_made"),
+        ("connect", NOT_MADE),
+        ("connect", NO_NUMBER),
         ("vitals", LOST),
     ],
 )
@@ -473,6 +518,15 @@ def test_an_alarm_is_on_each_count(name: str, metric: str) -> None:
     assert alarm["Namespace"] == NAMESPACE == entry.NAMESPACE
     assert alarm["Dimensions"] == [{"Name": "service", "Value": "health-helper"}]
     assert (alarm["Threshold"], alarm["Statistic"]) == (0, "Sum")
+
+
+def test_a_device_that_calls_all_day_is_noticed(connect: Mapping[str, Resource]) -> None:
+    [alarm] = [one.properties for one in connect.values() if one.properties.get("MetricName") == CALLED]
+    assert alarm["Namespace"] == entry.NAMESPACE
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": "health-helper"}]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Sum", "GreaterThanThreshold")
+    one_device = alarm["Period"] * alarm["EvaluationPeriods"] / DROPPED_FOR_S
+    assert 1 < alarm["Threshold"] < one_device, "else one device alone never gets there"
 
 
 def test_the_stream_forgets_within_a_day() -> None:
