@@ -192,9 +192,7 @@ def _hosts() -> frozenset[str]:
     if not _REGION.fullmatch(region):
         return frozenset()
     bucket = _BUCKET.format(region.replace("-", ""))
-    return frozenset(
-        f"{bucket}.{s3}.amazonaws.com" for s3 in ("s3", f"s3.{region}", f"s3-{region}")
-    )
+    return frozenset(f"{bucket}.{s3}.amazonaws.com" for s3 in ("s3", f"s3.{region}", f"s3-{region}"))
 
 
 def _answer(place: SplitResult, event: Mapping[str, Any], reason: str) -> None:

@@ -3,7 +3,7 @@
 It learns the clinic and the device, nothing else. It calls the clinic's own staff and never an emergency service: a false alarm there
 takes help from others, automatic emergency calls need permission in most countries, and nobody at the line could answer questions.
 The person at the device is shown the local number instead. The queue before it lets one case of a device through in five minutes.
-A log line for each case says what became of it and for which device; never a number.
+A log line for each case says what became of it; never a number, and never the device, which the contact in Connect has.
 """
 
 from __future__ import annotations
@@ -110,7 +110,6 @@ class UrgentCalls:
             else:
                 facts |= {
                     "clinic": str(case.clinic_id),
-                    "device": str(case.device_id),
                     "case": case.message,
                 }
                 outcome = self._handled(case, facts)

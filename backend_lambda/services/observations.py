@@ -100,7 +100,11 @@ class Observations:
             now = self._ports.clock.utc()
             with self._database.clinic(device.clinic_id) as transaction:
                 statuses = observations.add_many(transaction, device.id, list(good.values()), now)
-                if self._feed.is_on and ItemStatus.STORED in statuses and allows(transaction, Feature.ANALYSIS):
+                if (
+                    self._feed.is_on
+                    and ItemStatus.STORED in statuses
+                    and allows(transaction, Feature.ANALYSIS)
+                ):
                     offered = [
                         one
                         for one, status in zip(good.values(), statuses, strict=True)

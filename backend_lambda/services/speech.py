@@ -84,10 +84,10 @@ class Speech:
             if refused is None:
                 usage.add_speech(transaction, day=now.date())  # holds the day's row
                 used = usage.speech_this_month(transaction, now)
-                if (
-                    0 < characters > settings.speech_budget_characters - used.characters
-                    or 0 < streams > settings.transcription_budget_streams - used.streams
-                ):
+                left = settings.speech_budget_characters - used.characters
+                streams_left = settings.transcription_budget_streams - used.streams
+                # only of what is wanted: who has heard enough may still speak
+                if (characters and characters > left) or (streams and streams > streams_left):
                     refused = budget_spent(now)
                 else:
                     usage.add_speech(transaction, day=now.date(), characters=characters, streams=streams)

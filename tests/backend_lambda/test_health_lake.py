@@ -267,7 +267,7 @@ def test_where_the_audit_cannot_be_written_the_day_is_not_done(
         raise unavailable(Code.STORE_UNAVAILABLE, "away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(audit, "append", fails)
+        patch.setattr(audit, "append_import", fails)
         with pytest.raises(Refusal):
             export.export(clinic_id, DAY)
     done = export.export(clinic_id, DAY)

@@ -143,7 +143,6 @@ def test_a_case_is_a_call_to_the_clinic_s_staff(stage: Stage) -> None:
             {
                 "request_id": "a-request",
                 "clinic": str(CLINIC),
-                "device": str(DEVICE),
                 "case": "m1",
                 "contact": call.contact,
             },
@@ -459,7 +458,9 @@ def test_a_case_that_fails_holds_up_other_clinics_for_90_seconds_at_most(
     held_up_s = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
     assert held_up_s <= 90
     assert held_up_s < TOO_LATE_S, "and they are still called about"
-    assert connect["UrgentCallCases"].properties["BatchSize"] == 1, "no case waits for another one of its batch"
+    assert connect["UrgentCallCases"].properties["BatchSize"] == 1, (
+        "no case waits for another one of its batch"
+    )
     [target] = connect["CasesRule"].properties["Targets"]
     assert "$" not in target["SqsParameters"]["MessageGroupId"], "a rule reads no path there"
 

@@ -452,6 +452,31 @@ def test_speech_goes_both_ways(world: World) -> None:
     assert world.fakes.speech.spoken == [("Rest <now> & breathe", 100, "en-US", None)]
 
 
+def test_speech_is_refused_with_the_time_when_it_may_work(world: World) -> None:
+    device, path = world.kiosk(), "/v1/speech/synthesis"
+    body = {"text": "Hello", "language": "en"}
+    world.use(world.settings.model_copy(update={"speech_per_minute": 3, "speech_budget_characters": 10}))
+    statuses = [world.by(device, "POST", path, body=body).status for _ in range(2)]
+    spent, limited = (world.by(device, "POST", path, body=body) for _ in range(2))
+    assert statuses == [200, 200]
+    assert (spent.status, spent.code) == (429, "budget_spent")
+    assert int(spent.headers["retry-after"]) == int(3.5 * 86_400), "from the 27th at noon to the first"
+    assert (limited.status, limited.code, limited.headers["retry-after"]) == (429, "rate_limited", "60")
+    assert len(world.fakes.speech.spoken) == 2
+
+
+def test_who_sends_a_device_s_request_again_takes_nothing_away_from_it(world: World) -> None:
+    device, path = world.kiosk(), "/v1/speech/synthesis"
+    body = {"text": "Hello", "language": "en"}
+    world.use(world.settings.model_copy(update={"speech_per_minute": 2, "speech_budget_characters": 10}))
+    headers = world.headers(device, "POST", path)
+    assert world.send("POST", path, headers=headers, body=body).status == 200
+    for _ in range(5):
+        assert world.send("POST", path, headers=headers, body=body).code == "proof_replayed"
+    assert world.by(device, "POST", path, body=body).status == 200
+    assert len(world.fakes.speech.spoken) == 2
+
+
 def test_health_is_told_by_part_to_anybody(world: World) -> None:
     reply = world.send("GET", "/v1/health")
     assert reply.status == 200
@@ -485,7 +510,7 @@ def test_a_clinic_learns_what_it_may_use(world: World, chat: Database) -> None:
     world.use(world.settings.model_copy(update={"token_budget": 1001}))
     config = world.by(device, "GET", "/v1/config").json
     assert (config["tokens_used"], config["token_budget"]) == (1000, 1001)
-    assert config["allows"] == ["chat", "shares", "synthesis", "transcription"]
+    assert config["allows"] == ["analysis", "chat", "shares", "synthesis", "transcription"]
     assert config["model_ids"] == ["model-a", "model-b"]
     assert config["max_batch"] == 100
 
@@ -524,6 +549,7 @@ def test_what_an_operator_leaves_out_stays_as_it_was(world: World) -> None:
     assert send(token_budget=8) == (["chat", "shares"], 8)
     assert send(allows=["synthesis", "chat"], token_budget=None) == (["chat", "synthesis"], None)
     assert send(allows=[]) == ([], None)
+    assert send(allows=["analysis"]) == (["analysis"], None)
     told = [(entry["action"], entry["result"]) for entry in world.audit(UUID(made))]
     assert told == [
         ("clinic.add", "ok"),
@@ -533,6 +559,7 @@ def test_what_an_operator_leaves_out_stays_as_it_was(world: World) -> None:
         ("clinic.change", "token_budget=8"),
         ("clinic.change", "+synthesis -shares token_budget=default"),
         ("clinic.change", "-chat -synthesis"),
+        ("clinic.change", "+analysis"),
     ]
     other = str(uuid4())
     body = {"id": other, "name": "Clinic", "allows": ["chat"], "token_budget": 5}

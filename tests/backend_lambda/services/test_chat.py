@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
+import psycopg
 import pytest
 
 from backend_lambda.errors import Code, Refusal
@@ -15,7 +17,7 @@ from backend_lambda.ports import Ended, ModelEvent, ModelRequest, Passage, TextP
 from backend_lambda.principals import Device
 from backend_lambda.services.chat import MAX_CHARACTERS, Chat, Event
 from backend_lambda.settings import Settings
-from backend_lambda.store import audit, clinics, uploads, usage
+from backend_lambda.store import admission, audit, clinics, uploads, usage
 from backend_lambda.store.database import Database
 from backend_lambda.store.uploads import UploadRow
 from backend_lambda.wire import (
@@ -35,7 +37,8 @@ from backend_lambda.wire import (
     Urgency,
 )
 from tests.backend_lambda.conftest import SetClock
-from tests.backend_lambda.fakes import Fakes
+from tests.backend_lambda.fakes import FakeCases, Fakes
+from tests.stand_ins.postgres import Urls
 
 PASSAGES = [
     Passage("a1", "Heart rate", "https://example.org/hr", "At rest 60 to 100 beats a minute are usual.", 0.9)
@@ -379,3 +382,111 @@ def test_a_client_that_leaves_is_noted_and_the_model_is_left(room: Room) -> None
     next(events), next(events)
     events.close()
     assert script.left and room.noted() == ["asked", "left"] and room.used() > 0
+
+
+# --- How often, and what an emergency need not wait for ------------------------------------------------
+
+
+EMERGENCY = {"level": "emergency", "category": "chest_pain"}
+
+
+def limit(room: Room, **changes: Any) -> None:
+    """From now on, with these settings."""
+    room.chat._settings = room.chat._settings.model_copy(update=changes)
+
+
+def refusal_of(room: Room, **more: Any) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        room.ask(**more)
+    return refused.value
+
+
+def test_a_device_asks_so_often_a_minute(room: Room) -> None:
+    limit(room, token_budget=10**9)
+    script = does(room, first=GOOD)
+    room.clock.go(12.5)
+    for _ in range(20):
+        room.ask()
+    for level in ("none", "urgent"):
+        refusal = refusal_of(room, triage={"level": level})
+        assert (refusal.status, refusal.code, refusal.retry_after_s) == (429, Code.RATE_LIMITED, 47.5)
+    assert len(script.asked) == 20 and room.used() == 20 * 240, "who is refused costs nothing"
+    assert len(room.noted()) == 40
+    room.clock.go(47.5)
+    assert kinds(room.ask())[-1] is ChatDone
+
+
+def test_another_device_and_another_clinic_are_not_limited_with_it(room: Room, clock: SetClock) -> None:
+    limit(room, questions_per_minute=1)
+    room.ask()
+    assert refusal_of(room).code is Code.RATE_LIMITED
+    other = uuid4()
+    with room.database.outside() as tx:
+        clinics.add(tx, other, "Other", clock.utc(), allows=Feature)
+    for device in (Device(uuid4(), room.device.clinic_id, "u" * 43), Device(uuid4(), other, "v" * 43)):
+        assert kinds(list(room.chat.stream(device, room.question(), "r")))[-1] is ChatDone
+
+
+def test_questions_are_counted_apart_from_requests(room: Room) -> None:
+    """Speech or a heartbeat takes no question away."""
+    limit(room, questions_per_minute=1)
+    for asker_id in (room.device.id, uuid5(room.device.id, "speech")):
+        with room.database.outside() as tx:
+            for _ in range(5):
+                admission.count(
+                    tx,
+                    clinic_id=room.device.clinic_id,
+                    asker_id=asker_id,
+                    now=room.clock.utc(),
+                    limit_per_minute=1,
+                )
+    assert kinds(room.ask())[-1] is ChatDone
+
+
+def test_a_question_that_finds_the_budget_spent_is_counted(room: Room) -> None:
+    limit(room, questions_per_minute=2, token_budget=0)
+    codes = [refusal_of(room).code for _ in range(3)]
+    assert codes == [Code.BUDGET_SPENT, Code.BUDGET_SPENT, Code.RATE_LIMITED]
+
+
+@pytest.mark.parametrize("budget", [0, 10**9])
+def test_an_emergency_waits_for_no_limit_and_no_budget(room: Room, budget: int) -> None:
+    room.fakes.cases = FakeCases()
+    script = does(room, first=GOOD)
+    limit(room, questions_per_minute=1, token_budget=budget)
+    for _ in range(2):
+        with suppress(Refusal):
+            room.ask()
+    asked = len(script.asked)
+    assert refusal_of(room).code is Code.RATE_LIMITED
+    for _ in range(3):
+        assert kinds(room.ask(triage=EMERGENCY)) == [ChatStart, ChatDone]
+    assert len(room.fakes.cases.told) == 3
+    assert room.noted()[-3:] == ["emergency"] * 3
+    assert len(script.asked) == asked
+
+
+def test_an_emergency_takes_no_question_away(room: Room) -> None:
+    limit(room, questions_per_minute=1)
+    for _ in range(3):
+        room.ask(triage=EMERGENCY)
+    assert kinds(room.ask())[-1] is ChatDone
+
+
+def test_an_emergency_is_told_before_the_clinic_is_looked_at(room: Room) -> None:
+    """A clinic that does not use the assistant is told so, after those who can help."""
+    room.fakes.cases = FakeCases()
+    does(room, first=GOOD)
+    with room.database.clinic(room.device.clinic_id) as tx:
+        clinics.add(tx, room.device.clinic_id, "Clinic", room.clock.utc(), allows=[])
+    assert refusal_of(room, triage=EMERGENCY).code is Code.NOT_ALLOWED_HERE
+    assert len(room.fakes.cases.told) == 1
+
+
+def test_the_window_names_no_device(room: Room, urls: Urls) -> None:
+    room.ask()
+    with psycopg.connect(urls.superuser) as connection:
+        found = connection.execute(
+            "SELECT asker_id, requests FROM rate_window WHERE clinic_id = %s", (room.device.clinic_id,)
+        ).fetchall()
+    assert found == [(uuid5(room.device.id, "chat"), 1)]

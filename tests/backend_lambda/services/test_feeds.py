@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,13 +24,16 @@ from backend_lambda.services import feeds
 from backend_lambda.services.chat import Chat, Event
 from backend_lambda.services.feeds import CallForHelp
 from backend_lambda.services.observations import Observations
-from backend_lambda.store.database import Database
+from backend_lambda.store import audit, clinics
+from backend_lambda.store.database import Database, Transaction
 from backend_lambda.wire import (
+    AuditEntry,
     BatchResult,
     ChatDelta,
     ChatDone,
     ChatError,
     ChatUrgency,
+    Feature,
     ItemStatus,
     ObservationBatch,
     StoredObservation,
@@ -176,9 +180,83 @@ def test_nothing_is_fed_before_it_is_kept(room: Room) -> None:
     assert found == [1]
 
 
+def allow(room: Room, *features: Feature) -> None:
+    with room.api.clinic(room.device.clinic_id) as tx:
+        assert clinics.add(tx, room.device.clinic_id, "Clinic", room.fakes.clock.utc(), allows=features)
+
+
+def streamed(room: Room) -> list[AuditEntry]:
+    with room.api.clinic(room.device.clinic_id) as tx:
+        return [one for one in audit.page(tx, 0, 1000) if one.action == "observations.stream"]
+
+
+def test_what_a_clinic_does_not_allow_stays_here(room: Room) -> None:
+    assert room.fakes.vitals is not None
+    others = [one for one in Feature if one is not Feature.ANALYSIS]
+    for terms in ([], others):
+        allow(room, *terms)
+        assert room.add(room.item()).results[0].status is STORED
+    assert (room.fakes.vitals.put_in, streamed(room)) == ([], [])
+    allow(room, Feature.ANALYSIS)
+    room.add(room.item())
+    assert len(room.fakes.vitals.put_in) == 1
+    allow(room)
+    room.add(room.item())
+    assert len(room.fakes.vitals.put_in) == len(streamed(room)) == 1
+    assert room.measured(feeds.LOST) == 0, "what is not offered is not lost"
+
+
+def test_a_batch_that_is_offered_is_in_the_audit_once(room: Room) -> None:
+    other = uuid4()
+    known = room.item()
+    room.add(known)
+    answer = room.observations().add(
+        room.device,
+        ObservationBatch(observations=[known, room.item(), observation(other), {"id": "x"}]),
+        "request-2",
+    )
+    assert [one.status for one in answer.results].count(STORED) == 2
+    first, second = streamed(room)
+    assert (first.result, first.request_id) == ("offered=1", "request-1")
+    assert (second.result, second.request_id) == ("offered=2", "request-2")
+    assert (second.actor_kind, second.actor_id) == ("device", str(room.device.id))
+    assert (second.object_kind, second.object_id) == ("clinic", str(room.device.clinic_id))
+    room.add(known)
+    room.add({"id": "x"})
+    assert len(streamed(room)) == 2, "nothing new, nothing offered"
+
+
+def test_what_is_offered_is_in_the_audit_before(room: Room) -> None:
+    assert room.fakes.vitals is not None
+    found: list[int] = []
+    room.fakes.vitals.before = lambda: found.append(len(streamed(room)))
+    room.add(room.item())
+    assert found == [1]
+
+
+def test_without_the_audit_nothing_is_kept_and_nothing_is_offered(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert room.fakes.vitals is not None
+    append = audit.append
+
+    def fails(tx: Transaction, entry: audit.Entry, now: datetime) -> None:
+        if entry.action == "observations.stream":
+            raise Refusal(503, Code.STORE_UNAVAILABLE, "away")
+        append(tx, entry, now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "append", fails)
+        with pytest.raises(Refusal):
+            room.add(room.item())
+    assert room.fakes.vitals.put_in == []
+    assert room.observations().page(room.device, room.patient_id, None, 10, "r").observations == []
+
+
 def test_without_a_stream_nothing_is_lost(room: Room) -> None:
     room.fakes.vitals = None
     assert room.add(room.item()).results[0].status is STORED
+    assert streamed(room) == [], "and nothing is said to have been offered"
     assert room.measured(feeds.LOST) == 0
 
 

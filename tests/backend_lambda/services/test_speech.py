@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from backend_lambda.errors import Code, Refusal
+from backend_lambda.ports import Spoken
 from backend_lambda.principals import Device
 from backend_lambda.services.speech import Speech
 from backend_lambda.settings import Settings
-from backend_lambda.store import audit
+from backend_lambda.store import audit, clinics, usage
 from backend_lambda.store.database import Database
-from backend_lambda.wire import NewSynthesis, NewTranscription
+from backend_lambda.wire import Feature, NewSynthesis, NewTranscription
 from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.fakes import Fakes
+from tests.stand_ins.postgres import Urls
 
 
 @pytest.fixture
@@ -24,22 +29,24 @@ def fakes(clock: SetClock) -> Fakes:
     return Fakes(clock)
 
 
+SETTINGS = Settings(
+    stage="local",
+    region="eu-central-1",
+    public_url="http://127.0.0.1",
+    database_url="unused",
+    signing_key_id="key",
+    oidc_issuers=("issuer",),
+    oidc_audience="us",
+    documents_bucket="documents",
+    audit_bucket="audit",
+    model_ids=("first",),
+    vocabulary="words",
+)
+
+
 @pytest.fixture
 def speech(api: Database, fakes: Fakes) -> Speech:
-    settings = Settings(
-        stage="local",
-        region="eu-central-1",
-        public_url="http://127.0.0.1",
-        database_url="unused",
-        signing_key_id="key",
-        oidc_issuers=("issuer",),
-        oidc_audience="us",
-        documents_bucket="documents",
-        audit_bucket="audit",
-        model_ids=("first",),
-        vocabulary="words",
-    )
-    return Speech(api, fakes.ports(), settings)
+    return Speech(api, fakes.ports(), SETTINGS)
 
 
 def test_both_are_noted_without_a_word(
@@ -95,3 +102,223 @@ def test_a_service_that_does_not_answer_is_said(
     fakes.speech.fault = Refusal(503, Code.SPEECH_UNAVAILABLE, "no")
     with pytest.raises(Refusal):
         speech.synthesis(Device(device_id, clinic_id, "t" * 43), NewSynthesis(text="Hi", language="en"), "r")
+
+
+# --- How much, and how often -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def device(clinic_id: UUID, device_id: UUID) -> Device:
+    return Device(device_id, clinic_id, "t" * 43)
+
+
+@pytest.fixture
+def limited(api: Database, fakes: Fakes) -> Callable[..., Speech]:
+    """With these settings."""
+    return lambda **changes: Speech(api, fakes.ports(), SETTINGS.model_copy(update=changes))
+
+
+def say(speech: Speech, device: Device, text: str = "Hello") -> None:
+    speech.synthesis(device, NewSynthesis(text=text, language="en"), "r")
+
+
+def hear(speech: Speech, device: Device) -> None:
+    speech.transcription(device, NewTranscription(language="en"), "r")
+
+
+def code_of(act: Callable[[], None]) -> tuple[int, Code, float | None]:
+    with pytest.raises(Refusal) as refused:
+        act()
+    return refused.value.status, refused.value.code, refused.value.retry_after_s
+
+
+def used(api: Database, device: Device, clock: SetClock) -> tuple[int, int]:
+    """Characters and streams."""
+    with api.clinic(device.clinic_id) as tx:
+        found = usage.speech_this_month(tx, clock.utc())
+    return found.characters, found.streams
+
+
+def another(api: Database, clock: SetClock) -> Device:
+    """A device of another clinic."""
+    clinic_id = uuid4()
+    with api.outside() as tx:
+        assert clinics.add(tx, clinic_id, "Other", clock.utc(), allows=Feature)
+    return Device(uuid4(), clinic_id, "u" * 43)
+
+
+def test_both_are_counted(speech: Speech, device: Device, api: Database, clock: SetClock) -> None:
+    say(speech, device, "Hello")
+    hear(speech, device)
+    hear(speech, device)
+    assert used(api, device, clock) == (5, 2)
+
+
+def test_a_device_speaks_and_hears_so_often_a_minute(
+    speech: Speech, fakes: Fakes, device: Device, api: Database, clock: SetClock
+) -> None:
+    clock.go(20.0)
+    for _ in range(15):
+        say(speech, device)
+        hear(speech, device)
+    for act in (lambda: say(speech, device), lambda: hear(speech, device)):
+        assert code_of(act) == (429, Code.RATE_LIMITED, 40.0)
+    assert len(fakes.speech.spoken) == 15, "who is refused costs nothing"
+    assert used(api, device, clock) == (75, 15)
+    say(speech, Device(uuid4(), device.clinic_id, "u" * 43))
+    say(speech, another(api, clock))
+    clock.go(40.0)
+    say(speech, device)
+
+
+def test_the_characters_of_a_month(
+    limited: Callable[..., Speech], fakes: Fakes, device: Device, api: Database, clock: SetClock
+) -> None:
+    speech = limited(speech_budget_characters=12)
+    say(speech, device, "Hello")
+    clock.go(86_400.0)
+    say(speech, device, "Hello")
+    assert code_of(lambda: say(speech, device, "Hello"))[:2] == (429, Code.BUDGET_SPENT)
+    assert used(api, device, clock) == (10, 0) and len(fakes.speech.spoken) == 2
+    say(speech, device, "Hi")
+    status, code, wait_s = code_of(lambda: say(speech, device, "H"))
+    assert (status, code) == (429, Code.BUDGET_SPENT)
+    hear(speech, device)
+    say(speech, another(api, clock), "Hello")
+    assert wait_s is not None
+    clock.go(wait_s)
+    assert (clock.utc().month, clock.utc().day, clock.utc().hour) == (12, 1, 0)
+    say(speech, device, "Hello")
+    assert used(api, device, clock) == (5, 0)
+
+
+def test_the_streams_of_a_month(
+    limited: Callable[..., Speech], device: Device, api: Database, clock: SetClock
+) -> None:
+    speech = limited(transcription_budget_streams=2)
+    hear(speech, device)
+    hear(speech, device)
+    status, code, wait_s = code_of(lambda: hear(speech, device))
+    assert (status, code) == (429, Code.BUDGET_SPENT) and wait_s is not None
+    say(speech, device)
+    hear(speech, another(api, clock))
+    clock.go(wait_s)
+    hear(speech, device)
+    assert used(api, device, clock) == (0, 1)
+
+
+def test_nothing_may_be_spoken_or_heard_without_a_budget(
+    limited: Callable[..., Speech], fakes: Fakes, device: Device
+) -> None:
+    speech = limited(speech_budget_characters=0, transcription_budget_streams=0)
+    for act in (lambda: say(speech, device, "a"), lambda: hear(speech, device)):
+        assert code_of(act)[:2] == (429, Code.BUDGET_SPENT)
+    assert fakes.speech.spoken == []
+
+
+def test_whoever_asks_though_nothing_is_left_is_counted_too(
+    limited: Callable[..., Speech], device: Device
+) -> None:
+    speech = limited(speech_budget_characters=0, speech_per_minute=2)
+    codes = [code_of(lambda: say(speech, device))[1] for _ in range(3)]
+    assert codes == [Code.BUDGET_SPENT, Code.BUDGET_SPENT, Code.RATE_LIMITED]
+
+
+@pytest.mark.parametrize("status, code, stays", [
+    (413, Code.TOO_LARGE, 0), (422, Code.INVALID, 0), (429, Code.RATE_LIMITED, 0), (500, Code.INTERNAL, 0),
+    (503, Code.SPEECH_UNAVAILABLE, 5), (504, Code.TIMED_OUT, 5),
+])  # fmt: skip
+def test_what_the_provider_refused_is_not_counted_what_it_may_have_billed_is(
+    speech: Speech,
+    fakes: Fakes,
+    device: Device,
+    api: Database,
+    clock: SetClock,
+    status: int,
+    code: Code,
+    stays: int,
+) -> None:
+    fakes.speech.fault = Refusal(status, code, "no")
+    assert code_of(lambda: say(speech, device))[:2] == (status, code)
+    assert code_of(lambda: hear(speech, device))[:2] == (status, code)
+    assert used(api, device, clock) == (stays, 0)
+
+
+@pytest.mark.parametrize("billed, counted", [(3, 3), (9, 9), (0, 5)])
+def test_what_the_provider_bills_is_counted(
+    speech: Speech, fakes: Fakes, device: Device, api: Database, clock: SetClock, billed: int, counted: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(fakes.speech, "synthesize", lambda *_: Spoken(b"ID3", "audio/mpeg", billed))
+    say(speech, device)
+    assert used(api, device, clock) == (counted, 0)
+
+
+def test_what_is_spoken_over_midnight_belongs_to_one_day(
+    speech: Speech,
+    fakes: Fakes,
+    device: Device,
+    api: Database,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock.time = clock.time.replace(day=30, hour=23, minute=59, second=59)
+
+    def slow(*_: object) -> Spoken:
+        clock.go(2.0)
+        return Spoken(b"ID3", "audio/mpeg", 4)
+
+    monkeypatch.setattr(fakes.speech, "synthesize", slow)
+    say(speech, device)
+    assert used(api, device, clock) == (0, 0), "it is December"
+    clock.go(-2.0)
+    assert used(api, device, clock) == (4, 0)
+
+
+def test_many_at_once_do_not_overspend(
+    limited: Callable[..., Speech], fakes: Fakes, device: Device, api: Database, clock: SetClock
+) -> None:
+    speech = limited(speech_budget_characters=52, speech_per_minute=1000)
+    codes: list[Code] = []
+
+    def ask() -> None:
+        for _ in range(5):
+            try:
+                say(speech, device)
+            except Refusal as refusal:
+                codes.append(refusal.code)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fakes.speech.spoken) == 10 and codes == [Code.BUDGET_SPENT] * 30
+    assert used(api, device, clock) == (50, 0)
+
+
+def test_a_clinic_that_does_not_use_it_is_told_so_and_nothing_is_counted(
+    speech: Speech, device: Device, api: Database, clock: SetClock
+) -> None:
+    with api.clinic(device.clinic_id) as tx:
+        clinics.add(tx, device.clinic_id, "Clinic", clock.utc(), allows=[Feature.CHAT])
+    for act in (lambda: say(speech, device), lambda: hear(speech, device)):
+        assert code_of(act)[:2] == (403, Code.NOT_ALLOWED_HERE)
+    assert used(api, device, clock) == (0, 0)
+
+
+def test_the_rows_say_how_much_and_not_what_or_who(
+    speech: Speech, device: Device, urls: Urls, clock: SetClock
+) -> None:
+    say(speech, device, "canary")
+    hear(speech, device)
+    with psycopg.connect(urls.superuser) as connection:
+        days, windows = (
+            connection.execute(
+                f"SELECT * FROM {table} WHERE clinic_id = %s".encode(), (device.clinic_id,)
+            ).fetchall()
+            for table in ("usage_day", "rate_window")
+        )
+    assert days == [(device.clinic_id, clock.utc().date(), 0, 0, 6, 1)]
+    [(_, asker_id, _, requests)] = windows
+    assert requests == 2 and asker_id != device.id

@@ -4,11 +4,11 @@ why that matters.
 
 from __future__ import annotations
 
-from tests.backend_lambda.stacks import rights, secrecy, serving, watching, writing
+from tests.backend_lambda.stacks import firewall, rights, secrecy, serving, watching, writing
 from tests.backend_lambda.stacks.reading import RULES, Finding
 from tests.backend_lambda.stacks.templates import Template
 
-MODULES = (rights, secrecy, watching, serving, writing)
+MODULES = (rights, secrecy, firewall, watching, serving, writing)
 """Each puts its rules into RULES when it is imported."""
 
 

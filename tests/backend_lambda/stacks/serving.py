@@ -9,6 +9,7 @@ from typing import Any
 from backend_lambda.settings import Settings
 from tests.backend_lambda.stacks.reading import REPOSITORY, Broken, at, rule, variables
 from tests.backend_lambda.stacks.templates import Resource, Template, named
+from tests.backend_lambda.stacks.watching import Watched, watched
 
 
 def _is_asynchronous(template: Template, function: Resource) -> bool:
@@ -79,6 +80,74 @@ def new_versions_come_slowly(template: Template) -> Iterator[Broken]:
                 at(group.properties, "AlarmConfiguration.Alarms")
             ):
                 yield group.id, "is taken back by no alarm"
+
+
+_FAULTS: Mapping[str, tuple[tuple[str, str, Mapping[str, str]], ...]] = {
+    "ApiFunction": (
+        ("HealthHelper", "server_errors", {"service": "health-helper"}),
+        ("AWS/ApiGateway", "5XXError", {"ApiName": "health-helper", "Stage": "live"}),
+    ),
+    "ChatFunction": (
+        (
+            "AWS/ApiGateway",
+            "5XXError",
+            {"ApiName": "health-helper", "Stage": "live", "Resource": "/v1/chat", "Method": "POST"},
+        ),
+    ),
+}
+"""What moves when the code answers 500, or cannot start and says so: Lambda itself counts neither as an error."""
+_CANARY_S = 300
+_LOOKS_EVERY_S = 60
+
+
+def _soon(look: Watched) -> bool:
+    """Whether an alarm sounds at one fault, in time to stop a canary, and says nothing while nothing is asked."""
+    facts = look.alarm.properties
+    period_s = int(facts.get("Period", _CANARY_S))
+    return (
+        period_s <= _LOOKS_EVERY_S
+        and period_s * int(facts.get("EvaluationPeriods", 1)) < _CANARY_S
+        and facts.get("Statistic") == "Sum"
+        and facts.get("ComparisonOperator") == "GreaterThanThreshold"
+        and facts.get("TreatMissingData") == "notBreaching"
+        and float(facts.get("Threshold", 0)) < 10
+    )
+
+
+@rule
+def a_version_that_answers_500_goes_back(template: Template) -> Iterator[Broken]:
+    """The functions catch what goes wrong and answer: to Lambda such a version is without an error."""
+    for alias in template.of("AWS::Lambda::Alias"):
+        for group in template.behind(
+            at(alias.body, "UpdatePolicy.CodeDeployLambdaAliasUpdate.DeploymentGroupName")
+        ):
+            heard = set(named(at(group.properties, "AlarmConfiguration.Alarms")))
+            if not template.is_production or not heard:  # without any alarm it is another rule's
+                continue
+            looks = [look for look in watched(template) if look.alarm.id in heard and _soon(look)]
+            for name in named(alias.properties.get("FunctionName")):
+                for fault in _FAULTS.get(name, ()):
+                    if fault not in [(look.namespace, look.metric, look.dimensions) for look in looks]:
+                        yield group.id, f"does not go back for {fault[1]} of {name}"
+
+
+@rule
+def what_alarms_look_at_is_measured(template: Template) -> Iterator[Broken]:
+    """API Gateway measures a single route only where it is told to; an alarm on what nobody measures never sounds."""
+    for look in watched(template):
+        if look.namespace != "AWS/ApiGateway" or "Resource" not in look.dimensions:
+            continue
+        route = (look.dimensions["Resource"], look.dimensions.get("Method", "").lower())
+        if route not in openapi_routes():
+            yield look.alarm.id, f"looks at {route[1]} {route[0]}, which there is not"
+        for stage in template.of("AWS::ApiGateway::Stage"):
+            if not any(
+                one.get("MetricsEnabled") is True
+                and one.get("ResourcePath") in {"/*", "/" + route[0].replace("/", "~1")}
+                and one.get("HttpMethod") in {"*", route[1].upper()}
+                for one in stage.properties.get("MethodSettings", ())
+            ):
+                yield look.alarm.id, f"looks at {route[0]}, which {stage.id} does not measure"
 
 
 def openapi_routes() -> set[tuple[str, str]]:

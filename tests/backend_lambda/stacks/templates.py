@@ -324,6 +324,8 @@ _KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0000000000000000000000000000000
 _SECRET = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:"
 _PRODUCTION = {"Stage": "production", **_NEEDED, **_NAMED}
 _OF_A_SECOND = {
+    "OtherRegion": "eu-west-1",
+    "PrimaryDatabaseArn": f"arn:aws:rds:eu-west-1:{ACCOUNT}:db:health-helper-database",
     "PrimarySigningKeyArn": _KEY,
     "PrimaryOwnerSecretArn": f"{_SECRET}health-helper/database-owner-AbCdEf",
 }
@@ -383,16 +385,8 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     Configuration("core", "dev", {"Stage": "dev", **_NEEDED}),
     Configuration("core", "production", _PRODUCTION),
     Configuration("core", "production, everything", {**_PRODUCTION, **_EVERYTHING}),
-    Configuration(
-        "core",
-        "standby",
-        {
-            **_PRODUCTION,
-            **_OF_A_SECOND,
-            "RegionRole": "standby",
-            "PrimaryDatabaseArn": f"arn:aws:rds:eu-west-1:{ACCOUNT}:db:health-helper-database",
-        },
-    ),
+    Configuration("core", "primary", {**_PRODUCTION, "RegionRole": "primary", "OtherRegion": "eu-west-1"}),
+    Configuration("core", "standby", {**_PRODUCTION, **_OF_A_SECOND, "RegionRole": "standby"}),
     Configuration("core", "promoted", {**_PRODUCTION, **_OF_A_SECOND, "RegionRole": "promoted"}),
     Configuration("edge", "dev", {}, "us-east-1"),
     Configuration("edge", "a new zone", {"NewZoneName": "clinic.example"}, "us-east-1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from uuid import UUID, uuid4
 
 import psycopg
@@ -69,6 +71,7 @@ BEFORE_A_CLINIC = [
     "hh_standing",
     "hh_take_code",
 ]
+BY_THE_EXPORT = ["hh_audit_import"]
 WITHIN_A_CLINIC = [
     "hh_add_observations",
     "hh_erase_patient",
@@ -81,7 +84,7 @@ FUNCTION_RIGHTS = {
     "hh_api": sorted(BEFORE_A_CLINIC + WITHIN_A_CLINIC),
     "hh_auditor": ["hh_audit_heads"],
     "hh_chat": ["hh_admit", "hh_audit", "hh_count", "hh_standing"],
-    "hh_export": ["hh_audit"],
+    "hh_export": BY_THE_EXPORT,
     "hh_processing": ["hh_audit", "hh_audit_heads"],
 }
 Rows = list[tuple[object, ...]]
@@ -132,7 +135,7 @@ def test_functions_that_borrow_rights_are_the_gates_and_trust_no_search_path(url
         " WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1",
     )
     pinned = ["search_path=pg_catalog, public, pg_temp"]
-    assert found == [(name, "hh_gate", pinned) for name in BEFORE_A_CLINIC]
+    assert found == [(name, "hh_gate", pinned) for name in sorted(BEFORE_A_CLINIC + BY_THE_EXPORT)]
 
 
 def test_nobody_may_make_things_where_functions_look(urls: Urls) -> None:
@@ -272,3 +275,88 @@ def test_a_device_s_key_and_a_file_s_facts_cannot_be_exchanged(urls: Urls, clini
             with pytest.raises(errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
             connection.rollback()
+
+
+@pytest.mark.parametrize(
+    "role, statement",
+    [
+        ("api", "UPDATE usage_day SET input_tokens = 0"),
+        ("api", "UPDATE usage_day SET output_tokens = 0"),
+        ("chat", "UPDATE usage_day SET synthesised_characters = 0"),
+        ("chat", "UPDATE usage_day SET transcription_streams = 0"),
+        ("api", "DELETE FROM usage_day"),
+        ("chat", "DELETE FROM usage_day"),
+    ],
+)
+def test_no_function_takes_off_what_another_has_counted(
+    urls: Urls, clinic_id: UUID, role: str, statement: str
+) -> None:
+    with psycopg.connect(getattr(urls, role)) as connection:
+        connection.execute("SELECT set_config('app.clinic_id', %s, true)", (str(clinic_id),))
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(statement.encode())
+
+
+def test_what_is_counted_names_nobody(urls: Urls) -> None:
+    found = catalog(
+        urls,
+        "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute"
+        " WHERE attrelid = 'usage_day'::regclass AND attnum > 0 ORDER BY attnum",
+    )
+    assert found == [
+        ("clinic_id", "uuid"),
+        ("day", "date"),
+        ("input_tokens", "bigint"),
+        ("output_tokens", "bigint"),
+        ("synthesised_characters", "bigint"),
+        ("transcription_streams", "bigint"),
+    ]
+
+
+def test_the_export_writes_into_the_audit_what_it_did_and_nothing_else(
+    urls: Urls, api: Database, connected: Callable[[str], Database], clinic_id: UUID
+) -> None:
+    export = connected(urls.export)
+    with pytest.raises(StoreFault) as raised, export.clinic(clinic_id) as tx:
+        audit.append(tx, entry(actor_kind="device", action="observations.read"), NOW)
+    assert raised.value.sqlstate == "42501"
+    with export.clinic(clinic_id) as tx:
+        audit.append_import(tx, date(2026, 11, 26), "job-1", "request-1", NOW)
+    with pytest.raises(StoreFault) as raised, export.outside() as tx:
+        audit.append_import(tx, date(2026, 11, 26), "job-1", "request-1", NOW)
+    assert raised.value.sqlstate == "42501", "an audit row belongs to a clinic"
+    with api.clinic(clinic_id) as tx:
+        row = audit.page(tx, 0, 10)[-1]
+    said = (
+        row.actor_kind,
+        row.actor_id,
+        row.action,
+        row.object_kind,
+        row.object_id,
+        row.result,
+        row.request_id,
+    )
+    assert said == (
+        *("service", "health_lake", "observations.import"),
+        *("day", "2026-11-26", "job-1", "request-1"),
+    )
+
+
+def test_what_the_export_wrote_is_a_link_of_the_chain(
+    urls: Urls, api: Database, connected: Callable[[str], Database], clinic_id: UUID
+) -> None:
+    for _ in range(2):
+        with api.clinic(clinic_id) as tx:
+            audit.append(tx, entry(), NOW)
+        with connected(urls.export).clinic(clinic_id) as tx:
+            audit.append_import(tx, date(2026, 11, 26), 'jöb "1"', "r", NOW)
+    assert audit.verify(connected(urls.auditor), clinic_id) == []
+
+
+@pytest.mark.parametrize("role", ["api", "chat", "processing", "auditor"])
+def test_nobody_else_writes_in_the_export_s_name_through_its_function(
+    urls: Urls, connected: Callable[[str], Database], clinic_id: UUID, role: str
+) -> None:
+    with pytest.raises(StoreFault) as raised, connected(getattr(urls, role)).clinic(clinic_id) as tx:
+        audit.append_import(tx, date(2026, 11, 26), "job-1", "r", NOW)
+    assert raised.value.sqlstate == "42501"

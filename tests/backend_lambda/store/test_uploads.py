@@ -410,6 +410,35 @@ def test_tokens_of_a_month(chat: Database, api: Database, clinic_id: UUID) -> No
         assert usage.used_this_month(tx, NOW) == 0
 
 
+def test_speech_of_a_month_is_counted_beside_the_tokens(
+    chat: Database, api: Database, clinic_id: UUID
+) -> None:
+    """Whichever comes first makes the day's row, and neither function changes what the other has counted."""
+    first, last = date(2026, 11, 1), date(2026, 11, 30)
+    with api.clinic(clinic_id) as tx:
+        assert usage.speech_this_month(tx, NOW) == usage.Speech()
+        usage.add_speech(tx, day=first, characters=10, streams=1)
+        for day in (date(2026, 10, 31), date(2026, 12, 1), date(2025, 11, 15)):
+            usage.add_speech(tx, day=day, characters=10_000, streams=1000)
+    with chat.clinic(clinic_id) as tx:
+        usage.add(tx, day=first, input_tokens=5, output_tokens=6)
+        usage.add(tx, day=last, input_tokens=7, output_tokens=8)
+    with api.clinic(clinic_id) as tx:
+        usage.add_speech(tx, day=last, characters=100)
+        usage.add_speech(tx, day=last, characters=1000, streams=2)
+        assert usage.speech_this_month(tx, NOW) == usage.Speech(1110, 3)
+        assert usage.used_this_month(tx, NOW) == 26
+        usage.correct_speech(tx, day=last, characters=-100)
+        assert usage.speech_this_month(tx, NOW) == usage.Speech(1010, 3)
+        usage.correct_speech(tx, day=last, characters=-5000, streams=-5000)
+        assert usage.speech_this_month(tx, NOW) == usage.Speech(10, 1), "a day is never below nothing"
+        usage.correct_speech(tx, day=date(2026, 11, 15), characters=5, streams=5)
+        assert usage.speech_this_month(tx, NOW) == usage.Speech(10, 1), "a day that nobody has counted"
+        assert usage.used_this_month(tx, NOW) == 26
+    with api.clinic(uuid4()) as tx:
+        assert usage.speech_this_month(tx, NOW) == usage.Speech()
+
+
 def test_tokens_added_at_once_all_count(chat: Database, clinic_id: UUID) -> None:
     def spend() -> None:
         for _ in range(10):
