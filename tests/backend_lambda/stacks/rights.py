@@ -189,8 +189,23 @@ def keys_say_who(template: Template) -> Iterator[Broken]:
         if not is_root:
             if any("*" in action for action in several(statement.get("Action"))):
                 yield key.id, f"allows {statement.get('Action')} to {principal}"
-            if not statement.get("Condition") and several(statement.get("Action")) != ["kms:DescribeKey"]:
+            only_looks = several(statement.get("Action")) == ["kms:DescribeKey"]
+            is_rule = principal == {"Service": "events.amazonaws.com"} and key.id in _keys_of_told_topics(template)
+            if not statement.get("Condition") and not only_looks and not is_rule:
                 yield key.id, f"has no condition for {principal}"
+
+
+def _keys_of_told_topics(template: Template) -> set[str]:
+    """Of topics that rules of EventBridge write to. It does not say there for whom it asks: the SNS developer guide ("Managing encryption
+    keys") says that aws:SourceAccount and aws:SourceArn are not supported. Which rule may write is said by the topic's policy.
+    """
+    targets = [target for one in template.of("AWS::Events::Rule") for target in one.properties.get("Targets", ())]
+    return {
+        key
+        for topic in template.behind([target.get("Arn") for target in targets])
+        if topic.type == "AWS::SNS::Topic"
+        for key in named(topic.properties.get("KmsMasterKeyId"))
+    }
 
 
 def _users_of_keys(template: Template) -> Iterator[tuple[Resource, object, str]]:
@@ -233,10 +248,23 @@ def keys_let_their_services_work(template: Template) -> Iterator[Broken]:
                 if allows(statement) and "kms:Decrypt" in several(statement["Action"])
                 for found in several(at(statement, "Principal.Service"))
             }
+            unasked = service == "events.amazonaws.com" and one.type == "AWS::SNS::Topic"
             if service not in allowed:
                 yield key.id, f"does not let {service} work with {one.id}"
+            elif unasked and not _lets_without_asking(key, service):
+                yield key.id, f"asks {service} for what it does not say of {one.id}"
             elif one.type == "AWS::Logs::LogGroup" and not _is_meant(template, key, one):
                 yield key.id, f"does not mean {one.properties.get('LogGroupName')}"
+
+
+def _lets_without_asking(key: Resource, service: str) -> bool:
+    return any(
+        allows(statement)
+        and not condition_keys(statement) & _SOURCES
+        and "kms:Decrypt" in several(statement["Action"])
+        and service in several(at(statement, "Principal.Service"))
+        for statement in statements(key.properties.get("KeyPolicy"))
+    )
 
 
 def _is_meant(template: Template, key: Resource, group: Resource) -> bool:

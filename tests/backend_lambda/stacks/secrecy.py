@@ -40,7 +40,6 @@ _AT_REST: Mapping[str, tuple[str, ...]] = {
     "AWS::CloudTrail::Trail": ("KMSKeyId",),
     "AWS::DynamoDB::Table": ("SSESpecification.SSEEnabled", "SSESpecification.KMSMasterKeyId"),
     "AWS::Bedrock::Guardrail": ("KmsKeyArn",),
-    "AWS::Bedrock::DataSource": ("ServerSideEncryptionConfiguration.KmsKeyArn",),
     "AWS::Backup::BackupVault": ("EncryptionKeyArn",),
     "AWS::HealthLake::FHIRDatastore": ("SseConfiguration.KmsEncryptionConfig.KmsKeyId",),
     "AWS::Events::EventBus": ("KmsKeyIdentifier",),
@@ -231,7 +230,7 @@ def databases_are_private_and_kept(template: Template) -> Iterator[Broken]:
         if facts.get("EnableIAMDatabaseAuthentication") is not True:
             yield one.id, "does not take IAM's sign-in"
         if template.is_production:
-            is_copy = "SourceDBInstanceIdentifier" in facts
+            is_copy = one.id != "Database" and "SourceDBInstanceIdentifier" in facts  # a standby's may become the writer
             if facts.get("MultiAZ") is not True:
                 yield one.id, "stands in one zone"
             if facts.get("DeletionProtection") is not True:

@@ -141,12 +141,12 @@ def what_alarms_look_at_is_measured(template: Template) -> Iterator[Broken]:
         if route not in openapi_routes():
             yield look.alarm.id, f"looks at {route[1]} {route[0]}, which there is not"
         for stage in template.of("AWS::ApiGateway::Stage"):
-            if not any(
-                one.get("MetricsEnabled") is True
-                and one.get("ResourcePath") in {"/*", "/" + route[0].replace("/", "~1")}
-                and one.get("HttpMethod") in {"*", route[1].upper()}
+            settings = {
+                (one.get("ResourcePath"), one.get("HttpMethod")): one.get("MetricsEnabled")
                 for one in stage.properties.get("MethodSettings", ())
-            ):
+            }
+            exact = ("/" + route[0].replace("/", "~1"), route[1].upper())
+            if settings.get(exact, settings.get(("/*", "*"))) is not True:
                 yield look.alarm.id, f"looks at {route[0]}, which {stage.id} does not measure"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -59,7 +60,7 @@ def made_anew(before: Template, after: Template) -> list[tuple[str, str]]:
     return found
 
 
-def _template(name: str, change: Change | None = None) -> Template:
+def _template(name: str, change: Change | None = None, *, release: str | None = None) -> Template:
     if name == "core, primary and copies":
         known = next(one for one in templates.CONFIGURATIONS if str(one) == "core, primary")
         all_ = next(one for one in templates.CONFIGURATIONS if str(one) == "core, production, everything")
@@ -67,6 +68,8 @@ def _template(name: str, change: Change | None = None) -> Template:
         configuration = Configuration("core", "primary and copies", {**known.parameters, **keys})
     else:
         configuration = next(one for one in templates.CONFIGURATIONS if str(one) == name)
+    if release is not None:
+        configuration = replace(configuration, parameters={**configuration.parameters, "Release": release})
     source = templates.source(configuration)
     if change is not None:
         change(source)
@@ -103,6 +106,22 @@ def test_what_is_made_anew_is_seen(harm: str) -> None:
     step, change, found = _HARMS[harm]
     before, after = (_template(name, change) for name in _STEPS[step])
     assert made_anew(before, after) == [found]
+
+
+_RELEASES = {"before": "20260101", "after": "20260102"}
+
+
+@pytest.mark.parametrize("step", _STEPS)
+def test_what_is_set_anew_is_published(step: str) -> None:
+    """SAM makes a new version of a function for new code, not for other parameters: without a Release the alias would go on with what
+    was set before.
+    """
+    versions = []
+    for name, release in zip(_STEPS[step], _RELEASES.values(), strict=True):
+        template = _template(name, release=release)
+        versions.append({one.id for one in template.of("AWS::Lambda::Version")})
+    assert versions[0]
+    assert not versions[0] & versions[1]
 
 
 def test_every_reason_is_of_something_that_is_there() -> None:

@@ -103,7 +103,9 @@ def everything_is_watched(template: Template) -> Iterator[Broken]:
         for metric in metrics:
             if not is_watched(one, namespace, dimension, metric):
                 yield one.id, f"no alarm looks at {metric}"
-        is_copy = "SourceDBInstanceIdentifier" in one.properties
+        # Once it is promoted it copies nobody; the template goes on naming what it came from, or it would be made anew.
+        is_promoted = template.given.get("RegionRole") == "promoted" and one.id == "Database"
+        is_copy = "SourceDBInstanceIdentifier" in one.properties and not is_promoted
         if is_copy and not is_watched(one, namespace, dimension, "ReplicaLag"):
             yield one.id, "no alarm looks at ReplicaLag"
     for one in template.of("AWS::SQS::Queue"):
