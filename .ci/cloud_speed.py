@@ -238,13 +238,13 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100.0))]
 
 
-def streamed(device: Device, aws_url: str) -> list[float]:
-    """What is added to the model's first token, ms; one turn after the other."""
+def streamed(devices: list[Device], aws_url: str) -> list[float]:
+    """What is added to the model's first token, ms; one turn after the other, by one device after the other (each may ask 20 a minute)."""
     added = []
     body = json.dumps(
         {
             "conversation_id": str(uuid.uuid4()),
-            "patient_id": device.patients[0],
+            "patient_id": devices[0].patients[0],
             "language": "en",
             "turns": [{"role": "person", "text": "Is my pulse all right?"}],
             "triage": {"level": "none"},
@@ -254,8 +254,9 @@ def streamed(device: Device, aws_url: str) -> list[float]:
         aws_url,
         {"pieces": ["URGENCY: none\nOne ", "two ", "three."], "first_s": FIRST_TOKEN_S, "every_s": 0.02},
     )
-    connection = http.client.HTTPConnection(urlsplit(device.url).netloc, timeout=30)
-    for _ in range(TURNS):
+    connection = http.client.HTTPConnection(urlsplit(devices[0].url).netloc, timeout=30)
+    for at in range(TURNS):
+        device = devices[at % len(devices)]
         began_s = time.perf_counter()
         connection.request("POST", "/v1/chat", body, device.headers("POST", "/v1/chat", signed_in=True))
         answer = connection.getresponse()
@@ -356,7 +357,7 @@ def main() -> int:
         devices = [Device(facts["url"], code) for code in facts["enrolment_codes"]]
         load(devices, asked.rate / 2, 3.0)  # everything is loaded and connected
         took, wrong = load(devices, asked.rate, asked.seconds)
-        added = streamed(devices[0], facts["aws_url"])
+        added = streamed(devices, facts["aws_url"])
     finally:
         cloud.terminate()
         ended = cloud.wait(30)

@@ -23,7 +23,8 @@ class Settings(BaseModel):
     public_url: as the devices see the API, without a slash at the end; what DPoP proofs are made out for.
     database_url: without a password where database_iam is set: then IAM signs in. signing_key_id: KMS, ECC_NIST_P256. oidc_issuers: who may sign people in.
     vocabulary: of Transcribe, with {language} where the language goes; "": none. model_ids: the first is asked, the next ones when it is retired or throttled. token_budget: in and out together, a clinic, a month.
-    speech_budget_characters: to be spoken, transcription_budget_streams: given out, a clinic, a month. …_per_minute: of a device; requests are all, questions those to the assistant, speech what is spoken and heard together.
+    speech_budget_characters: to be spoken, transcription_budget_streams: given out, a clinic, a month. …_per_minute: of a device; requests:
+    all, questions: those to the assistant, speech: what is spoken and heard together.
     aws_endpoint_url: of every AWS service, speech_endpoint_url: of Deepgram and Cartesia, for stand-ins; only on stage "local".
     replica_url: of a read replica, for readers who may see the store some seconds late; "": none. deepgram_secret, cartesia_secret: names in
     Secrets Manager, needed where that provider is chosen. documents_copy: BUCKET@REGION, where S3 copies the documents to. vitals_stream: Kinesis; event_bus: where urgent cases are told; cache_url: rediss://…; "": not used.

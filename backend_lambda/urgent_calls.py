@@ -108,10 +108,7 @@ class UrgentCalls:
             if case is None:
                 outcome = Outcome.UNKNOWN
             else:
-                facts |= {
-                    "clinic": str(case.clinic_id),
-                    "case": case.message,
-                }
+                facts |= {"clinic": str(case.clinic_id), "case": case.message}
                 outcome = self._handled(case, facts)
                 if outcome is Outcome.FAILED:
                     failed.append(case.message)

@@ -140,12 +140,7 @@ def test_a_case_is_a_call_to_the_clinic_s_staff(stage: Stage) -> None:
     assert stage.lines == [
         (
             Outcome.CALLED,
-            {
-                "request_id": "a-request",
-                "clinic": str(CLINIC),
-                "case": "m1",
-                "contact": call.contact,
-            },
+            {"request_id": "a-request", "clinic": str(CLINIC), "case": "m1", "contact": call.contact},
         )
     ]
     assert stage.counted() == (1, 0, 0)

@@ -207,6 +207,16 @@ def test_the_streams_of_a_month(
     assert used(api, device, clock) == (0, 1)
 
 
+def test_who_has_heard_more_than_is_allowed_now_may_still_speak(
+    speech: Speech, limited: Callable[..., Speech], device: Device
+) -> None:
+    say(speech, device)
+    hear(speech, device)
+    less = {"speech_budget_characters": 1, "transcription_budget_streams": 0}
+    for act, name in ((say, "transcription_budget_streams"), (hear, "speech_budget_characters")):
+        act(limited(**{name: less[name]}), device)
+
+
 def test_nothing_may_be_spoken_or_heard_without_a_budget(
     limited: Callable[..., Speech], fakes: Fakes, device: Device
 ) -> None:
@@ -278,13 +288,17 @@ def test_what_is_spoken_over_midnight_belongs_to_one_day(
 def test_many_at_once_do_not_overspend(
     limited: Callable[..., Speech], fakes: Fakes, device: Device, api: Database, clock: SetClock
 ) -> None:
-    speech = limited(speech_budget_characters=52, speech_per_minute=1000)
+    """Each thread is a device of its own: one device's wishes wait for each other anyway."""
+    speech = limited(speech_budget_characters=52)
     codes: list[Code] = []
+    start = threading.Barrier(8)
 
     def ask() -> None:
+        own = Device(uuid4(), device.clinic_id, "u" * 43)
+        start.wait()
         for _ in range(5):
             try:
-                say(speech, device)
+                say(speech, own)
             except Refusal as refusal:
                 codes.append(refusal.code)
 

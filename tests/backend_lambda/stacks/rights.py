@@ -148,6 +148,15 @@ _SAYS_ITS_SOURCE = {
 a condition on a key that is not sent is false.
 """
 
+_DOES_NOT_SAY = {
+    "apigateway.amazonaws.com",
+    "codedeploy.amazonaws.com",
+    "malware-protection-plan.guardduty.amazonaws.com",
+    "rds.amazonaws.com",
+    "s3.amazonaws.com",
+}
+"""Nothing of AWS's shows the trust of such a role (logs, deployments, scans, proxies, copies) with one."""
+
 
 @rule
 def trust_is_narrow(template: Template) -> Iterator[Broken]:
@@ -163,6 +172,8 @@ def trust_is_narrow(template: Template) -> Iterator[Broken]:
                 yield role.id, "is trusted to more than one service"
             elif services[0] in _SAYS_ITS_SOURCE and not condition_keys(trust) & _SOURCES:
                 yield role.id, f"{services[0]} may act for any account"
+            elif services[0] in _DOES_NOT_SAY and condition_keys(trust) & _SOURCES:
+                yield role.id, f"asks {services[0]} for what it is not known to say"
             if several(trust.get("Action")) != ["sts:AssumeRole"]:
                 yield role.id, f"trusts with {trust.get('Action')}"
 
@@ -190,7 +201,9 @@ def keys_say_who(template: Template) -> Iterator[Broken]:
             if any("*" in action for action in several(statement.get("Action"))):
                 yield key.id, f"allows {statement.get('Action')} to {principal}"
             only_looks = several(statement.get("Action")) == ["kms:DescribeKey"]
-            is_rule = principal == {"Service": "events.amazonaws.com"} and key.id in _keys_of_told_topics(template)
+            is_rule = principal == {"Service": "events.amazonaws.com"} and key.id in _keys_of_told_topics(
+                template
+            )
             if not statement.get("Condition") and not only_looks and not is_rule:
                 yield key.id, f"has no condition for {principal}"
 
@@ -199,7 +212,9 @@ def _keys_of_told_topics(template: Template) -> set[str]:
     """Of topics that rules of EventBridge write to. It does not say there for whom it asks: the SNS developer guide ("Managing encryption
     keys") says that aws:SourceAccount and aws:SourceArn are not supported. Which rule may write is said by the topic's policy.
     """
-    targets = [target for one in template.of("AWS::Events::Rule") for target in one.properties.get("Targets", ())]
+    targets = [
+        target for one in template.of("AWS::Events::Rule") for target in one.properties.get("Targets", ())
+    ]
     return {
         key
         for topic in template.behind([target.get("Arn") for target in targets])
@@ -433,7 +448,9 @@ def folders_of(template: Template, function: Resource) -> dict[str, set[str]]:
     for role in template.behind(function.properties.get("Role")):
         for statement in policies_of(template, role):
             for resource in several(statement.get("Resource")) if allows(statement) else ():
-                for action in several(statement.get("Action")) if str(resource).startswith(_DOCUMENTS) else ():
+                for action in (
+                    several(statement.get("Action")) if str(resource).startswith(_DOCUMENTS) else ()
+                ):
                     found.setdefault(action, set()).add(resource.removeprefix(_DOCUMENTS))
     return found
 
@@ -544,7 +561,9 @@ def _may_send(template: Template, sender: Resource, queue: Resource) -> bool:
     name = sender.properties.get("Name")
     return any(
         not _sources(statement)
-        or any(sender.id in named(source) or source.endswith(f":rule/{name}") for source in _sources(statement))
+        or any(
+            sender.id in named(source) or source.endswith(f":rule/{name}") for source in _sources(statement)
+        )
         for policy in template.of("AWS::SQS::QueuePolicy")
         if queue.id in named(policy.properties.get("Queues"))
         for statement in statements(policy.properties.get("PolicyDocument"))

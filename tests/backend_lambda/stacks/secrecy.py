@@ -230,7 +230,9 @@ def databases_are_private_and_kept(template: Template) -> Iterator[Broken]:
         if facts.get("EnableIAMDatabaseAuthentication") is not True:
             yield one.id, "does not take IAM's sign-in"
         if template.is_production:
-            is_copy = one.id != "Database" and "SourceDBInstanceIdentifier" in facts  # a standby's may become the writer
+            is_copy = (
+                one.id != "Database" and "SourceDBInstanceIdentifier" in facts
+            )  # a standby's may become the writer
             if facts.get("MultiAZ") is not True:
                 yield one.id, "stands in one zone"
             if facts.get("DeletionProtection") is not True:

@@ -231,6 +231,29 @@ def only_new_documents_start_processing(template: Template) -> Iterator[Broken]:
             yield one.id, "tells of more than new documents"
 
 
+_STARTS_WORK = {
+    "AWS::GuardDuty::MalwareProtectionPlan": None,
+    "AWS::Events::Rule": "ScheduleExpression",
+    "AWS::S3::Bucket": "NotificationConfiguration.QueueConfigurations",
+    "AWS::SecretsManager::RotationSchedule": None,
+}
+"""And the property without which it does not; None: it always does."""
+
+
+@rule
+def a_standby_waits(template: Template) -> Iterator[Broken]:
+    """Its proxy leads to no writer: work that starts there fails until somebody promotes it, and its alarms ring all that time. Copies of
+    documents arrive as new ones do.
+    """
+    leads = {name for one in template.of("AWS::RDS::DBProxyTargetGroup") for name in named(one.properties)}
+    if not template.of("AWS::RDS::DBProxy") or leads & {one.id for one in template.of("AWS::RDS::DBProxy")}:
+        return
+    for one in template.of(*_STARTS_WORK):
+        path = _STARTS_WORK[one.type]
+        if path is None or at(one.properties, path):
+            yield one.id, "starts work that a standby cannot do"
+
+
 _OWN_SETTINGS = ("backend_lambda.rotation.", "backend_lambda.urgent_calls.", "backend_lambda.health_lake.")
 """Handlers that do not read `backend_lambda.settings`, but name each of their variables themselves."""
 

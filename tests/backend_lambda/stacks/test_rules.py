@@ -9,7 +9,7 @@ import pytest
 from backend_lambda import settings
 from tests.backend_lambda.stacks import rules, templates
 from tests.backend_lambda.stacks.reading import REPOSITORY, RULES, policies_of, several, variables
-from tests.backend_lambda.stacks.rights import ACTIONS, actions_of
+from tests.backend_lambda.stacks.rights import ACTIONS, FOLDERS, actions_of, folders_of
 from tests.backend_lambda.stacks.serving import reads_its_own
 from tests.backend_lambda.stacks.templates import CONFIGURATIONS, Configuration
 
@@ -52,6 +52,12 @@ def test_the_table_of_rights_has_nothing_that_no_function_has() -> None:
         for name, actions in ACTIONS.items()
         if actions - held.get(name, set())
     } == {}
+
+
+def test_the_table_of_folders_has_nothing_that_no_function_has() -> None:
+    template = templates.template("core, production, everything")
+    functions = {one.id: one for one in template.of("AWS::Lambda::Function")}
+    assert {name: folders_of(template, functions[name]) for name in FOLDERS} == FOLDERS
 
 
 _BY_AWS = {"logs", "xray", "ec2", "rds-db"}
@@ -137,6 +143,14 @@ _REFUSED: dict[str, tuple[str, dict[str, str]]] = {
     "two regions without a common name": ("core, dev", {"RegionRole": "primary"}),
     "a standby of nobody": ("core, standby", {"PrimaryDatabaseArn": ""}),
     "a standby without the signing key": ("core, standby", {"PrimarySigningKeyArn": ""}),
+    "a standby without the owner's secret": ("core, standby", {"PrimaryOwnerSecretArn": ""}),
+    "a promoted one without its source": ("core, promoted", {"PrimaryDatabaseArn": ""}),
+    "a promoted one without the signing key": ("core, promoted", {"PrimarySigningKeyArn": ""}),
+    "a promoted one without the owner's secret": ("core, promoted", {"PrimaryOwnerSecretArn": ""}),
+    "a promoted one that erases nowhere else": ("core, promoted", {"OtherRegion": ""}),
+    "a primary of nobody": ("core, primary", {"OtherRegion": ""}),
+    "Deepgram without its key": ("core, dev", {"SpeechToText": "deepgram"}),
+    "Cartesia without its key": ("core, dev", {"TextToSpeech": "cartesia"}),
     "an issuer without TLS": ("core, dev", {"OidcIssuers": "http://login.clinic.example"}),
     "a cache without TLS": ("core, dev", {"CacheUrl": "redis://cache.clinic.example:6379"}),
     "an address that is none": ("core, dev", {"AlarmEmail": "operations"}),

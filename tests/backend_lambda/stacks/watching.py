@@ -156,7 +156,9 @@ def what_has_happened_is_not_told_to_be_over(template: Template) -> Iterator[Bro
     """Somebody changed the audit: a message five minutes later that all is well would be believed."""
     for look in watched(template):
         facts = look.alarm.properties
-        is_of_the_deed = str(facts.get("ComparisonOperator")).startswith("Greater")  # not of its being looked for at all
+        is_of_the_deed = str(facts.get("ComparisonOperator")).startswith(
+            "Greater"
+        )  # not of its being looked for at all
         if look.metric in _NEVER_OVER and is_of_the_deed and facts.get("OKActions"):
             yield look.alarm.id, "says that all is well as soon as nothing is measured"
 

@@ -205,6 +205,7 @@ CALLS: dict[str, Callable[[Transaction], object]] = {
     "usage.correct_speech": lambda tx: usage.correct_speech(tx, day=NOW.date(), characters=1, streams=1),
     "usage.speech_this_month": lambda tx: usage.speech_this_month(tx, NOW),
     "audit.append": lambda tx: audit.append(tx, entry(), NOW),
+    "audit.append_import": lambda tx: audit.append_import(tx, NOW.date(), "job", "request", NOW),
     "audit.page": lambda tx: audit.page(tx, 100, 10),
     "audit.heads": audit.heads,
 }
@@ -232,8 +233,9 @@ def faults(plans: list[Mapping[str, Any]], may_be_passed_over: int = MAY_BE_PASS
     ]
 
 
-AS_CHAT = {"usage.add", "usage.correct"}
-AS_PROCESSING = {"uploads.add_crash"}
+AS_CHAT = frozenset({"usage.add", "usage.correct"})
+AS_PROCESSING = frozenset({"uploads.add_crash"})
+AS_EXPORT = frozenset({"audit.append_import"})
 
 
 @pytest.fixture
@@ -243,8 +245,10 @@ def watched_for(large: Urls) -> Iterator[Callable[[str], Watched]]:
         closing(Watched(large.api)) as api,
         closing(Watched(large.chat)) as chat,
         closing(Watched(large.processing)) as processing,
+        closing(Watched(large.export)) as export,
     ):
-        yield lambda name: chat if name in AS_CHAT else processing if name in AS_PROCESSING else api
+        others = {AS_CHAT: chat, AS_PROCESSING: processing, AS_EXPORT: export}
+        yield lambda name: next((who for names, who in others.items() if name in names), api)
 
 
 def run(watched: Watched, name: str) -> object:
