@@ -119,7 +119,10 @@ def main(arguments: Sequence[str]) -> int:
             )
         if command == "bundles":
             ensure_tools("sam")
-            return bundles()
+            if status := bundles():
+                return status
+            say('Next: make deploy DEPLOY="core --guided"')
+            return 0
         if command == "deploy":
             ensure_tools("sam")
             become(deploy_command(flags), folder=STACKS, more=TOOL_SETTINGS)
@@ -421,36 +424,62 @@ def built(name: str) -> Path | None:
 
 def bundles(*names: str) -> int:
     """Makes what each function of these stacks (none: of all) is deployed as, and tells how large it is. Returns 0 when all fit."""
-    variables = {
-        **environment(),
-        **TOOL_SETTINGS,
-        "PYTHON": tool("sam", "python"),
-    }  # its Makefile asks for one
+    variables = {**environment(), **TOOL_SETTINGS, "PYTHON": tool("sam", "python")}  # its Makefile asks for one
+    for given in ("RDS_CERTIFICATES", "LAMBDA_PYTHON"):  # files as this folder sees them; `sam build` works in others
+        value = variables.get(given, "")
+        if value and (given == "RDS_CERTIFICATES" or Path(value).name != value):
+            variables[given] = str(Path(value).expanduser().absolute())
     for name in names or stacks():
         if not (folder := built(name)):
             continue
+        say(f"• sam build: the functions of {name}")
         build = [tool("sam", "sam"), "build", "--template", str(stacks()[name]), "--build-dir", str(folder)]
+        done = subprocess.run(
+            build,
+            cwd=STACKS,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if done.returncode:
+            say(done.stdout.rstrip())
+            return done.returncode
         sizes = [tool("sam", "python"), str(STACKS / "bundle.py"), "sizes", str(folder)]
-        for command in (build, sizes):
-            if status := subprocess.call(command, cwd=STACKS, env=variables):
-                return status
+        if status := subprocess.call(sizes, cwd=STACKS, env=variables):
+            return status
     return 0
 
 
 def deploy_command(flags: Sequence[str]) -> list[str]:
-    """`sam deploy` of the core stack, or of the one that the flags begin with the name of; its functions are made first."""
+    """`sam deploy` of the core stack, or of the one that the flags begin with the name of; its functions are made first.
+
+    Raises Fault before anything is made where nobody is signed in to AWS.
+    """
     name, more = ("core", flags) if not flags or flags[0].startswith("-") else (flags[0], flags[1:])
+    command = [tool("sam", "sam"), "deploy"]
+    if {"-h", "--help"} & set(more):
+        return [*command, *more]
     if name not in stacks():
         raise Fault(f"There is no stack {name}", f"There are {', '.join(stacks())}.")
+    answers = Path(value_of("--config-file", more) or kept_answers())
+    must_be_signed_in(value_of("--profile", more) or kept_profile(answers, name))
+    keep_certificates(name, answers)
     if status := bundles(name):  # what is deployed is always what is here now
         raise SystemExit(status)
-    command = [tool("sam", "sam"), "deploy"]
+    folder = built(name)
+    if folder:
+        template = folder / "template.yaml"
+        release = digest(str(time.time_ns()).encode())
+        write_atomically(template, released(template.read_text(encoding="utf-8"), release).encode())
+    if not value_of("--config-file", more):
+        command += ["--config-file", str(answers)]
     if name != "core":  # samconfig.toml says the same of core
-        folder = built(name)
-        template = folder / "template.yaml" if folder else stacks()[name]
         command += [
             "--template-file",
-            str(template),
+            str(folder / "template.yaml" if folder else stacks()[name]),
             "--stack-name",
             f"health-helper-{name}",
             "--config-env",
@@ -458,6 +487,113 @@ def deploy_command(flags: Sequence[str]) -> list[str]:
         ]
         command += ["--resolve-s3", "--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
     return [*command, *more]
+
+
+def value_of(option: str, flags: Sequence[str]) -> str:
+    """What was given with an option, as `--option value` or `--option=value`; empty where it was not."""
+    for at, flag in enumerate(flags):
+        if flag == option and at + 1 < len(flags):
+            return flags[at + 1]
+        if flag.startswith(f"{option}="):
+            return flag.partition("=")[2]
+    return ""
+
+
+def kept_answers() -> Path:
+    """Where --guided keeps its answers: a copy of samconfig.toml that git ignores, for they name addresses and resources of one account."""
+    local = STACKS / "samconfig.local.toml"
+    if not local.exists():
+        shutil.copyfile(STACKS / "samconfig.toml", local)
+    return local
+
+
+def kept_answer(answers: Path, name: str, key: str) -> str:
+    """One of a stack's deployment, as the file has it; empty where it has none."""
+    import tomllib  # here: an older Python must reach the sentence that says so
+
+    try:
+        found: Any = tomllib.loads(answers.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""  # `sam` says what is wrong with it
+    for part in ("default" if name == "core" else name, "deploy", "parameters", key):
+        found = found.get(part, {}) if isinstance(found, dict) else {}
+    return " ".join(map(str, found)) if isinstance(found, list) else str(found or "")
+
+
+def kept_profile(answers: Path, name: str) -> str:
+    return kept_answer(answers, name, "profile")
+
+
+SIGNED_IN = "import boto3; boto3.Session().get_credentials().get_frozen_credentials()"
+"""Fails where boto3 finds no credentials, and where those of a sign-in have expired."""
+
+
+def must_be_signed_in(profile: str) -> None:
+    """Raises Fault unless AWS credentials are found as `sam` will look for them. profile: of AWS's settings; empty: the usual one."""
+    variables = {**environment(), **({"AWS_PROFILE": profile} if profile else {})}
+    if subprocess.call(
+        [tool("sam", "python"), "-c", SIGNED_IN],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ):
+        raise Fault(
+            "There are no AWS credentials that work, so nothing was built or changed",
+            "Sign in with `aws configure` or `aws sso login`, name the profile in AWS_PROFILE if it is not the usual one, and try again.",
+        )
+
+
+def keep_certificates(name: str, answers: Path) -> None:
+    """Gives the next build the certificates that the last one had, where RDS_CERTIFICATES says nothing (empty: leave them out).
+
+    Raises Fault where a read replica was asked for and there are none: nothing could reach it.
+    """
+    if "RDS_CERTIFICATES" not in os.environ and (folder := built(name)):
+        had = sorted(folder.glob("*/rds-global-bundle.pem"))
+        if had:
+            kept = ROOT / ".cache" / "rds-global-bundle.pem"  # `sam build` empties its folder
+            kept.parent.mkdir(exist_ok=True)
+            write_atomically(kept, had[0].read_bytes())
+            os.environ["RDS_CERTIFICATES"] = str(kept)
+            say("• Amazon RDS's certificates as in the last build (RDS_CERTIFICATES= leaves them out)")
+    has_replica = re.search(r"\bReplica=\W*true\b", kept_answer(answers, name, "parameter_overrides"))
+    if has_replica and not os.environ.get("RDS_CERTIFICATES"):
+        raise Fault(
+            "The answers kept from the last deployment ask for a read replica, which nothing can reach without Amazon RDS's certificates",
+            "Name their file in RDS_CERTIFICATES and try again.",
+        )
+
+
+def released(text: str, release: str) -> str:
+    """A built template in which every function with the alias `live` gets a new version of its own. release: hexadecimal, of this deployment.
+
+    SAM makes a version only when a function's code or a property that is no parameter changes, so that a parameter alone would change the
+    function and never reach the alias (aws/serverless-application-model, issue 3820). AutoPublishCodeSha256 makes one; and Lambda refuses one
+    of a function that has not changed at all (the same, issue 1497), so that its description tells the release.
+    """
+
+    def one(found: re.Match[str]) -> str:
+        resource = found[0]
+        alias = re.search(r"^      AutoPublishAlias: live\n", resource, re.MULTILINE)
+        if not alias:
+            return resource
+        resource = f"{resource[: alias.end()]}      AutoPublishCodeSha256: {release}\n{resource[alias.end() :]}"
+        mark = f"(release {release[:12]})"
+        told = re.compile(r"^      Description: (.+(?:\n {7,}.*)*)\n", re.MULTILINE)
+        if not told.search(resource):
+            return resource.replace(
+                "      AutoPublishAlias:", f"      Description: {mark}\n      AutoPublishAlias:", 1
+            )
+
+        def longer(words: re.Match[str]) -> str:
+            said = words[1]
+            quote = said[0] if said[0] in "'\"" else ""
+            return f"      Description: {said.removesuffix(quote)} {mark}{quote}\n"
+
+        return told.sub(longer, resource, count=1)
+
+    return re.sub(r"^  [A-Za-z0-9]+:\n(?:(?:    .*)?\n)+", one, text, flags=re.MULTILINE)
 
 
 # --- What the system lacks ---------------------------------------------------------------------------

@@ -450,7 +450,7 @@ def sizes(folder: Path) -> int:
     if not bundles:
         raise Fault(f"No bundles in {folder}. Run sam build first")
     known: dict[str, tuple[str, int]] = {}
-    status = 0
+    status, all_compiled = 0, True
     print(f"{'bundle':20} {'unzipped MB':>12} {'zipped MB':>10} {'files':>6}  bytecode  contents")
     for bundle in bundles:
         content, unzipped = digest(bundle), weight(bundle)
@@ -461,12 +461,15 @@ def sizes(folder: Path) -> int:
         is_compiled = (
             next((bundle / "backend_lambda" / "__pycache__").glob("handler.*.pyc"), None) is not None
         )
+        all_compiled &= is_compiled
         same = content[:12] if first == bundle.name else f"as {first}"
         count = sum(1 for path in bundle.rglob("*") if path.is_file())
         print(
             f"{bundle.name:20} {unzipped / 1e6:12.1f} {packed / 1e6:10.1f} {count:6}  {'yes' if is_compiled else 'no':8}  {same}"
         )
         status |= unzipped > UNZIPPED_BYTES or packed > ZIPPED_BYTES
+    if not all_compiled:
+        say("Without bytecode each cold start compiles anew. LAMBDA_PYTHON names a CPython 3.13.")
     print(f"{'Lambda takes':20} {UNZIPPED_BYTES / 1e6:12.1f} {ZIPPED_BYTES / 1e6:10.1f}")
     return int(status)
 

@@ -311,6 +311,28 @@ def test_many_at_once_do_not_overspend(
     assert used(api, device, clock) == (50, 0)
 
 
+def test_who_asks_while_another_is_counted_waits_for_the_count(
+    limited: Callable[..., Speech], fakes: Fakes, device: Device, api: Database, clock: SetClock
+) -> None:
+    """Otherwise both would see what was left before either."""
+    speech = limited(speech_budget_characters=9)
+    say(speech, another(api, clock))  # whatever is done once is done
+    codes: list[Code] = []
+
+    def ask() -> None:
+        codes.append(code_of(lambda: say(speech, device))[1])
+
+    thread = threading.Thread(target=ask)
+    with api.clinic(device.clinic_id) as tx:
+        usage.add_speech(tx, day=clock.utc().date(), characters=5)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join()
+    assert codes == [Code.BUDGET_SPENT] and used(api, device, clock) == (5, 0)
+    assert len(fakes.speech.spoken) == 1
+
+
 def test_a_clinic_that_does_not_use_it_is_told_so_and_nothing_is_counted(
     speech: Speech, device: Device, api: Database, clock: SetClock
 ) -> None:
