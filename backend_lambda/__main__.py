@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("folder", type=Path, help="holds LANGUAGE/ID.md")
     ingest.add_argument("--bucket", required=True, help="that the knowledge base's data source reads")
     ingest.add_argument("--data-source", required=True, help="its id")
+    ingest.add_argument("--region", help="default: HH_REGION")
+    ingest.add_argument("--knowledge-base", metavar="ID", help="default: HH_KNOWLEDGE_BASE_ID")
     ingest.set_defaults(run=_ingest)
     return parser
 
@@ -127,15 +129,18 @@ def _ingest(given: argparse.Namespace) -> int:
     from backend_lambda.aws.knowledge import BedrockIngestion
     from backend_lambda.aws.objects import S3Objects
     from backend_lambda.services.knowledge import BadArticle, ingest, read
-    from backend_lambda.settings import settings
 
-    ours = settings()
-    if not ours.knowledge_base_id:
-        return _fail(WRONG, "the environment is wrong: HH_KNOWLEDGE_BASE_ID")
-    clients = Clients(ours.region, ours.aws_endpoint_url)
-    store = BedrockIngestion(
-        clients, S3Objects(clients, given.bucket), ours.knowledge_base_id, given.data_source
-    )
+    # No settings of a function: whoever brings articles has neither its database nor its keys.
+    region = given.region or os.environ.get("HH_REGION", "")
+    knowledge_base = given.knowledge_base or os.environ.get("HH_KNOWLEDGE_BASE_ID", "")
+    missing = [
+        name for name, value in (("HH_REGION", region), ("HH_KNOWLEDGE_BASE_ID", knowledge_base)) if not value
+    ]
+    if missing:
+        return _fail(WRONG, f"the environment is wrong: {', '.join(missing)}")
+    is_local = os.environ.get("HH_STAGE") == "local"  # as in the settings: a stand-in is asked there only
+    clients = Clients(region, os.environ.get("HH_AWS_ENDPOINT_URL", "") if is_local else "")
+    store = BedrockIngestion(clients, S3Objects(clients, given.bucket), knowledge_base, given.data_source)
     try:
         articles = read(given.folder)
     except BadArticle as bad:

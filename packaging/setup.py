@@ -424,8 +424,15 @@ def built(name: str) -> Path | None:
 
 def bundles(*names: str) -> int:
     """Makes what each function of these stacks (none: of all) is deployed as, and tells how large it is. Returns 0 when all fit."""
-    variables = {**environment(), **TOOL_SETTINGS, "PYTHON": tool("sam", "python")}  # its Makefile asks for one
-    for given in ("RDS_CERTIFICATES", "LAMBDA_PYTHON"):  # files as this folder sees them; `sam build` works in others
+    variables = {
+        **environment(),
+        **TOOL_SETTINGS,
+        "PYTHON": tool("sam", "python"),
+    }  # its Makefile asks for one
+    for given in (
+        "RDS_CERTIFICATES",
+        "LAMBDA_PYTHON",
+    ):  # files as this folder sees them; `sam build` works in others
         value = variables.get(given, "")
         if value and (given == "RDS_CERTIFICATES" or Path(value).name != value):
             variables[given] = str(Path(value).expanduser().absolute())
@@ -578,7 +585,9 @@ def released(text: str, release: str) -> str:
         alias = re.search(r"^      AutoPublishAlias: live\n", resource, re.MULTILINE)
         if not alias:
             return resource
-        resource = f"{resource[: alias.end()]}      AutoPublishCodeSha256: {release}\n{resource[alias.end() :]}"
+        resource = (
+            f"{resource[: alias.end()]}      AutoPublishCodeSha256: {release}\n{resource[alias.end() :]}"
+        )
         mark = f"(release {release[:12]})"
         told = re.compile(r"^      Description: (.+(?:\n {7,}.*)*)\n", re.MULTILINE)
         if not told.search(resource):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _OF_SIMULATION:
             raise
-        return _fail(MISSING, f"{error.name} is not installed; `make bench` installs it")
+        again = ".venv/bin/python -m backend_lambda.planning"
+        return _fail(MISSING, f"{error.name} is not installed; `make setup` brings it, then run {again} …")
     return status
 
 
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     capacity.add_argument("--seed", type=int, help="of the simulation")
     capacity.set_defaults(run=_capacity)
     simulate = commands.add_parser("simulate", help="a clinic day, the hour after an outage, and a crowd")
-    simulate.add_argument("--people", type=_positive, default=10_000)
+    simulate.add_argument("--people", type=_positive, default=10_000, help="who are scanned")
     simulate.add_argument("--seed", type=int)
     simulate.add_argument("--out", type=Path, metavar="FOLDER", help="for plots")
     simulate.add_argument(
@@ -87,7 +89,7 @@ def _cost_parser(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--sizes", action="store_true", help="the three sizes that were promised, and what fits"
     )
-    command.add_argument("--people", type=_positive, default=10_000)
+    command.add_argument("--people", type=_positive, default=10_000, help="who are scanned")
     command.add_argument("--scans", type=_not_negative, metavar="N", help="per person and week")
     command.add_argument(
         "--turns", type=_not_negative, metavar="N", help="questions to the assistant per scan"
@@ -101,11 +103,11 @@ def _cost_parser(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--residency", choices=["regional", "global"], default="regional", help="where the model may run"
     )
-    command.add_argument("--thinking-tokens", type=int, default=0, metavar="N", help="of an answer")
+    command.add_argument("--thinking-tokens", type=_count, default=0, metavar="N", help="of an answer")
     command.add_argument("--database", choices=list(cost.VCPUS), metavar="CLASS", help=", ".join(cost.VCPUS))
-    command.add_argument("--disk", type=int, metavar="GB")
+    command.add_argument("--disk", type=_count, metavar="GB")
     command.add_argument("--multi-az", action=flag, help="PostgreSQL in two zones")
-    command.add_argument("--nat-gateways", type=int, metavar="N")
+    command.add_argument("--nat-gateways", type=_count, metavar="N")
     command.add_argument("--endpoints", action=flag, help="interface endpoints")
     command.add_argument("--waf", action=flag)
     command.add_argument("--edge", action=flag, help="the stack of downloads")
@@ -131,25 +133,41 @@ def _cost_parser(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_cost)
 
 
+def _whole(text: str, least: int, words: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, {words}: {text!r}")
+    return value
+
+
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    return _whole(text, 1, "1 or more")
+
+
+def _count(text: str) -> int:
+    return _whole(text, 0, "0 or more")
+
+
+def _number(text: str, most: float, words: str) -> float:
+    """Raises argparse.ArgumentTypeError for what is none, for NaN and beyond 0 to most."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be a number, {words}: {text!r}")
     return value
 
 
 def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
+    return _number(text, sys.float_info.max, "0 or more")
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError("must be 0 to 1")
-    return value
+    return _number(text, 1.0, "0 to 1")
 
 
 # --- cost
@@ -326,6 +344,10 @@ def _simulate(given: argparse.Namespace) -> int:
     from backend_lambda.planning import checking, simulation
 
     seed = simulation.SEED if given.seed is None else given.seed
+    if given.out is not None:
+        if given.scenario != "all":
+            raise ValueError("--out is for plots, which are of all scenarios: leave --scenario out")
+        _must_be_writable(given.out)
     if given.scenario == "checks":
         sys.stdout.write(checking.text(checking.checks(seed)))
         return 0
@@ -351,6 +373,16 @@ def _simulate(given: argparse.Namespace) -> int:
     note = f"From the means of the demand, without a simulation, it is {usd(means)}."
     sys.stdout.write(told.bill_table(bill, "A month of the simulated clinic days, in USD", (note,)).text())
     return 0
+
+
+def _must_be_writable(folder: Path) -> None:
+    """Makes the folder where it is missing. Raises ValueError where no file can be made in it: before minutes of simulation, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 # --- the operators' guide

@@ -45,7 +45,9 @@ def read(path: Path) -> dict[str, Any]:
     """A template; `!Sub x` becomes {"Fn::Sub": x}, `!Ref x` {"Ref": x}. Raises OSError, yaml.YAMLError."""
     import yaml  # in the environment of `make bench` and `make test` only
 
-    loader_class: Any = type("Loader", (yaml.SafeLoader,), {})  # one of our own: the tags are CloudFormation's
+    loader_class: Any = type(
+        "Loader", (yaml.SafeLoader,), {}
+    )  # one of our own: the tags are CloudFormation's
 
     def tagged(loader: Any, suffix: str, node: Any) -> Any:
         kinds = {yaml.ScalarNode: "construct_scalar", yaml.SequenceNode: "construct_sequence"}
@@ -62,13 +64,73 @@ def read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def mermaid(template: Mapping[str, Any]) -> str:
-    """The picture of one template: a flowchart, with the private network's kinds of subnets as boxes."""
+_USUAL = frozenset({"", "IsWriter", "IsFirst"})
+"""Conditions of the first region, where all is: what stands behind one of these is drawn as always there."""
+_ABOUT = {
+    "Requests and answers": frozenset[str](),  # what is in neither of the others
+    "Documents": frozenset(
+        {
+            *("DocumentsBucket", "ArrivalsQueue", "ArrivalsDeadLetters", "ProcessingFunction"),
+            *("MalwareScanPlan", "MalwareVerdicts"),
+        }
+    ),
+    "Maintenance and keys": frozenset(
+        {
+            *("MigrationFunction", "AuditHeadsFunction", "AuditVerifyFunction", "AuditBucket"),
+            *("EveryHour", "EveryDay", "EverySunday", "RotationFunction", "OwnerSecret"),
+        }
+    ),
+}
+"""The pictures, and the resources whose arrows are in each."""
+
+_WAYS = {"Documents": "TB"}
+"""Which way a picture flows, where not from left to right: as narrow as a page of GitHub (some 900 px)."""
+_TIGHT = '%%{init: {"flowchart": {"nodeSpacing": 25, "rankSpacing": 25}}}%%'
+
+Edge = tuple[str, str, str, bool]
+"""From, to, label, whether it is there only where a setting asks for it."""
+
+
+def pictures(template: Mapping[str, Any]) -> dict[str, str]:
+    """One template's, by their headings: flowcharts, with the private network's kinds of subnets as boxes."""
     resources: Mapping[str, Mapping[str, Any]] = template["Resources"]
     shown = {name: one for name, one in resources.items() if one["Type"] in _SHOWN}
-    edges = sorted(set(_edges(resources, shown)))
+    parts: dict[str, list[Edge]] = {heading: [] for heading in _ABOUT}
+    usual = next(iter(_ABOUT))
+    for edge in _merged(_edges(resources, shown), shown):
+        ends = {edge[0], edge[1]}
+        heading = next((one for one, about in _ABOUT.items() if about & ends), usual)
+        if ends == {"Database", "DatabaseReplica"}:  # no request goes this way
+            heading = "Maintenance and keys"
+        parts[heading].append(edge)
+    return {heading: _drawn(edges, shown, _WAYS.get(heading, "LR")) for heading, edges in parts.items()}
+
+
+def _merged(edges: Iterator[Edge], shown: Mapping[str, Mapping[str, Any]]) -> list[Edge]:
+    """One of each pair, with all labels; none with an end that is no box, such as a parameter's name."""
+    boxes = {*shown, "Devices", *map(_id, _OUTSIDE.values())}
+    found: dict[tuple[str, str], tuple[set[str], bool]] = {}
+    for source, target, label, given in edges:
+        if not {source, target} <= boxes:
+            continue
+        ends = (shown.get(source, {}), shown.get(target, {}))
+        is_optional = given or any(one.get("Condition", "") not in _USUAL for one in ends)
+        labels, before = found.get((source, target), (set(), True))
+        found[source, target] = labels | {part for part in label.split(", ") if part}, before and is_optional
+    return [
+        (source, target, ", ".join(sorted(labels)), is_optional)
+        for (source, target), (labels, is_optional) in sorted(found.items())
+    ]
+
+
+def _drawn(edges: list[Edge], shown: Mapping[str, Mapping[str, Any]], way: str) -> str:
     linked = {end for source, target, _, _ in edges for end in (source, target)}
-    lines = ["flowchart LR", '  Devices(["Devices and people"])']
+    lines = [
+        *([_TIGHT] if way == "LR" else []),
+        f"flowchart {way}",
+    ]  # downwards, boxes need room for their titles
+    if "Devices" in linked:
+        lines.append('  Devices(["Devices and people"])')
     groups: dict[str, list[str]] = {}
     for name, one in shown.items():
         if name in linked:
@@ -79,11 +141,7 @@ def mermaid(template: Mapping[str, Any]) -> str:
             lines.append(f'  subgraph {_id(place)}["{place}"]\n{inside}\n  end')
         else:
             lines += [f"  {node}" for node in nodes]
-    for outside in sorted(
-        {target for _, target, _, _ in edges if target not in shown and target != "Devices"}
-    ):
-        label = next(text for text in _OUTSIDE.values() if _id(text) == outside)
-        lines.append(f'  {outside}["{label}"]')
+    lines += [f'  {_id(label)}["{label}"]' for label in sorted(_OUTSIDE.values()) if _id(label) in linked]
     for source, target, label, is_optional in edges:
         arrow = "-.->" if is_optional else "-->"
         lines.append(f"  {source} {arrow}{f'|{label}|' if label else ''} {target}")
@@ -92,24 +150,20 @@ def mermaid(template: Mapping[str, Any]) -> str:
 
 def _node(name: str, one: Mapping[str, Any]) -> str:
     text, opening, closing = _SHOWN[one["Type"]]
-    plain = " ".join(_WORDS.split(re.sub(r"(Function|Bucket|Queue)$", "", name))).lower()
+    plain = " ".join(_WORDS.split(re.sub(r"(Function|Bucket|Queue|Secret)$", "", name))).lower()
     return f'{name}{opening}"{text.format(plain)}"{closing}'
 
 
 def _place(one: Mapping[str, Any]) -> str:
     network = str(one.get("Properties", {}).get("VpcConfig", ""))
     if one["Type"] in {"AWS::RDS::DBInstance", "AWS::RDS::DBProxy"} or "IsolatedA" in network:
-        return (
-            "isolated subnets (no way out)"
-            if "PrivateA" not in network
-            else "private subnets (chat: isolated where there are endpoints)"
-        )
-    return "private subnets (a way out)" if "PrivateA" in network else ""
+        return "isolated" if "PrivateA" not in network else "private, or isolated"
+    return "private" if "PrivateA" in network else ""
 
 
 def _edges(
     resources: Mapping[str, Mapping[str, Any]], shown: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str, str, bool]]:
+) -> Iterator[Edge]:
     """From, to, label, whether a condition may take it away."""
     by_role = {
         role: name for name, one in shown.items() for role in _named(one.get("Properties", {}).get("Role"))
@@ -124,19 +178,21 @@ def _edges(
         own = one.get("Properties", {})
         match one["Type"]:
             case "AWS::Serverless::Api":
-                yield ("Devices", "Firewall" if "Firewall" in resources else name, "HTTPS", False)
+                yield ("Devices", name, "HTTPS", False)
                 yield from _routes(name, own, shown)
             case "AWS::WAFv2::WebACLAssociation":
                 yield from (
-                    (w, a, "", False)
+                    (w, a, "refuses for", False)
                     for w in _named(own["WebACLArn"])
                     for a in _named(own["ResourceArn"])
                     if w in shown and a in shown
                 )
             case "AWS::IAM::ManagedPolicy":
+                is_optional = one.get("Condition", "") not in _USUAL
                 for role in _named(own["Roles"]):
                     if role in by_role:
-                        yield from _allowed(by_role[role], own["PolicyDocument"]["Statement"], shown)
+                        allowed = _allowed(by_role[role], own["PolicyDocument"]["Statement"], shown)
+                        yield from ((f, t, label, is_optional or given) for f, t, label, given in allowed)
             case "AWS::Lambda::EventSourceMapping":
                 yield from (
                     (q, f, "", False)
@@ -154,14 +210,16 @@ def _edges(
                 )
             case "AWS::Events::Rule":
                 targets = [t for target in own["Targets"] for t in _named(target["Arn"]) if t in shown]
-                yield from ((name, target, "", "Condition" in one) for target in targets)
+                yield from ((name, target, "", False) for target in targets)
             case "AWS::RDS::DBProxyTargetGroup":
                 yield from (
                     ("Proxy", database, "", False) for database in _named(own["DBInstanceIdentifiers"])
                 )
             case "AWS::RDS::DBInstance":
                 source = _named(own.get("SourceDBInstanceIdentifier"))
-                yield from ((database, name, "replication", True) for database in source if database in shown)
+                yield from (
+                    (database, name, "replication", False) for database in source if database in shown
+                )
             case "AWS::SecretsManager::RotationSchedule":
                 yield from (
                     (s, f, "every 30 days", False)
@@ -173,9 +231,7 @@ def _edges(
     yield ("Devices", "DocumentsBucket", "presigned PUT and GET", False)
 
 
-def _routes(
-    api: str, own: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str, str, bool]]:
+def _routes(api: str, own: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]) -> Iterator[Edge]:
     names = {
         str(one["Properties"]["FunctionName"]["Fn::Sub"]).partition("}")[2]: name
         for name, one in shown.items()
@@ -192,16 +248,14 @@ def _routes(
         yield (api, function, f"{routes} route{'s' if routes > 1 else ''}", False)
 
 
-def _allowed(
-    function: str, statements: list[Any], shown: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str, str, bool]]:
+def _allowed(function: str, statements: list[Any], shown: Mapping[str, Mapping[str, Any]]) -> Iterator[Edge]:
     for given in statements:
         branches = [given["Fn::If"][1]] if "Fn::If" in given else [given]
         for statement in branches:
             if statement.get("Effect") != "Allow":
                 continue
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            is_optional = "Fn::If" in given
+            is_optional = "Fn::If" in given and given["Fn::If"][0] not in _USUAL
             for action in actions:
                 if action in _OUTSIDE:
                     yield (function, _id(_OUTSIDE[action]), "", is_optional)
@@ -255,5 +309,13 @@ def _id(text: str) -> str:
 
 
 def text() -> str:
-    """Of the core stack, in a fence of Markdown."""
-    return f"```mermaid\n{mermaid(read(STACKS / 'core.yaml'))}\n```\n"
+    """Of the core stack, each in a fence of Markdown under its heading."""
+    parts = [
+        f"#### {heading}\n\n```mermaid\n{drawn}\n```\n"
+        for heading, drawn in pictures(read(STACKS / "core.yaml")).items()
+    ]
+    legend = (
+        "Dashed: there only where a setting asks for it. Boxes: the subnets of the private network; *isolated* has no way out, *private* one "
+        "through a gateway. *As* a login: of the database.\n"
+    )
+    return "\n".join([*parts, legend])

@@ -42,14 +42,22 @@ def bill_table(bill: Estimate, title: str, notes: tuple[str, ...] = ()) -> Table
             "What is free for ever is taken off." if bill.options.free_tiers else "Nothing free is taken off."
         ),
         (
-            f"Price from: {', '.join(f'{name}: {FOUND[name]}, {kinds[name]} lines' for name in FOUND if kinds[name])}. "
+            f"Price from: {', '.join(f'{name}: {FOUND[name]}, {_lines(kinds[name])}' for name in FOUND if kinds[name])}. "
             f"Not checked: {usd(bill.unchecked_usd)} of it."
         ),
     ]
     if any(not line.own_region for line in bill.lines):
         told.append(f"* priced as in {cost.HOME}: the region's own price was not found.")
+    if bill.options.residency == "global" and bill.options.stage == "production":
+        told.append(
+            "The template refuses this: in production the model stays in its region's part of the world."
+        )
     head = ("", "line", "quantity", "unit", "USD", "price from")
     return Table(title, head, tuple(rows), frozenset({0, 1, 3, 5}), (*told, *notes))
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 def _unit(line: Line) -> str:

@@ -468,9 +468,10 @@ def sizes(folder: Path) -> int:
             f"{bundle.name:20} {unzipped / 1e6:12.1f} {packed / 1e6:10.1f} {count:6}  {'yes' if is_compiled else 'no':8}  {same}"
         )
         status |= unzipped > UNZIPPED_BYTES or packed > ZIPPED_BYTES
-    if not all_compiled:
-        say("Without bytecode each cold start compiles anew. LAMBDA_PYTHON names a CPython 3.13.")
     print(f"{'Lambda takes':20} {UNZIPPED_BYTES / 1e6:12.1f} {ZIPPED_BYTES / 1e6:10.1f}")
+    if not all_compiled:
+        sys.stdout.flush()
+        say("Without bytecode each cold start compiles anew. LAMBDA_PYTHON names a CPython 3.13.")
     return int(status)
 
 

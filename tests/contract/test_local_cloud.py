@@ -52,3 +52,16 @@ def _started_and_ended(number: signal.Signals, folder: Path) -> None:
     assert list(folder.iterdir()) == []
     with pytest.raises(OSError, match="refused"):
         over_http.ask("GET", f"{facts['url']}/v1/health")
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.stand_ins.local_cloud", f"--port={port}"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2 and "must be a number from 0 to 65535" in done.stderr

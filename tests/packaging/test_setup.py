@@ -5,18 +5,24 @@ That it brings a bare machine up is shown by packaging/fresh_machine_test, which
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -557,6 +563,7 @@ def tools(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (setup.STACKS / "optional").mkdir(parents=True)
     (setup.STACKS / "core.yaml").write_text("Transform: AWS::Serverless-2016-10-31\n")
     (setup.STACKS / "edge.yaml").write_text("Resources: {}\n")
+    (setup.STACKS / "samconfig.toml").write_text("version = 0.1\n")
     (setup.STACKS / "optional" / "calls.yaml").write_text("Transform: AWS::Serverless-2016-10-31\n")
     monkeypatch.setattr(setup, "bring_venv_module", lambda download: None)
     monkeypatch.setattr(setup, "install_tool", lambda folder, lock, download: taken.append(lock.name))
@@ -609,8 +616,20 @@ def test_a_folder_of_tools_that_is_a_link_is_not_emptied(
 
 @pytest.fixture
 def called(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What is started, or become, of the tools; each ends well."""
+    """What is started, or become, of the tools; each ends well, and `sam build` leaves the template BUILT."""
     commands: list[list[str]] = []
+    monkeypatch.delenv("RDS_CERTIFICATES", raising=False)
+
+    def run(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        folder = Path(command[-1])
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "template.yaml").write_text(BUILT)
+        if given := env.get("RDS_CERTIFICATES"):
+            (folder / "ApiFunction").mkdir()
+            shutil.copy(given, folder / "ApiFunction" / "rds-global-bundle.pem")
+        return subprocess.CompletedProcess(command, 0, "SAM's own words")
 
     def call(command: list[str], **_: object) -> int:
         commands.append(command)
@@ -621,13 +640,49 @@ def called(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]
         commands.append(command)
         raise SystemExit(0)
 
+    monkeypatch.setattr(setup.subprocess, "run", run)
     monkeypatch.setattr(setup.subprocess, "call", call)
     monkeypatch.setattr(setup, "become", become)
     return commands
 
 
+BUILT = """\
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+  ApiFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: ApiFunction
+      Handler: a.b
+      Runtime: python3.13
+      Description: 'The API: what a kiosk asks'
+      AutoPublishAlias: live
+      Environment:
+        Variables:
+          BUDGET:
+            Ref: Budget
+  ChatFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://a/b
+      Handler: a.b
+      Runtime: python3.13
+      AutoPublishAlias: live
+      Description: Streams the assistant's answers. A runtime of our own, so
+        no SnapStart
+  RotationFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://a/b
+      Handler: a.b
+      Runtime: python3.13
+      Description: Changes the password
+"""
+
+
 def test_bundles_are_made_of_every_stack_with_functions(
-    setup: ModuleType, tools: list[str], called: list[list[str]]
+    setup: ModuleType, tools: list[str], called: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert setup.main(["bundles"]) == 0
     assert [command[1:] for command in called[::2]] == [
@@ -642,6 +697,180 @@ def test_bundles_are_made_of_every_stack_with_functions(
     ]
     assert [command[2] for command in called[1::2]] == ["sizes", "sizes"]
     assert tools == ["templates.txt"]
+    said = capsys.readouterr().err
+    assert said.endswith('Next: make deploy DEPLOY="core --guided"\n') and "SAM's own words" not in said
+
+
+def test_what_sam_says_is_told_when_it_fails(
+    setup: ModuleType,
+    tools: list[str],
+    called: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = subprocess.CompletedProcess([], 7, "SAM's own words\n")
+    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: failed)
+    assert setup.main(["bundles"]) == 7
+    said = capsys.readouterr().err
+    assert said.endswith("SAM's own words\n") and "Next" not in said and called == []
+
+
+def test_certificates_are_named_from_here_and_kept_by_a_deployment(
+    setup: ModuleType,
+    tools: list[str],
+    called: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "roots.pem").write_text("roots")
+    monkeypatch.chdir(here)
+    built = setup.STACKS / ".aws-sam" / "build" / "ApiFunction" / "rds-global-bundle.pem"
+    with monkeypatch.context() as patch:
+        patch.setenv("RDS_CERTIFICATES", "roots.pem")
+        assert setup.main(["bundles"]) == 0
+    assert built.read_text() == "roots"
+    for _ in range(2):  # the second takes them from the first
+        monkeypatch.delenv("RDS_CERTIFICATES", raising=False)
+        with pytest.raises(SystemExit):
+            setup.main(["deploy"])
+        assert built.read_text() == "roots"
+    monkeypatch.setenv("RDS_CERTIFICATES", "")
+    with pytest.raises(SystemExit):
+        setup.main(["deploy"])
+    assert not built.exists()
+
+
+def test_a_replica_without_certificates_is_refused_before_anything_is_made(
+    setup: ModuleType, tools: list[str], called: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (setup.STACKS / "samconfig.local.toml").write_text(
+        '[default.deploy.parameters]\nparameter_overrides = "Stage=\\"dev\\" Replica=\\"true\\""\n'
+    )
+    assert setup.main(["deploy"]) == 4
+    assert "RDS_CERTIFICATES" in capsys.readouterr().err
+    assert [command[1] for command in called] == ["-c"]
+
+
+def test_who_is_not_signed_in_is_told_before_anything_is_made(
+    setup: ModuleType,
+    tools: list[str],
+    called: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[tuple[list[str], dict[str, str]]] = []
+
+    def call(command: list[str], env: dict[str, str], **_: object) -> int:
+        asked.append((command, env))
+        return 1
+
+    monkeypatch.setattr(setup.subprocess, "call", call)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    assert setup.main(["deploy", "--", "core", "--guided", "--profile=clinic"]) == 4
+    said = capsys.readouterr().err
+    assert "aws configure" in said and "aws sso login" in said and "AWS_PROFILE" in said
+    assert called == [] and len(asked) == 1
+    command, variables = asked[0]
+    assert command == [setup.tool("sam", "python"), "-c", setup.SIGNED_IN]
+    assert variables["AWS_PROFILE"] == "clinic"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("boto3") is None, reason="no boto3")
+@pytest.mark.parametrize(
+    ("variables", "status"), [({}, 1), ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, 0)]
+)
+def test_the_question_for_credentials(
+    setup: ModuleType, variables: dict[str, str], status: int, tmp_path: Path
+) -> None:
+    none = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", setup.SIGNED_IN], env=none | variables, capture_output=True, check=False
+    )
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["core", "-h"], ["--guided", "--help"]])
+def test_help_makes_nothing(
+    setup: ModuleType, tools: list[str], called: list[list[str]], flags: list[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        setup.main(["deploy", "--", *flags])
+    assert [command[1] for command in called] == ["deploy"]
+    assert {"-h", "--help"} & set(called[0])
+
+
+def test_answers_are_kept_where_git_does_not_look(
+    setup: ModuleType, tools: list[str], called: list[list[str]]
+) -> None:
+    with pytest.raises(SystemExit):
+        setup.main(["deploy", "--", "--guided"])
+    local = setup.STACKS / "samconfig.local.toml"
+    assert called[-1][2:4] == ["--config-file", str(local)] and local.is_absolute()
+    assert local.read_text() == (setup.STACKS / "samconfig.toml").read_text()
+    local.write_text("version = 0.1\n[default.deploy.parameters]\nregion = 'x'\n")
+    with pytest.raises(SystemExit):
+        setup.main(["deploy"])
+    assert "region" in local.read_text()
+    with pytest.raises(SystemExit):
+        setup.main(["deploy", "--", "--config-file", "mine.toml"])
+    assert called[-1].count("--config-file") == 1
+    assert "samconfig.local.toml" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_every_deployment_gives_the_aliases_new_versions(
+    setup: ModuleType, tools: list[str], called: list[list[str]]
+) -> None:
+    template = setup.STACKS / ".aws-sam" / "build" / "template.yaml"
+    releases = []
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            setup.main(["deploy"])
+        found = re.findall(r"AutoPublishCodeSha256: ([0-9a-f]{64})$", template.read_text(), re.MULTILINE)
+        assert len(found) == 2 and len(set(found)) == 1
+        releases.append(found[0])
+    assert releases[0] != releases[1]
+
+
+def versions(template: dict[str, Any]) -> set[str]:
+    """The logical ids that SAM gives the functions' versions."""
+    session: Any = SimpleNamespace(region_name="eu-central-1")
+    made: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(
+        copy.deepcopy(template), parameter_values={}
+    )
+    return {name for name, one in made["Resources"].items() if one["Type"] == "AWS::Lambda::Version"}
+
+
+def test_two_releases_are_two_versions_of_each_function_that_did_change(setup: ModuleType) -> None:
+    one, other = (yaml.safe_load(setup.released(BUILT, release * 64)) for release in "ab")
+    plain = yaml.safe_load(BUILT)
+    said = {
+        name: body["Properties"].get("Description")
+        for name, body in one["Resources"].items()
+        if name != "Queue"
+    }
+    assert said == {
+        "ApiFunction": "The API: what a kiosk asks (release aaaaaaaaaaaa)",
+        "ChatFunction": "Streams the assistant's answers. A runtime of our own, so no SnapStart (release aaaaaaaaaaaa)",
+        "RotationFunction": "Changes the password",
+    }
+    for name, body in one["Resources"].items():
+        without = {
+            key: value
+            for key, value in body.get("Properties", {}).items()
+            if key not in {"Description", "AutoPublishCodeSha256"}
+        }
+        before = {
+            key: value
+            for key, value in plain["Resources"][name].get("Properties", {}).items()
+            if key != "Description"
+        }
+        assert without == before
+    for template in (one, other, plain):
+        template["Resources"]["ApiFunction"]["Properties"]["CodeUri"] = "s3://a/b"
+    assert len(versions(one)) == len(versions(other)) == len(versions(plain)) == 2
+    assert not versions(one) & versions(other)
 
 
 @pytest.mark.parametrize(
@@ -667,6 +896,8 @@ def test_what_is_deployed_is_made_first_and_flags_go_to_sam(
     *before, (_, deploy, *options) = called
     assert [Path(command[-1]).name for command in before if command[1] == "build"] == ([made] if made else [])
     assert deploy == "deploy" and tools == ["templates.txt"]
+    assert options[:2] == ["--config-file", str(setup.STACKS / "samconfig.local.toml")]
+    options = options[2:]
     if "--template-file" not in deployed:
         assert options == deployed
     else:
@@ -679,11 +910,13 @@ def test_what_is_deployed_is_made_first_and_flags_go_to_sam(
 def test_what_could_not_be_made_is_not_deployed(
     setup: ModuleType, tools: list[str], called: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert setup.main(["deploy", "calling"]) == 4
-    monkeypatch.setattr(setup.subprocess, "call", lambda command, **_: 7)
+    assert setup.main(["deploy", "calling"]) == 4 and called == []
+    failed = subprocess.CompletedProcess([], 7, "")
+    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(SystemExit, match="7"):
         setup.main(["deploy", "calls"])
-    assert setup.main(["bundles"]) == 7 and called == []
+    assert setup.main(["bundles"]) == 7
+    assert [command[1] for command in called] == ["-c"]  # the question for credentials
 
 
 def test_templates_that_are_named_are_handed_on(

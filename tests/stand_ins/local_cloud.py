@@ -183,10 +183,16 @@ def _put_back(environment: dict[str, str]) -> None:
     os.environ.update(environment)
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
+    return int(text)
+
+
 def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="make cloud", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="of the API; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=0, help="of the API; 0 takes a free one")
     parser.add_argument(
         "--durable", action="store_true", help="the database waits for the disk, as a real one"
     )

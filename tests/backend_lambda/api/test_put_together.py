@@ -129,21 +129,26 @@ def test_articles_go_into_the_knowledge_base_by_command(
 ) -> None:
     aws.s3.add_bucket("articles")
     aws.knowledge.add_source("DS00000001", "articles", "knowledge/")
-    monkeypatch.setenv("HH_KNOWLEDGE_BASE_ID", aws.knowledge.id)
-    settings.cache_clear()
-    arguments = ["ingest", str(tmp_path), "--bucket", "articles", "--data-source", "DS00000001"]
-    assert main(arguments) == 2
-    assert "LANGUAGE/ID.md" in capsys.readouterr().err
-    (tmp_path / "en").mkdir()
-    (tmp_path / "en" / "pulse.md").write_text(
-        "title: Pulse\nreviewed: no\nsource: https://example.org\n\nA pulse.\n", encoding="utf-8"
-    )
-    assert main(arguments) == 0
-    assert capsys.readouterr().out.startswith("1 articles as version ")
-    assert len(aws.knowledge.passages) == 1
-    monkeypatch.setenv("HH_KNOWLEDGE_BASE_ID", "")
-    settings.cache_clear()
-    assert main(arguments) == 2
+    with monkeypatch.context() as patch:
+        for name in [one for one in os.environ if one.startswith("HH_")]:  # of these it needs two alone
+            if name not in {"HH_STAGE", "HH_REGION", "HH_AWS_ENDPOINT_URL"}:
+                patch.delenv(name)
+        patch.setenv("HH_KNOWLEDGE_BASE_ID", aws.knowledge.id)
+        arguments = ["ingest", str(tmp_path), "--bucket", "articles", "--data-source", "DS00000001"]
+        assert main(arguments) == 2
+        assert "LANGUAGE/ID.md" in capsys.readouterr().err
+        (tmp_path / "en").mkdir()
+        (tmp_path / "en" / "pulse.md").write_text(
+            "title: Pulse\nreviewed: no\nsource: https://example.org\n\nA pulse.\n", encoding="utf-8"
+        )
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.startswith("1 articles as version ")
+        assert len(aws.knowledge.passages) == 1
+        region = os.environ["HH_REGION"]
+        for name in ("HH_KNOWLEDGE_BASE_ID", "HH_REGION"):
+            patch.delenv(name)
+        assert main(arguments) == 2
+        assert main([*arguments, "--region", region, "--knowledge-base", aws.knowledge.id]) == 0
 
 
 def test_importing_the_handler_starts_nothing(tmp_path: Path) -> None:

@@ -127,9 +127,47 @@ def test_a_wrong_command_line_ends_with_2(wrong: list[str], capsys: pytest.Captu
     assert capsys.readouterr().err
 
 
-def test_what_the_options_refuse_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert planning.main(["cost", "--disk", "-5"]) == 2
-    assert "negative" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--people", "many"], "--people: must be a whole number, 1 or more: 'many'"),
+        (["--disk", "-5"], "--disk: must be a whole number, 0 or more: '-5'"),
+        (["--nat-gateways", "1.5"], "--nat-gateways: must be a whole number, 0 or more: '1.5'"),
+        (["--turns", "abc"], "--turns: must be a number, 0 or more: 'abc'"),
+        (["--uploads", "inf"], "--uploads: must be a number, 0 or more: 'inf'"),
+        (["--spoken", "x"], "--spoken: must be a number, 0 to 1: 'x'"),
+    ],
+)
+def test_what_is_wrong_with_a_number_is_said(
+    wrong: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        planning.main(["cost", *wrong])
+    assert capsys.readouterr().err.rstrip().endswith(told)
+
+
+def test_a_bill_of_what_the_template_refuses_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "refuses" in said(capsys, "cost", "--residency", "global")
+    assert "refuses" not in said(capsys, "cost", "--residency", "global", "--stage", "dev")
+
+
+def test_plots_that_cannot_be_written_are_refused_before_the_simulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from backend_lambda.planning import simulation
+
+    def run(*_: object) -> None:
+        raise AssertionError("it simulates")
+
+    monkeypatch.setattr(simulation, "run", run)
+    file = tmp_path / "a file"
+    file.write_text("mine")
+    for folder in (file, file / "below"):
+        assert planning.main(["simulate", "--out", str(folder)]) == 2
+        assert f"{folder} cannot be written: " in capsys.readouterr().err
+    assert file.read_text() == "mine"
+    assert planning.main(["simulate", "--scenario", "checks", "--out", str(tmp_path)]) == 2
+    assert "--scenario" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["simulate"], ["capacity"]], ids=" ".join)
@@ -141,7 +179,9 @@ def test_without_its_libraries_the_simulation_says_what_to_install(
         monkeypatch.delitem(sys.modules, f"backend_lambda.planning.{name}", raising=False)
         monkeypatch.delattr(backend_lambda.planning, name, raising=False)
     assert planning.main(command) == 3
-    assert "simpy is not installed; `make bench` installs it" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "simpy is not installed; `make setup` brings it" in told
+    assert ".venv/bin/python -m backend_lambda.planning" in told
 
 
 def test_the_rest_needs_the_standard_library_alone() -> None:

@@ -279,9 +279,13 @@ def test_a_wrong_environment_is_told_by_name(
     of_this_process.cache_clear()
     app.backend.cache_clear()
     assert main(["audit", "heads"]) == 2
-    assert main(["ingest", str(tmp_path), "--bucket", "b", "--data-source", "d"]) == 2
     said = capsys.readouterr().err
     assert "HH_STAGE" in said and "HH_REGION" in said and "canary" not in said
+    for name in ("HH_REGION", "HH_KNOWLEDGE_BASE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["ingest", str(tmp_path), "--bucket", "b", "--data-source", "d"]) == 2
+    said = capsys.readouterr().err
+    assert said == "the environment is wrong: HH_REGION, HH_KNOWLEDGE_BASE_ID\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["audit"], ["nothing"], ["audit", "verify", "--clinic", "x"]])
