@@ -45,7 +45,7 @@ def test_a_resource_that_is_named_is_there(reference: str) -> None:
 
 @pytest.mark.parametrize("reference", named(r"python -m backend_lambda.*"))
 def test_a_command_that_is_named_is_known(reference: str) -> None:
-    package, command = reference.split()[2], (reference.split() + [""])[3]
+    package, command = [*reference.split(), ""][2:4]
     source = (ROOT / package.replace(".", "/") / "__main__.py").read_text(encoding="utf-8")
     assert f'"{command}"' in source or not command
 

@@ -222,7 +222,11 @@ def test_a_file_that_is_not_the_listed_one_is_refused_and_nothing_written(
         (["--help"], ["scan", "--help"]),
     ],
 )
-def test_a_run_without_a_source_is_the_demo(setup: ModuleType, flags: list[str], expected: list[str]) -> None:
+def test_a_run_without_a_source_is_the_demo(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, flags: list[str], expected: list[str]
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):  # tests of the window may have left one
+        monkeypatch.delenv(name, raising=False)
     assert setup.run_command(flags)[1:] == expected
 
 
