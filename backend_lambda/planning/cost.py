@@ -119,7 +119,7 @@ class Assumed:
     """Of one call, one question, one document, and of who uses it: assumptions, not measurements, unless a comment says so."""
 
     api_call_s: float = (
-        0.06  # loopback: 9.9 ms at the 95th percentile (README); the rest is RDS and KMS one zone away
+        0.06  # loopback: 8.3 ms at the 95th percentile (README); the rest is RDS and KMS one zone away
     )
     chat_turn_s: float = 6.0  # 300 tokens at some 60 a second, and what comes before the first
     processing_s: float = 3.0

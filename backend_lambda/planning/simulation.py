@@ -93,7 +93,7 @@ class Service:
     """What things take, seconds unless it says otherwise. Pairs are a median and the sigma of a log-normal.
 
     api_own_s: the API's work beside the database; with two transactions a call comes to about 60 ms (assumed; on loopback the whole
-    call's 95th percentile is 9.9 ms [measured], Lambda has slower cores and longer ways). api_start_s: a SnapStart restore (AWS: "as low
+    call's 95th percentile is 8.3 ms [measured], Lambda has slower cores and longer ways). api_start_s: a SnapStart restore (AWS: "as low
     as sub-second"). start_s: an ordinary cold start: 0.32 s of imports [measured] and the sandbox. work_s: of a transaction on the
     database's processor (stations.Database). trips_s: its four messages there and back, through the proxy to another zone, at 1.5 ms [K].
     first_token_s: 0.70 to 0.81 s for Claude 3.5 Haiku on Bedrock, tokens_per_s: 65 (https://artificialanalysis.ai/models/claude-3-5-haiku/providers,

@@ -76,7 +76,7 @@ def targets() -> list[Target]:
         Target(
             "API below 200 ms",
             State.MEASURED,
-            "95th percentile 9.9 ms at 100 requests/s on loopback, on two shared cores. On AWS the way there, API Gateway, Lambda and a "
+            "95th percentile 8.3 ms at 100 requests/s on loopback, on two shared cores. On AWS the way there, API Gateway, Lambda and a "
             "zone's distance to PostgreSQL come on top: not measured. An alarm "
             "watches the 95th percentile there",
             ".venv/bin/python .ci/cloud_speed.py (README, The cloud)",
@@ -84,7 +84,7 @@ def targets() -> list[Target]:
         Target(
             "AI below 2 s",
             State.BOUNDED,
-            "to the first token: streaming adds 21 ms (95th percentile) to the model's own, which nobody here could measure. A simulated day "
+            "to the first token: streaming adds 12 ms (95th percentile) to the model's own, which nobody here could measure. A simulated day "
             "of 10,000 people, with what was published for an older Haiku, has 1.1 s in the median, 1.8 s at the 95th percentile and 2.2 s at "
             "the 99th; the metric ai_time_to_first_token says what it is. A whole answer takes longer, and is read while it comes",
             ".venv/bin/python .ci/cloud_speed.py; python -m backend_lambda.planning simulate",
