@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _BLUE, _RED, _GREEN, _PINK, _YELLOW, _SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 _GREY = "#666666"
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # its library types the keys one by one
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "axes.spines.top": False,
@@ -43,7 +43,7 @@ def draw(result: Result, folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+    with mpl.rc_context(_STYLE):
         for name, plot in _PLOTS.items():
             figure = Figure(figsize=(7.2, 4.4), layout="constrained")
             plot(figure, result)

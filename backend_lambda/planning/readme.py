@@ -16,7 +16,9 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
         if len(place.findall(text)) != 1:
             raise ValueError(f"the README has no single place for {name}")
         inside = made().strip("\n") + "\n"
-        text = place.sub(lambda found, inside=inside: f"{found[1]}{inside}{found[2]}", text)  # type: ignore[misc]
+        found = place.search(text)
+        if found is not None:
+            text = f"{text[: found.end(1)]}{inside}{text[found.start(2) :]}"
     return text
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from client.errors import EnvironmentFault
 from client.evaluation import metrics
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # its library types the keys one by one
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "axes.spines.top": False,
@@ -47,7 +47,7 @@ def draw(run: Run, folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     written: list[Path] = []
-    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+    with mpl.rc_context(_STYLE):
         for group, members in run.groups().items():
             if group not in SIMULATED:
                 continue

@@ -219,7 +219,8 @@ def test_with_a_real_server_that_dies(use: Use, world: World, server: ValkeyServ
         world.patch.setattr(admission_cache, name, 10.0)  # all tests at once are slower than a cache may be
     found = settings(cache_url=server.url)
     made = app._cache_of(found, SystemClock())
-    with closing(made):  # type: ignore[type-var]
+    assert isinstance(made, admission_cache.ValkeyAdmission)
+    with closing(made):
         use(made)
         assert replies(world, world.headers(device, "GET", PATH), 2) == ["200", "proof_replayed"]
         server.stop()

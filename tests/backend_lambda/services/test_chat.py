@@ -16,7 +16,6 @@ from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Ended, ModelEvent, ModelRequest, Passage, TextPiece
 from backend_lambda.principals import Device
 from backend_lambda.services.chat import MAX_CHARACTERS, Chat, Event
-from backend_lambda.settings import Settings
 from backend_lambda.store import admission, audit, clinics, uploads, usage
 from backend_lambda.store.database import Database
 from backend_lambda.store.uploads import UploadRow
@@ -38,6 +37,7 @@ from backend_lambda.wire import (
 )
 from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.fakes import FakeCases, Fakes
+from tests.backend_lambda.services import making_services
 from tests.stand_ins.postgres import Urls
 
 PASSAGES = [
@@ -146,18 +146,8 @@ def room(
     api: Database, chat: Database, auditor: Database, clinic_id: UUID, device_id: UUID, clock: SetClock
 ) -> Room:
     """The chat signs in as the chat function does, and may do no more than that."""
-    settings = Settings(
-        stage="local",
-        region="eu-central-1",
-        public_url="http://127.0.0.1",
-        database_url="unused",
-        signing_key_id="key",
-        oidc_issuers=("issuer",),
-        oidc_audience="us",
-        documents_bucket="documents",
-        audit_bucket="audit",
-        model_ids=("first", "second"),
-        token_budget=BUDGET,
+    settings = making_services.SETTINGS.model_copy(
+        update={"model_ids": ("first", "second"), "token_budget": BUDGET}
     )
     fakes = Fakes(clock)
     fakes.knowledge.passages = PASSAGES

@@ -15,12 +15,12 @@ from backend_lambda.errors import Code, Refusal
 from backend_lambda.ports import Spoken
 from backend_lambda.principals import Device
 from backend_lambda.services.speech import Speech
-from backend_lambda.settings import Settings
 from backend_lambda.store import audit, clinics, usage
 from backend_lambda.store.database import Database
 from backend_lambda.wire import Feature, NewSynthesis, NewTranscription
 from tests.backend_lambda.conftest import SetClock
 from tests.backend_lambda.fakes import Fakes
+from tests.backend_lambda.services import making_services
 from tests.stand_ins.postgres import Urls
 
 
@@ -29,19 +29,7 @@ def fakes(clock: SetClock) -> Fakes:
     return Fakes(clock)
 
 
-SETTINGS = Settings(
-    stage="local",
-    region="eu-central-1",
-    public_url="http://127.0.0.1",
-    database_url="unused",
-    signing_key_id="key",
-    oidc_issuers=("issuer",),
-    oidc_audience="us",
-    documents_bucket="documents",
-    audit_bucket="audit",
-    model_ids=("first",),
-    vocabulary="words",
-)
+SETTINGS = making_services.SETTINGS.model_copy(update={"vocabulary": "words"})
 
 
 @pytest.fixture
