@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,6 +49,15 @@ def load(name: str) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def as_the_runner_starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The region that SAM's translator wants, as `main` says it; and what `main` sets for its whole process ends with the test."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    quiet = logging.root.manager.disable
+    yield
+    logging.disable(quiet)
 
 
 @pytest.fixture(scope="module")
