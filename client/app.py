@@ -35,7 +35,7 @@ from client.parts import (
 )
 from client.pipeline.run import Engine
 from client.store.database import Database, StoreFault
-from client.store.vault import SystemVault
+from client.vault import SystemVault
 from edge_models.types import ByteArray, Frame
 
 FACE_NET = "face_rfb_320"

@@ -38,7 +38,7 @@ from client.records import ScanRecord
 from client.reports.files import check_target, write_report
 from client.reports.wording import gave_up
 from client.store.database import StoreFault
-from client.store.vault import VaultFault
+from client.vault import VaultFault
 
 SHOWN = 0
 NOT_SHOWN = 3

@@ -33,7 +33,7 @@ from client.store.database import (
     private,
 )
 from client.store.recovery import DATABASE_KEY_BYTES, RecoveryKey, key_id
-from client.store.vault import Vault, VaultFailed
+from client.vault import Vault, VaultFailed
 
 RECOVERY_NAME, KEY_ID_NAME = "recovery.json", "key-id"
 VAULT_ENTRY = "database-key"

@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 
 from client import config, weights
-from client.store import vault
+from client import vault
 from client.ui.translations import LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[2]

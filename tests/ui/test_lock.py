@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QLabel
 
 from client.clock import SystemClock
 from client.parts import Kept
-from client.store.vault import VaultMissing
+from client.vault import VaultMissing
 from client.ui.pages.dialogs import EntryDialog, RecoveryDialog
 from client.ui.shelf import Closed, Open, Unusable
 from client.ui.views.guard import STALE_AFTER_S

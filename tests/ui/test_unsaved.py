@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from client.parts import Kept
 from client.store.database import DiskFull
 from client.store.observations import Observation, Observations
-from client.store.vault import VaultLocked
+from client.vault import VaultLocked
 from client.ui.pages.dialogs import UnsavedDialog
 from client.ui.shelf import Open, Opening, Unusable
 from tests.client.store.conftest import kept_in

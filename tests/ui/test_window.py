@@ -15,7 +15,7 @@ from client.errors import EnvironmentFault
 from client.parts import WindowChoice
 from client.store.observations import Kind, Observations
 from client.store.scans import to_observation
-from client.store.vault import VaultFault, VaultLocked, VaultMissing
+from client.vault import VaultFault, VaultLocked, VaultMissing
 from client.ui.pages.dialogs import ConfirmDialog, EntryDialog, RecoveryDialog
 from client.ui.preferences import PreferencesFile
 from client.ui.shelf import Closed, Open, Unusable

@@ -23,7 +23,7 @@ from client.parts import (
     WeightsEntry,
     WindowChoice,
 )
-from client.store.vault import VaultMissing
+from client.vault import VaultMissing
 from tests.client.pipeline.fakes import CountingEngine, HandClock, ScriptedSource, frames
 
 

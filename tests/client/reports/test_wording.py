@@ -25,7 +25,7 @@ from client.reports.wording import (
     why_not,
 )
 from client.store.database import StoreFault
-from client.store.vault import VaultFault
+from client.vault import VaultFault
 from edge_models import vitals
 from edge_models.types import Estimate, Reason
 from edge_models.vitals import VITALS as MEASURED

@@ -15,7 +15,7 @@ from client.parts import Kept
 from client.store.database import FILE_NAME, Database
 from client.store.observations import Observations
 from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
-from client.store.vault import Vault
+from client.vault import Vault
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -37,7 +37,7 @@ from client.store.opening import (
     restore,
 )
 from client.store.recovery import RecoveryKey, WrongRecoveryKey
-from client.store.vault import VaultFailed, VaultLocked, VaultMissing
+from client.vault import VaultFailed, VaultLocked, VaultMissing
 from tests.client.store.conftest import MemoryVault, rights
 
 

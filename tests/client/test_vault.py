@@ -15,7 +15,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError, PasswordDeleteError
 
 from client.errors import EnvironmentFault
-from client.store.vault import SystemVault, VaultFailed, VaultLocked, VaultMissing
+from client.vault import SystemVault, VaultFailed, VaultLocked, VaultMissing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -126,7 +126,7 @@ def test_a_key_store_in_plain_text_counts_as_none() -> None:
 
 ASK = """
 import sys
-from client.store.vault import SystemVault
+from client.vault import SystemVault
 from client.errors import EnvironmentFault
 try:
     vault = SystemVault("health-helper-test")
