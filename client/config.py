@@ -60,6 +60,29 @@ def preferences_file() -> Path:
     return user_config_path(APPLICATION, appauthor=False) / "window.ini"
 
 
+def policy_file() -> Path:
+    """Where whoever manages this computer says how the program is used (client.policy). It may not exist.
+
+    That of the system counts. Only where it has none, the environment's HEALTH_HELPER_POLICY names one.
+    """
+    of_system = [folder / "policy.toml" for folder in _site_folders()]
+    for file in of_system:
+        if os.path.lexists(file):  # one that may not be read is there all the same
+            return file
+    named = os.environ.get("HEALTH_HELPER_POLICY")
+    return Path(named) if named else of_system[0]
+
+
+def _site_folders() -> list[Path]:
+    """For all who use this computer. Under Linux /etc/xdg whatever XDG_CONFIG_DIRS says: who is managed sets their own environment."""
+    from platformdirs import site_config_path
+
+    folders = [site_config_path(APPLICATION, appauthor=False)]
+    if sys.platform.startswith("linux"):
+        folders.insert(0, Path("/etc/xdg") / APPLICATION)
+    return folders
+
+
 def assets() -> Traversable:
     """Translations and the like: beside the packages in a checkout and in a frozen application."""
     return Path(__file__).resolve().parent.parent / "assets"

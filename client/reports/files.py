@@ -8,17 +8,18 @@ import errno
 import io
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
 from pathlib import Path
-from typing import Protocol, TypedDict, Unpack
+from typing import BinaryIO, Protocol, TypedDict, Unpack
 
 from client.errors import BadInput, EnvironmentFault
 from client.language import marked, said
 from client.records import ScanRecord
+from client.reports.contents import Dot
 
 
 class How(TypedDict, total=False):
@@ -27,7 +28,8 @@ class How(TypedDict, total=False):
     language: str
     name: str | None
     utc_offset_min: int | None
-    history: Sequence[tuple[datetime, float]] | None
+    history: Sequence[Dot] | None
+    scan_id: str | None
 
 
 class _Maker(Protocol):
@@ -46,12 +48,25 @@ def _json(record: ScanRecord, /, **_how: Unpack[How]) -> bytes:
     return record.to_json_text().encode("ascii") + b"\n"
 
 
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
+
+
+def cells(row: Mapping[str, object], columns: Sequence[str]) -> dict[str, object]:
+    """A row of a .csv: numbers and codes only. What a person typed would have to be kept from being taken for a formula; text that is
+    no code (of a newer version, of a damaged store) is left out.
+    """
+    return {
+        column: "" if isinstance(value, str) and not _CODE.fullmatch(value) else value
+        for column in columns
+        if (value := row.get(column)) is None or isinstance(value, str | int | float)
+    }
+
+
 def _csv(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> bytes:
-    """Numbers and codes only: what a person typed would have to be kept from being taken for a formula."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(cells(row, columns) for row in rows)
     return text.getvalue().encode("utf-8")
 
 
@@ -100,7 +115,7 @@ def check_target(path: Path, kinds: Collection[str] = KINDS, noun: Noun = REPORT
     BadInput for the name itself, EnvironmentFault for a folder that is missing or closed to us. What may still
     happen until then (a full disk) is found when it is written, and the result is shown all the same.
     """
-    if path.suffix.lower() not in kinds:
+    if not any(path.name.lower().endswith(kind) and len(path.name) > len(kind) for kind in kinds):
         raise BadInput(
             title=said(noun.ending, ending=path.suffix) if path.suffix else said(noun.no_ending),
             remedy=said(
@@ -115,9 +130,9 @@ def check_target(path: Path, kinds: Collection[str] = KINDS, noun: Noun = REPORT
         )
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise _fault(path, FileNotFoundError(errno.ENOENT, ""), noun)
+        raise fault(path, FileNotFoundError(errno.ENOENT, ""), noun)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _fault(path, PermissionError(errno.EACCES, ""), noun)
+        raise fault(path, PermissionError(errno.EACCES, ""), noun)
 
 
 def check_free(path: Path) -> None:
@@ -141,7 +156,7 @@ def write_report(record: ScanRecord, path: Path, **how: Unpack[How]) -> None:
     try:
         _replace(path, content)
     except OSError as error:
-        raise _fault(path, error, REPORT) from error
+        raise fault(path, error, REPORT) from error
 
 
 def write_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
@@ -151,10 +166,11 @@ def write_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], pa
     try:
         _replace(path, content)
     except OSError as error:
-        raise _fault(path, error, EXPORT) from error
+        raise fault(path, error, EXPORT) from error
 
 
-def _fault(path: Path, error: OSError, noun: Noun) -> EnvironmentFault:
+def fault(path: Path, error: OSError, noun: Noun) -> EnvironmentFault:
+    """What the system refused, in words."""
     return EnvironmentFault(
         title=said(noun.not_written, name=path.name, why=_what(error, path.absolute().parent)),
         remedy=_remedy(error),
@@ -163,10 +179,19 @@ def _fault(path: Path, error: OSError, noun: Noun) -> EnvironmentFault:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """What is written inside the `with` becomes the file of this name when it ends well, and nothing at all otherwise. It can be read
+    by its owner only. Raises OSError.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

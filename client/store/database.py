@@ -2,8 +2,11 @@
 
 Every page is encrypted and authenticated by SQLCipher with a random 32-byte key. What is committed survives kill -9 and a
 power cut (write-ahead log, synchronous FULL); what is deleted is overwritten (secure_delete); nothing is spilt into
-temporary files (temp_store MEMORY). Each migration is one transaction, with a copy of the file made before it. What is forgotten for
-ever is forgotten in the log and in those copies too, now or, where somebody still reads, at a later opening.
+temporary files (temp_store MEMORY). Each migration is one transaction, with a copy of the file made before it.
+
+The file is never the only copy: beside it lie a backup and the journal of all that was written since (client.store.journal), which
+together are the same again; what is in neither was never said to be kept. What is forgotten for ever is forgotten in the log, in
+the journal, in backups and copies too, now or, where somebody still reads, at a later opening.
 """
 
 from __future__ import annotations
@@ -11,23 +14,40 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from client import log
 from client.config import repair
 from client.errors import EnvironmentFault
 from client.language import said
+from client.store import journal
+from client.store.journal import NOWHERE, Gap, Journal, Position, Record, Statement, TooLarge
+from client.store.journal import flush as flush  # noqa: PLC0414 (also for those above)
+from client.store.journal import flush_folder as flush_folder  # noqa: PLC0414
+from client.store.journal import private as private  # noqa: PLC0414
+from client.store.sealing import SealBroken
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 FILE_NAME = "health-helper.db"
 BUSY_MS = 5000
 """How long another process may hold the database before we say so."""
+BACKUPS_KEPT = 3
 _TO_FORGET = "to_forget"
 """A setting that is there from a `forget_later` until nothing of it is left in the log or in a copy."""
+_POSITION = "journal_position"
+_BACKUPS, _BACKUP_END, _OLDER_JOURNAL_END = "backups", ".db", ".journal"
+_WRITING_LOCK, _MAKING_LOCK, _DAMAGE_MET = "writing.lock", "making.lock", "damage-met"
+SET_ASIDE = "damaged-"
+"""How the names of damaged files begin that were replaced by what could be rebuilt."""
 
 Row = tuple[Any, ...]
 
@@ -46,7 +66,9 @@ class StoreDamaged(StoreFault):
     def __init__(self) -> None:
         super().__init__(
             title=said("The store on this device is damaged, so nothing can be kept or shown from it"),
-            remedy=said("Put back a backup of its whole folder. The damaged file is left as it is."),
+            remedy=said(
+                "Close Health Helper and open it again: it then puts the store together again from its backup. The damaged file is kept."
+            ),
         )
 
 
@@ -119,6 +141,18 @@ class StoreBusy(StoreFault):
         )
 
 
+class StoreRenewed(StoreFault):
+    """The file was replaced while it was open here: mended, or locked with a new key. Nothing is written into the older one."""
+
+    code = "store_renewed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            title=said("Another program has renewed the store on this device, so this was not kept"),
+            remedy=said("Close Health Helper, open it again and save again."),
+        )
+
+
 class StoreUnreadable(StoreFault):
     """The operating system gives an error."""
 
@@ -166,18 +200,32 @@ class Database:
         "SQLITE_LOCKED": StoreBusy,
     }
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        """Open `path`, make it where it is not there, and bring it to this version. key: 32 bytes."""
+    def __init__(self, path: Path, key: bytes, *, is_copy: bool = False) -> None:
+        """Open `path`, make it where it is not there, and bring it to this version. key: 32 bytes. is_copy: a backup or the like, which
+        has neither journal nor backups of its own.
+
+        Raises StoreDamaged also where the file is whole but older than its journal, for then something of it was lost.
+        """
         self.path = path
+        self._key = key
         self._lock = threading.RLock()
         self._damaged = False
+        self._is_open = False
+        self._cannot_back_up = False
+        self._journal = None if is_copy else Journal(path.with_name(journal.FILE_NAME), key)
+        self._write_lock: BaseFileLock | None = None
+        self._patience_s = BUSY_MS / 1000.0
         _make_private(path)
         with self._told():
+            self._check_length(key)
             self._connection = self._connected(path, key)
         try:
             with self._told():
                 self._prepare()
+                self._file = _identity(path)
                 self._migrate(key)
+                self._is_open = True
+                self._catch_up()
                 self._forget_now()
         except BaseException:
             self.close()
@@ -189,35 +237,100 @@ class Database:
             self._connection.close()
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """The rows of a query."""
+        """The rows of a query. What is changed is changed in `changes`: only that is in the journal."""
         with self._lock, self._told():
             return list(self._connection.execute(sql, values))
 
     @contextmanager
     def changes(self) -> Iterator[Change]:
-        """A transaction: everything in the block, or nothing of it."""
-        with self._lock, self._told():
+        """A transaction: everything in the block, or nothing of it. It is in the journal, on the disk, before it is in the database."""
+        with self._lock, self._told(), self._alone():
             self._connection.execute("BEGIN IMMEDIATE")
+            before: Position | None = None
             try:
-                yield Change(self._connection)
+                change = Change(self._connection)
+                yield change
+                if change.done and self._journal is not None:
+                    before = self._position()
+                    self._set_position(self._written_down(before, change.done))
                 self._connection.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(Exception):  # a full disk may have rolled it back already
                     self._connection.execute("ROLLBACK")
+                if before is not None and self._journal is not None:
+                    with contextlib.suppress(Gap, OSError):  # then the next one cuts it off
+                        self._journal.cut(before)
                 raise
 
     def forget_what_is_due(self) -> bool:
-        """Empty the write-ahead log and remove the copies made before migrations, where `Change.forget_later` asked for it.
+        """Empty the write-ahead log, make a new backup and journal and remove all that is older, where `Change.forget_later` asked for it.
 
-        Returns whether nothing is due any more. Where others still read after BUSY_MS it stays due, and the next opening tries again.
+        Returns whether nothing is due any more. Where others still read after BUSY_MS, or there is no room for the new backup, it stays
+        due, and the next opening tries again.
         """
         with self._lock, self._told():
             if not self._connection.execute("SELECT 1 FROM setting WHERE name = ?", (_TO_FORGET,)).fetchall():
                 return True
             if not (self._log_emptied() and self._copies_removed()):
                 return False
-            self._connection.execute("DELETE FROM setting WHERE name = ?", (_TO_FORGET,))
+            if self._journal is not None:
+                try:
+                    self.back_up(forgetting=True)
+                except (StoreBusy, DiskFull, StoreReadOnly, StoreUnreadable):
+                    log.event("forgetting_put_off")
+                    return False
+                if any(copy.is_file() for copy in self.path.parent.glob(f"{SET_ASIDE}*")):
+                    return False
+            with self.changes() as change:
+                change.do("DELETE FROM setting WHERE name = ?", (_TO_FORGET,))
             return True
+
+    def back_up(self, *, kept: int = BACKUPS_KEPT, forgetting: bool = False) -> None:
+        """Make a backup and begin the journal anew. Others may write meanwhile. Every page is read, and what is damaged raises StoreDamaged.
+
+        Wherever it ends, a backup with the journal that follows on it is there. kept: so many, the older ones are removed; forgetting: all
+        the others, with their journals, and damaged files that were set aside.
+        """
+        folder = backups_folder(self.path)
+        with self._told(), _files_told(self.path):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with self._making(folder):
+                part = folder / f"{os.getpid()}-{secrets.token_hex(4)}.part"
+                try:
+                    start = self._copied(part)
+                    with self._lock, self._alone():
+                        try:
+                            number = self._put_in_place(part, start, forgetting=forgetting)
+                        except Gap:  # what was written since is in no journal: once more, and nobody writes
+                            part.unlink(missing_ok=True)
+                            number = self._put_in_place(part, self._copied(part), forgetting=forgetting)
+                finally:
+                    with contextlib.suppress(OSError):
+                        part.unlink(missing_ok=True)
+                    for end in ("-journal", "-wal", "-shm"):
+                        with contextlib.suppress(OSError):
+                            part.with_name(part.name + end).unlink(missing_ok=True)
+            _remove_older(self.path, number - (1 if forgetting else kept) + 1, forgetting=forgetting)
+        self._cannot_back_up = False
+        log.event("backup_made", bytes=_size(backup_path(self.path, number)))
+
+    def journal_bytes(self) -> int:
+        """How long the journal has become since the last backup."""
+        return 0 if self._journal is None else self._journal.size_bytes()
+
+    def journal_is_whole(self) -> bool:
+        """Whether every record since the last backup can be read and leads to what the database is now; looks at all of them."""
+        if self._journal is None:
+            return True
+        with self._lock, self._told(), self._alone():
+            start, here = self._journal.start(), self._position()
+            try:
+                records = [] if start is None else self._journal.after(start)
+                for record in records:
+                    self._journal.read(record)
+            except (Gap, SealBroken, OSError):
+                return False
+            return start is not None and ([start, *(record.after for record in records)][-1] == here)
 
     def damage(self) -> tuple[str, ...]:
         """What is wrong with the file, every page looked at; empty when it is whole."""
@@ -239,24 +352,64 @@ class Database:
             fault = self._FAULTS[primary]() if primary in self._FAULTS else None
             if isinstance(fault, StoreReadOnly) and self._damaged:
                 fault = StoreDamaged()  # after a page that does not decrypt SQLCipher takes no more writes
-            self._damaged |= isinstance(fault, StoreDamaged)
+            if isinstance(fault, StoreDamaged):
+                self._damaged = True
+                self.note_damage()
             if fault is not None:
                 raise fault from None
             if primary in {"SQLITE_IOERR", "SQLITE_CANTOPEN"}:
                 raise (DiskFull() if _is_full(self.path.parent) else StoreUnreadable(name)) from None
             raise  # a statement that can't be: a bug of ours
 
+    def note_damage(self) -> None:
+        """So that the next opening looks at every page."""
+        if self._is_open and self._journal is not None:
+            with contextlib.suppress(OSError):
+                damage_note(self.path).touch(mode=0o600)
+
     def _connected(self, path: Path, key: bytes) -> Any:
+        return connect(path, key)
+
+    def _check_length(self, key: bytes) -> None:
+        """A file that was cut, and has a log with its first page in it, would open: its end is missed only when it is read."""
+        if not _size(self.path.with_name(self.path.name + "-wal")) or not _size(self.path):
+            return
         from sqlcipher3 import dbapi2
 
-        if len(key) != 32:
-            raise ValueError(f"a key has 32 bytes, not {len(key)}")
-        connection = dbapi2.connect(
-            str(path), isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000.0
-        )
-        connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error
-        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
-        return connection
+        with contextlib.closing(connect(self.path, key, read="immutable=1")) as alone:
+            try:
+                alone.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            except dbapi2.DatabaseError:  # or it ended in the middle of writing the log back
+                with contextlib.closing(self._connected(self.path, key)) as whole:
+                    if whole.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
+                        raise StoreDamaged from None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes meanwhile, neither into the database nor into the journal, nor replaces the file. Raises StoreBusy, and StoreRenewed
+        where that has been done.
+        """
+        if self._journal is None:
+            yield
+            return
+        from filelock import FileLock, Timeout
+
+        try:
+            if self._write_lock is None:
+                self._write_lock = FileLock(
+                    self.path.with_name(_WRITING_LOCK), mode=0o600, thread_local=False
+                )
+            self._write_lock.acquire(timeout=self._patience_s, poll_interval=0.005)
+        except Timeout:
+            raise StoreBusy from None
+        except (OSError, NotImplementedError) as error:
+            raise fault_of(error, self.path) from None
+        try:
+            if _identity(self.path) != self._file:
+                raise StoreRenewed
+            yield
+        finally:
+            self._write_lock.release()
 
     def _prepare(self) -> None:
         for pragma in (
@@ -273,6 +426,154 @@ class Database:
         self._connection.execute(
             "SELECT count(*) FROM sqlite_schema"
         )  # the first page is read with the key here
+
+    # Journal and backups
+
+    def _position(self) -> Position:
+        found = self._connection.execute("SELECT value FROM setting WHERE name = ?", (_POSITION,)).fetchall()
+        return Position.parse(found[0][0]) if found else NOWHERE
+
+    def _set_position(self, position: Position) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_POSITION, str(position))
+        )
+
+    def _written_down(self, before: Position, done: Sequence[Statement]) -> Position:
+        """The position after a transaction that is about to be committed, and is in the journal now.
+
+        A journal that can't be gone on with is begun anew. Where not even that can be done, the transaction is in the database alone:
+        durable, as it would be without a journal, and the next opening makes a backup. Only a full disk is told: it may have room later.
+        """
+        if self._journal is None:
+            return before
+        try:
+            try:
+                return self._journal.append(before, done)
+            except (Gap, FileNotFoundError):
+                if self._cannot_back_up:
+                    return before.unwritten()
+                self._cannot_back_up = True  # tried once: it is as large as the store
+                self.back_up()
+                return self._journal.append(before, done)
+        except TooLarge:
+            return before.unwritten()
+        except OSError as error:
+            if error.errno in _FULL:
+                raise DiskFull from None
+        except (Gap, StoreBusy, DiskFull, StoreReadOnly, StoreUnreadable):
+            pass
+        log.event("journal_not_written")
+        return before.unwritten()
+
+    def _catch_up(self) -> None:
+        """See to it that backup and journal are the same as the database."""
+        if self._journal is None:
+            return
+        try:
+            with contextlib.suppress(Gap, OSError):
+                if not self._journal.after(self._position()):
+                    return
+            with self._alone():  # else it may only be somebody's who is just writing
+                behind = self._behind()
+                if behind is None:
+                    self.back_up()
+                elif len(behind) > 1:
+                    raise StoreDamaged
+                elif behind:
+                    self._do_again(behind[0])
+        except (StoreBusy, DiskFull, StoreReadOnly, StoreUnreadable, StoreRenewed):
+            log.event("journal_not_caught_up")  # what is kept can be read all the same
+
+    def _behind(self) -> list[Record] | None:
+        """What the journal has and the database has not; None where the journal does not know where the database is.
+
+        A single record may be one that was to be committed when the process was killed. More than one: the log was lost, or the file
+        is an older one.
+        """
+        assert self._journal is not None
+        here, start = self._position(), self._journal.start()
+        try:
+            return self._journal.after(here)
+        except OSError:
+            return None
+        except Gap:
+            if start is not None and here.number < start.number:
+                older = journal.records(older_journals(self.path))
+                if any(
+                    here in (record.after, Position(record.after.number - 1, record.before))
+                    for record in older
+                ):
+                    raise StoreDamaged from None
+            return None
+
+    def _do_again(self, record: Record) -> None:
+        """What was written down and not committed. Nobody was told that it is kept; nor that it is not."""
+        assert self._journal is not None
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in self._journal.read(record):
+                self._connection.execute(sql, values).fetchall()
+            self._set_position(record.after)
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                self._connection.execute("ROLLBACK")
+            if not isinstance(error, (SealBroken, OSError)):
+                raise
+            with contextlib.suppress(Gap, OSError):
+                self._journal.cut(self._position())
+
+    def _copied(self, part: Path) -> Position:
+        """A copy of the database as it is at one moment, and its position.
+
+        SQLite makes it, by a second connection: to open and close the file ourselves would end the locks that this process has on it.
+        """
+        private(part).close()
+        with (
+            contextlib.closing(self._connected(self.path, self._key)) as old,
+            contextlib.closing(self._connected(part, self._key)) as new,
+        ):
+            old.execute("BEGIN")
+            found = old.execute("SELECT value FROM setting WHERE name = ?", (_POSITION,)).fetchall()
+            old.backup(new)
+        return Position.parse(found[0][0]) if found else NOWHERE
+
+    def _put_in_place(self, part: Path, start: Position, *, forgetting: bool) -> int:
+        """Make a copy the newest backup, and begin the journal there. Raises Gap and OSError; then nothing is changed."""
+        assert self._journal is not None
+        here = (
+            self._position()
+        )  # where it was before this transaction: its own is set right before it is committed
+        number = 1 + max(backup_numbers(self.path), default=0)
+        if start != here and here not in [record.after for record in self._journal.after(start)]:
+            raise Gap
+        copy = backup_path(self.path, number)
+        part.replace(copy)
+        flush_folder(copy.parent)
+        older = None if forgetting else copy.with_suffix(_OLDER_JOURNAL_END)
+        if start == here:
+            self._journal.begin_empty(start, older)
+        else:
+            self._journal.begin(start, older)
+        return number
+
+    @contextmanager
+    def _making(self, folder: Path) -> Iterator[None]:
+        """Only one cleans up what those left that were killed in the middle; a second one makes its backup all the same."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(folder / _MAKING_LOCK, mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, NotImplementedError):
+            yield
+            return
+        try:
+            for left in folder.glob("*.part*"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
 
     # Forgetting
 
@@ -291,8 +592,10 @@ class Database:
     def _forget_now(self) -> None:
         """What could not be forgotten when it was asked for, tried again without waiting for anybody."""
         self._connection.execute("PRAGMA busy_timeout = 0")
+        self._patience_s = 0.0
         with contextlib.suppress(StoreFault):  # what is kept can be read all the same
             self.forget_what_is_due()
+        self._patience_s = BUSY_MS / 1000.0
         self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     # Migrations
@@ -323,6 +626,8 @@ class Database:
                     self._connection.execute(statement)
                 self._check_references(number)
                 self._connection.execute(f"PRAGMA user_version = {number}")
+                # No record leads here: what follows can't be done to a backup of an older version, so a new one is made.
+                self._set_position(self._position().unwritten())
             self._connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(Exception):
@@ -340,22 +645,19 @@ class Database:
         """
         copy = copy_before(self.path, number)
         part = copy.with_name(copy.name + ".part")
-        try:
-            private(part).close()
-            with (
-                contextlib.closing(self._connected(self.path, key)) as old,
-                contextlib.closing(self._connected(part, key)) as new,
-            ):
-                old.backup(new)
-            part.replace(copy)
-            flush_folder(copy.parent)
-        except OSError as error:
-            raise (
-                DiskFull() if _is_full(self.path.parent) else StoreUnreadable(type(error).__name__)
-            ) from None
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+        with _files_told(self.path):
+            try:
+                private(part).close()
+                with (
+                    contextlib.closing(self._connected(self.path, key)) as old,
+                    contextlib.closing(self._connected(part, key)) as new,
+                ):
+                    old.backup(new)
+                part.replace(copy)
+                flush_folder(copy.parent)
+            finally:
+                with contextlib.suppress(OSError):
+                    part.unlink()
 
 
 class Change:
@@ -363,14 +665,27 @@ class Change:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.done: list[Statement] = []
+        """What changed anything, in order: for the journal."""
 
     def do(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Run one statement. Returns how many rows it changed."""
-        return int(self._connection.execute(sql, values).rowcount)
+        """Run one statement. Returns how many rows it changed.
+
+        It is done again where the store is put together from a backup, and must do the same there: moments, random numbers and the
+        like are values, never SQL's own. Values: str, bytes, int, float, None.
+        """
+        changed = int(self._connection.execute(sql, values).rowcount)
+        if changed:
+            self.done.append((sql, tuple(values)))
+        return changed
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """The rows of a query, with what this transaction changed."""
-        return list(self._connection.execute(sql, values))
+        """The rows of a query, with what this transaction changed. May also change something and return it (RETURNING): as `do`."""
+        before = self._connection.total_changes
+        rows = list(self._connection.execute(sql, values))
+        if self._connection.total_changes != before:
+            self.done.append((sql, tuple(values)))
+        return rows
 
     def forget_later(self) -> None:
         """What this transaction deletes must also go from the log and the copies: noted with it, so that no kill -9 loses it."""
@@ -406,32 +721,121 @@ def copy_before(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.before-{number:04d}")
 
 
-def private(path: Path) -> IO[bytes]:
-    """A new empty file, or an older one emptied, that only its owner may read, open for writing. Raises OSError."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+def connect(path: Path, key: bytes, *, read: str | None = None) -> Any:
+    """A connection to an encrypted file. read: for looking only, "mode=ro" or "immutable=1" (its log is then not looked at)."""
+    from sqlcipher3 import dbapi2
+
+    if len(key) != 32:
+        raise ValueError(f"a key has 32 bytes, not {len(key)}")
+    name = str(path) if read is None else f"{path.absolute().as_uri()}?{read}"
+    connection = dbapi2.connect(
+        name, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000.0, uri=read is not None
+    )
+    connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error
+    connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    return connection
 
 
-def flush(file: IO[bytes]) -> None:
-    """What was written is on the disk when this returns. Raises OSError."""
-    file.flush()
-    os.fsync(file.fileno())
-    if os.name == "posix":
-        import fcntl
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """For what only looks at a file, or writes one that does not count yet: where SQLite is not content, the file is damaged (StoreDamaged);
+    but for a full disk (DiskFull).
+    """
+    from sqlcipher3 import dbapi2
 
-        full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: a plain fsync leaves it in the drive's own memory
-        if full is not None:
-            with contextlib.suppress(OSError):  # not every file system there can
-                fcntl.fcntl(file.fileno(), full)
+    try:
+        yield
+    except dbapi2.Error as error:
+        name = getattr(error, "sqlite_errorname", None) or ""
+        raise (DiskFull() if name.startswith("SQLITE_FULL") else StoreDamaged()) from None
 
 
-def flush_folder(folder: Path) -> None:
-    """The names in a folder, as they are now, are on the disk when this returns. Raises OSError. Windows has no such call."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def backups_folder(path: Path) -> Path:
+    """Where the backups of a database lie. They are numbered, N.db; N.journal is the journal that was in use when N was made."""
+    return path.with_name(_BACKUPS)
+
+
+def backup_path(path: Path, number: int) -> Path:
+    """The backup of this number."""
+    return backups_folder(path) / f"{number:06d}{_BACKUP_END}"
+
+
+def backup_numbers(path: Path) -> list[int]:
+    """Of the backups that are there, the newest first."""
+    return sorted(_numbered(path, _BACKUP_END), reverse=True)
+
+
+def older_journals(path: Path) -> list[Path]:
+    """The journals that led from one backup to the next, in order."""
+    folder = backups_folder(path)
+    return [
+        folder / f"{number:06d}{_OLDER_JOURNAL_END}" for number in sorted(_numbered(path, _OLDER_JOURNAL_END))
+    ]
+
+
+def damage_note(path: Path) -> Path:
+    """An empty file that is there while damage was met and not yet looked into."""
+    return path.with_name(_DAMAGE_MET)
+
+
+def writing_lock(path: Path) -> Path:
+    """The file that is locked by whoever writes, or replaces the database."""
+    return path.with_name(_WRITING_LOCK)
+
+
+def _numbered(path: Path, end: str) -> list[int]:
+    try:
+        return [int(one.stem) for one in backups_folder(path).glob(f"*{end}") if one.stem.isdecimal()]
+    except OSError:
+        return []
+
+
+def _remove_older(path: Path, oldest: int, *, forgetting: bool) -> None:
+    """What is older than a backup, with the journals that no kept one needs. forgetting: and damaged files that were set aside."""
+    doomed = [backup_path(path, number) for number in backup_numbers(path) if number < oldest]
+    doomed += [one for one in older_journals(path) if int(one.stem) <= oldest or forgetting]
+    if forgetting:
+        doomed += [one for one in path.parent.glob(f"{SET_ASIDE}*") if one.is_file()]
+    for one in doomed:
+        one.unlink(missing_ok=True)
+
+
+def fault_of(error: Exception, path: Path) -> StoreFault:
+    """The sentence for what the operating system says of a file of the store at `path`."""
+    match getattr(error, "errno", None):
+        case code if code in _FULL:
+            return DiskFull()
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return StoreReadOnly()
+        case _:
+            return DiskFull() if _is_full(path.parent) else StoreUnreadable(type(error).__name__)
+
+
+@contextmanager
+def _files_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise fault_of(error, path) from None
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file this is; another one after it was replaced."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _make_private(path: Path) -> None:

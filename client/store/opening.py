@@ -1,43 +1,49 @@
-"""From a folder and a key store to an open store: made, opened, restored.
+"""From a folder and a key store to an open store: made, opened, mended, restored, locked with a new key.
 
 Beside the database lie `key-id` (a name of its key that says nothing of it) and, once a recovery key was confirmed, `recovery.json`, the
-database's key encrypted with it. Nothing here is ever overwritten by a new store: what can't be opened is told and left as it is.
+database's key encrypted with it. Nothing here is ever overwritten by a new store: what is damaged is put together again beside it
+(client.store.backups) and kept, what can't be opened is told and left as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import BadInput
 from client.language import listing, said
+from client.store import backups
+from client.store.backups import Healed
 from client.store.database import (
     BUSY_MS,
     FILE_NAME,
     Database,
-    DiskFull,
     StoreBusy,
     StoreDamaged,
     StoreFault,
-    StoreReadOnly,
     StoreUnreadable,
     WrongKey,
+    backup_numbers,
     check_library,
+    damage_note,
+    fault_of,
     flush,
     flush_folder,
     private,
+    writing_lock,
 )
 from client.store.recovery import DATABASE_KEY_BYTES, RecoveryKey, key_id
-from client.vault import Vault, VaultFailed
+from client.vault import Vault, VaultFailed, VaultFault
 
 RECOVERY_NAME, KEY_ID_NAME = "recovery.json", "key-id"
-VAULT_ENTRY = "database-key"
-_LOCK_NAME = "opening.lock"
+VAULT_ENTRY, NEXT_VAULT_ENTRY = "database-key", "database-key-next"
+_LOCK_NAME, _ROTATING_NAME = "opening.lock", "new-key"
+_SMALLEST_BYTES = 4096
+"""A page of a database."""
 _CONFIRMED = "recovery_file_sha256"
 
 
@@ -64,16 +70,28 @@ class StoreMissing(StoreFault):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open database. needs_recovery_key: nobody has confirmed to have one on paper that opens this store."""
+    """An open database. needs_recovery_key: nobody has confirmed to have one on paper that opens this store. healed: it was damaged, and
+    was put together again by this opening.
+    """
 
     database: Database
     needs_recovery_key: bool
+    healed: Healed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What `repair` found and did, a sentence each. whole: nothing is damaged any more, and nothing is known to be lost."""
+
+    lines: tuple[str, ...]
+    whole: bool
 
 
 def open_store(folder: Path, vault: Vault) -> Opened:
     """Open the store in `folder`, or make one where there never was one.
 
-    Raises VaultFault and StoreFault, each in its kinds. Whenever it is interrupted, the next call goes on from there.
+    What is damaged is put together again first. Raises VaultFault and StoreFault, each in its kinds. Whenever it is interrupted, the next
+    call goes on from there.
     """
     check_library()
     path = folder / FILE_NAME
@@ -81,20 +99,147 @@ def open_store(folder: Path, vault: Vault) -> Opened:
     if _was_made(path) and key is None:
         raise KeyLost
     with _alone(folder):  # two programs that start together must not make two keys
+        return _open(folder, vault)
+
+
+def _open(folder: Path, vault: Vault) -> Opened:
+    path = folder / FILE_NAME
+    _go_on_rotating(folder, vault)
+    key = _key(vault)
+    if key is None:
+        if _was_made(path):
+            raise KeyLost
+        key = secrets.token_bytes(DATABASE_KEY_BYTES)
+        vault.write(VAULT_ENTRY, key)
+    database, healed = _opened(path, key)
+    try:
+        return Opened(database, _needs_recovery_key(folder, database), healed)
+    except BaseException:
+        database.close()
+        raise
+
+
+def rotate_key(folder: Path, vault: Vault) -> None:
+    """Lock the store with a new random key, with its backups and its journal. The recovery key on paper opens it no longer: needs_recovery_key
+    is true from here on. Nobody needs to have closed it, but what others have open can't be written to any more (StoreRenewed).
+
+    Wherever it is interrupted the next opening goes on from there: with the new key once the new file is whole, else with the older one.
+    Raises VaultFault and StoreFault; then the older key holds.
+    """
+    check_library()
+    path = folder / FILE_NAME
+    with _alone(folder):
+        if _key(vault) is None or not _was_made(path):
+            raise KeyLost
+        _open(folder, vault).database.close()
         key = _key(vault)
-        if key is None:
-            if _was_made(path):
-                raise KeyLost
-            key = secrets.token_bytes(DATABASE_KEY_BYTES)
-            vault.write(VAULT_ENTRY, key)
-        if _was_made(path) and not _size(path):
-            raise StoreMissing
-        database = _opened(path, key)
-        try:
-            return Opened(database, _needs_recovery_key(folder, database))
-        except BaseException:
-            database.close()
-            raise
+        assert key is not None
+        with _nobody_writes(path):
+            _write(folder / _ROTATING_NAME, b"1")  # before there is a second key, so that it is looked for
+            new_key = secrets.token_bytes(DATABASE_KEY_BYTES)
+            try:
+                vault.write(NEXT_VAULT_ENTRY, new_key)
+                backups.lock_anew(path, key, new_key, (_CONFIRMED,))
+            except Exception:
+                with contextlib.suppress(VaultFault, StoreFault):
+                    _go_on_rotating(folder, vault)
+                raise
+        _go_on_rotating(folder, vault)
+
+
+def _go_on_rotating(folder: Path, vault: Vault) -> None:
+    """Finish what `rotate_key` began, or take it back where the new file is not there yet."""
+    path, note = folder / FILE_NAME, folder / _ROTATING_NAME
+    if not _is_there(note):
+        return
+    new_key = vault.read(NEXT_VAULT_ENTRY)
+    try:
+        if new_key is not None:
+            with _nobody_writes(path):
+                if _is_there(backups.next_file(path)):
+                    backups.put_next_in_place(path, keep=False)
+            if backups.is_locked_with(path, new_key):
+                _put_key_in_force(folder, vault, new_key)
+            vault.forget(NEXT_VAULT_ENTRY)
+        note.unlink(missing_ok=True)
+        flush_folder(folder)
+    except OSError as error:
+        raise fault_of(error, path) from None
+
+
+def _put_key_in_force(folder: Path, vault: Vault, key: bytes) -> None:
+    path = folder / FILE_NAME
+    vault.write(VAULT_ENTRY, key)
+    _write(folder / KEY_ID_NAME, key_id(key).encode("ascii"))
+    for old in (folder / RECOVERY_NAME, _unconfirmed(folder)):
+        old.unlink(missing_ok=True)
+    with contextlib.closing(Database(path, key)) as database:
+        with database.changes() as change:
+            change.forget_later()  # what is locked with the older key: backups, journals, copies
+        database.forget_what_is_due()
+
+
+def repair(
+    folder: Path, vault: Vault, damaged_documents: Callable[[Database], Sequence[str]] = lambda _: ()
+) -> Repaired:
+    """Look at every byte of the store in `folder` and mend what can be mended. damaged_documents: the titles or names of those files that
+    can't be read.
+
+    Raises VaultFault, and StoreFault where it can't be opened nor mended.
+    """
+    if not _was_made(folder / FILE_NAME):
+        return Repaired((said("Nothing is kept on this device yet."),), whole=True)
+    lines, opened = [], open_store(folder, vault)
+    healed = opened.healed
+    if healed is None and opened.database.damage():
+        opened.database.note_damage()
+        opened.database.close()
+        opened = open_store(folder, vault)
+        healed = opened.healed
+    database = opened.database
+    with contextlib.closing(database):
+        lines.append(said("Database: every page is whole.") if healed is None else tell(healed))
+        key = _key(vault)
+        broken = backups.damaged(database.path, key) if key is not None else []
+        journal_is_whole = database.journal_is_whole()
+        if broken or not journal_is_whole:
+            if broken:
+                lines.append(
+                    said("Backups: {number} were damaged and have been removed.", number=len(broken))
+                )
+            if not journal_is_whole:
+                lines.append(said("Journal: it was damaged; it has been begun anew."))
+            database.back_up()
+            lines.append(said("A new backup has been made."))
+            for one in broken:
+                with contextlib.suppress(OSError):
+                    one.unlink(missing_ok=True)
+        else:
+            lines.append(said("Backups and journal: whole."))
+        documents = list(damaged_documents(database))
+        if documents:
+            lines.append(
+                said(
+                    "Documents: {number} can't be read any more: {names}. Add them again.",
+                    number=len(documents),
+                    names=listing(documents),
+                )
+            )
+    return Repaired(tuple(lines), whole=not documents and (healed is None or healed.whole))
+
+
+def tell(healed: Healed) -> str:
+    """What was done to a damaged store, for the person."""
+    if healed.whole:
+        return said(
+            "The store was damaged and has been put together again from its backup; nothing is lost. The damaged file is kept as {name}.",
+            name=healed.kept_as or "-",
+        )
+    return said(
+        "The store was damaged, and so was its backup. What could be read has been put together again; look through what is missing."
+        " The damaged file is kept as {name}.",
+        name=healed.kept_as or "-",
+    )
 
 
 def new_recovery_key(folder: Path, vault: Vault) -> RecoveryKey:
@@ -129,7 +274,7 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
     """
     check_library()
     path, recovery_path = folder / FILE_NAME, folder / RECOVERY_NAME
-    if not _size(path) or not _size(recovery_path):
+    if not _was_made(path) or not _size(recovery_path):
         raise BadInput(
             title=said(
                 "There is no store with a recovery key in this folder ({names})",
@@ -143,7 +288,7 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
         raise StoreUnreadable(type(error).__name__) from None
     key = recovery_key.unwrap(file)
     with _alone(folder):
-        database = _opened(path, key)
+        database, _ = _opened(path, key)
         try:
             vault.write(VAULT_ENTRY, key)  # last: until then nothing is changed
         except BaseException:
@@ -170,7 +315,7 @@ def _key(vault: Vault) -> bytes | None:
 def _was_made(path: Path) -> bool:
     """Whether this folder ever held a store: a first start has none of its files."""
     beside = (path, path.with_name(path.name + "-wal"), path.with_name(KEY_ID_NAME))
-    return any(_size(one) for one in beside)
+    return any(_size(one) for one in beside) or bool(backup_numbers(path))
 
 
 def _size(path: Path) -> int:
@@ -182,23 +327,64 @@ def _size(path: Path) -> int:
         raise StoreUnreadable(type(error).__name__) from None
 
 
-def _opened(path: Path, key: bytes) -> Database:
-    """A file that does not open is damaged, unless what lies beside it says that its key is another one."""
-    name = path.with_name(KEY_ID_NAME)
+def _is_there(path: Path) -> bool:
     try:
-        database = Database(path, key)
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreUnreadable(type(error).__name__) from None
+    return True
+
+
+def _opened(path: Path, key: bytes) -> tuple[Database, Healed | None]:
+    """The database, mended where it has to be. A file that does not open is damaged, unless what lies beside it says that its key is
+    another one.
+    """
+    name, healed = path.with_name(KEY_ID_NAME), None
+    if _is_there(backups.next_file(path)):  # it was being mended
+        with _nobody_writes(path):
+            backups.put_next_in_place(path, keep=True)
+    if _was_made(path) and _size(path) < _SMALLEST_BYTES:  # SQLite would begin an empty one in it
+        if not backup_numbers(path):
+            raise StoreDamaged if _size(path) else StoreMissing
+        healed = _healed(path, key)
+    try:
+        database = _looked_through(path, key)
     except StoreDamaged:
-        with contextlib.suppress(OSError):
-            if name.read_bytes().strip() not in {b"", key_id(key).encode("ascii")}:
-                raise WrongKey from None
-        raise
+        healed = _healed(path, key)
+        database = Database(path, key)
     try:
         if not _size(name):
             _write(name, key_id(key).encode("ascii"))
     except BaseException:
         database.close()
         raise
+    return database, healed
+
+
+def _looked_through(path: Path, key: bytes) -> Database:
+    """Open it, and look at every page where damage was met the last time. Raises StoreDamaged."""
+    database = Database(path, key)
+    try:
+        if _is_there(damage_note(path)):
+            if database.damage():
+                raise StoreDamaged  # noqa: TRY301
+            damage_note(path).unlink(missing_ok=True)
+    except BaseException as error:
+        database.close()
+        if isinstance(error, OSError):
+            raise fault_of(error, path) from None
+        raise
     return database
+
+
+def _healed(path: Path, key: bytes) -> Healed:
+    with contextlib.suppress(OSError):
+        if path.with_name(KEY_ID_NAME).read_bytes().strip() not in {b"", key_id(key).encode("ascii")}:
+            raise WrongKey from None
+    with _nobody_writes(path):
+        return backups.rebuild(path, key)
 
 
 def _needs_recovery_key(folder: Path, database: Database) -> bool:
@@ -218,7 +404,7 @@ def _put_in_force(folder: Path) -> None:
         _unconfirmed(folder).replace(folder / RECOVERY_NAME)
         flush_folder(folder)
     except OSError as error:
-        raise _fault(error) from None
+        raise fault_of(error, folder / RECOVERY_NAME) from None
 
 
 def _sha256(path: Path) -> str | None:
@@ -233,21 +419,30 @@ def _unconfirmed(folder: Path) -> Path:
     return folder / (RECOVERY_NAME + ".new")
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     """No other program makes, opens or migrates the store of this folder meanwhile. Raises StoreBusy after BUSY_MS."""
+    return _locked(folder / _LOCK_NAME)
+
+
+def _nobody_writes(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Neither into the database at `path` nor into its journal. Raises StoreBusy after BUSY_MS."""
+    return _locked(writing_lock(path))
+
+
+@contextlib.contextmanager
+def _locked(name: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        if not folder.exists():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flush_folder(folder.parent)
-        lock = FileLock(folder / _LOCK_NAME, mode=0o600)
+        if not name.parent.exists():
+            name.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flush_folder(name.parent.parent)
+        lock = FileLock(name, mode=0o600)
         lock.acquire(timeout=BUSY_MS / 1000.0)
     except Timeout:
         raise StoreBusy from None
     except (OSError, NotImplementedError) as error:
-        raise _fault(error) from None
+        raise fault_of(error, name) from None
     try:
         yield
     finally:
@@ -266,14 +461,4 @@ def _write(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise _fault(error) from None
-
-
-def _fault(error: Exception) -> StoreFault:
-    match getattr(error, "errno", None):
-        case errno.ENOSPC | errno.EDQUOT:
-            return DiskFull()
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return StoreReadOnly()
-        case _:
-            return StoreUnreadable(type(error).__name__)
+        raise fault_of(error, path) from None

@@ -115,6 +115,16 @@ OFFENCES = (
     Offence("backend-lambda", "backend_lambda/services/chat.py", "import aws_lambda_powertools"),
     Offence("backend-lambda", "backend_lambda/auth/gate.py", "import http.client"),
     Offence("pdf", "client/cli/scan.py", "def f() -> None:\n    import fpdf"),
+    Offence("client-layers", "client/intake/__init__.py", "import client.store.observations"),
+    Offence("client-layers", "client/policy.py", "import client.vault"),
+    Offence("network", "client/cloud/backoff.py", "import ssl"),
+    Offence("keyring", "client/cloud/credentials.py", "import keyring"),
+    Offence("store", "client/cloud/transport.py", "from cryptography import x509"),
+    Offence("store-layers", "client/store/outbox.py", "import client.store.observations"),
+    Offence("one-library-one-place", "client/reports/pdf.py", "import pypdfium2"),
+    Offence("one-library-one-place", "client/ui/pages/sync.py", "import segno"),
+    Offence("one-library-one-place", "client/pipeline/sync.py", "import jwt"),
+    Offence("pictures", "client/ui/pages/documents.py", "import cv2"),
 )
 
 

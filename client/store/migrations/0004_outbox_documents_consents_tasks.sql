@@ -24,28 +24,42 @@ CREATE INDEX document_in_lists ON document (person, added_at DESC, id DESC) WHER
 CREATE INDEX document_of_observation ON document (observation) WHERE observation IS NOT NULL;
 CREATE INDEX document_deleted ON document (deleted_at) WHERE deleted_at IS NOT NULL;
 
+-- For what is claimed: to read deleted_at in the row itself, all of a scan would be read.
+CREATE INDEX observation_gone ON observation (id) WHERE deleted_at IS NOT NULL;
+
 -- What is owed to the cloud. id: of the observation or document; of an erasure its own. It is the idempotency key. patient: the
--- pseudonym that it is sent under. What was acknowledged is no more here but in sent; never is anything marked by its state.
+-- pseudonym that it is sent under. clinic: whose cloud it is owed to. What was acknowledged is no more here but in sent; never is
+-- anything marked by its state.
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
     patient TEXT NOT NULL,
+    clinic TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'parked')),
     made_at TEXT NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
     reason TEXT
 ) STRICT;
-CREATE INDEX outbox_due ON outbox (state, kind, seq);
+CREATE INDEX outbox_due ON outbox (state, kind, clinic, seq);
 CREATE INDEX outbox_by_patient ON outbox (patient);
 
 CREATE TABLE sent (
     id TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
     patient TEXT NOT NULL,
+    clinic TEXT NOT NULL,
     at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_by_patient ON sent (patient);
+
+-- Of whom anything was ever taken out to be sent, and may have arrived though nobody said so: they are erased there when they are
+-- forgotten here.
+CREATE TABLE told (
+    patient TEXT NOT NULL,
+    clinic TEXT NOT NULL,
+    PRIMARY KEY (patient, clinic)
+) STRICT, WITHOUT ROWID;
 
 -- Only ever added to: the newest of a person and subject holds. person NULL: whoever uses this device as a guest.
 CREATE TABLE consent (

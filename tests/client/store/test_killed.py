@@ -1,6 +1,7 @@
 """Kill -9 at any moment: the store opens again, what was said to be kept is there and whole, and nothing is there by half.
 
-More than a hundred kills at seeded moments, spread over scanning, saving, the first start, migrations, recovery keys, deleting and purging.
+More than a hundred kills at seeded moments, spread over scanning, saving, the first start, migrations, recovery keys, deleting and purging,
+backups, mending a damaged file and locking with a new key. Afterwards the file is each time no only copy: backup and journal are it again.
 Killing the process is no power cut: what the operating system had taken is written all the same.
 """
 
@@ -91,7 +92,7 @@ class Victims:
         Returns what it said.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{phase} {folder}\n")
+        self._process.stdin.write(f"{phase}\t{folder}\n")
         self._process.stdin.flush()
         wanted = "over" if seconds is None else after
         begun_s, met, pid, said = 0.0, False, None, list[str]()
@@ -237,7 +238,8 @@ def _scanned(said: list[str], folder: Path, kept: dict[str, str], frames: int) -
     confirmed = {line.split()[1] for line in said if line.startswith("done ")}
     path = path_of(folder)
     log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
-    assert set(folder.iterdir()) <= {path, log, index, folder / "key-id", folder / "opening.lock"}
+    beside = ("key-id", "opening.lock", "writing.lock", "health-helper.journal", "backups")
+    assert set(folder.iterdir()) <= {path, log, index, *(folder / name for name in beside)}
     with closing(open_store(folder, vault_of(folder)).database) as database:
         store = Observations(database)
         listed = {line.id for line in store.between(None, None, None)}
@@ -297,7 +299,7 @@ def test_while_migrating(
         assert key is not None
         copies = [step for step in (first, first + 1) if copy_before(path, step).exists()]
         if first in copies:  # a copy is whole, and the older program opens it
-            with closing(Database(copy_before(path, first), key)) as copy:
+            with closing(Database(copy_before(path, first), key, is_copy=True)) as copy:
                 _checked(Observations(copy), copy, kept)
         with monkeypatch.context() as newer:
             newer.setattr(module, "migrations", lambda: STEPS)
@@ -395,3 +397,78 @@ def test_while_purging(victims: Victims, tmp_path: Path, rng: np.random.Generato
             assert database.forget_what_is_due()
             assert Observations(database).purge(deleted_before=NOW + timedelta(days=1)) == left
         kills.note(said, "before the transaction ended" if left else f"with the copy: {had_copy}")
+
+
+def _is_no_only_copy(folder: Path, wanted: set[str]) -> None:
+    """Without the database, all of it is there again from backup and journal."""
+    alone = _copied(folder, folder.with_name("alone"))
+    path_of(alone).unlink()
+    for end in ("-wal", "-shm"):
+        path_of(alone).with_name(path_of(alone).name + end).unlink(missing_ok=True)
+    opened = open_store(alone, vault_of(alone))
+    with closing(opened.database) as database:
+        assert opened.healed is not None and opened.healed.whole
+        _checked(Observations(database), database, wanted)
+
+
+def test_while_backing_up(victims: Victims, tmp_path: Path, rng: np.random.Generator) -> None:
+    """One store, killed again and again while backups of it are made and journals begun, and while it is saved to."""
+    folder, kept, kills = tmp_path / "store", set[str](), Kills("backing up", 24, rng, 0.12)
+    _filled(folder, 20)
+    for seconds in kills.moments():
+        said = victims.run("backing up", folder, seconds)
+        confirmed = {line.removeprefix("done ") for line in said if line.startswith("done ")}
+        parts = len(list((folder / "backups").glob("*.part")))
+        with closing(open_store(folder, vault_of(folder)).database) as database:
+            store = Observations(database)
+            listed = {line.id for line in store.between(None, None, None)}
+            assert kept | confirmed <= listed
+            assert len(listed - kept - confirmed) <= (1 if kept else 21)
+            kept = listed
+            _checked(store, database, kept)
+            assert (
+                len(list((folder / "backups").glob("*.db"))) <= 4
+            )  # three, and the one that was being added
+        _is_no_only_copy(folder, kept)
+        kills.note(said, "in the middle of a copy" if parts else "elsewhere")
+
+
+def test_while_a_damaged_store_is_mended(victims: Victims, tmp_path: Path, rng: np.random.Generator) -> None:
+    full = tmp_path / "full"
+    kept = _filled(full, 120)
+    whole = path_of(full).read_bytes()
+    path_of(full).write_bytes(whole[: len(whole) // 2])
+    victims.run("mending", _copied(full, tmp_path / "whole"), None)
+    kills = Kills("mending", 16, rng, victims.took_s)
+    for number, seconds in enumerate(kills.moments()):
+        folder = _copied(full, tmp_path / f"store {number}")
+        said = victims.run("mending", folder, seconds)
+        is_mended = path_of(folder).stat().st_size > len(whole) // 2
+        with closing(open_store(folder, vault_of(folder)).database) as database:
+            _checked(Observations(database), database, kept)
+        assert (folder / "damaged-1").read_bytes() == whole[: len(whole) // 2]
+        assert not list(folder.glob("*.next*")) and not (folder / "damaged-2").exists()
+        _is_no_only_copy(folder, kept)
+        kills.note(said, f"in its place: {is_mended}")
+
+
+def test_while_locking_with_a_new_key(victims: Victims, tmp_path: Path, rng: np.random.Generator) -> None:
+    full = tmp_path / "full"
+    kept = _filled(full, 120)
+    old_key = vault_of(full).read("database-key")
+    victims.run("rotating", _copied(full, tmp_path / "whole"), None)
+    kills = Kills("locking with a new key", 24, rng, victims.took_s)
+    for number, seconds in enumerate(kills.moments()):
+        folder = _copied(full, tmp_path / f"store {number}")
+        said = victims.run("rotating", folder, seconds)
+        has_next = vault_of(folder).read("database-key-next") is not None
+        opened = open_store(folder, vault_of(folder))
+        with closing(opened.database) as database:
+            _checked(Observations(database), database, kept)
+        key = vault_of(folder).read("database-key")
+        assert vault_of(folder).read("database-key-next") is None and opened.needs_recovery_key
+        assert "done" not in said or key != old_key
+        assert not list(folder.glob("*.next*")) and not (folder / "new-key").exists()
+        _is_no_only_copy(folder, kept)
+        kills.note(said, f"two keys: {has_next}, the new one holds: {key != old_key}")
+        vault_of(folder).forget("database-key-next")

@@ -105,21 +105,56 @@ def test_a_recovery_file_that_is_not_the_confirmed_one_is_noticed(
     assert has_entry(tmp_path, vault)
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    """Of every file."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def without_copies(folder: Path) -> None:
+    """No backup and no journal, as a store of an older version has none."""
+    shutil.rmtree(folder / "backups")
+    (folder / "health-helper.journal").unlink()
+
+
 @pytest.mark.parametrize("left", ["nothing", "an empty file", "a log"])
 @pytest.mark.parametrize("key", ["kept", "lost"])
 def test_a_database_that_is_gone_is_never_replaced_by_an_empty_one(
     tmp_path: Path, vault: MemoryVault, left: str, key: str
 ) -> None:
     made(tmp_path, vault)
-    (tmp_path / FILE_NAME).unlink()
-    if left == "an empty file":
-        (tmp_path / FILE_NAME).touch()
-    elif left == "a log":
-        (tmp_path / f"{FILE_NAME}-wal").write_bytes(b"what was saved last")
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    without_copies(tmp_path)
+    lose(tmp_path, left)
+    before = content(tmp_path)
     with pytest.raises(StoreMissing if key == "kept" else KeyLost):
         open_store(tmp_path, vault if key == "kept" else MemoryVault())
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert content(tmp_path) == before
+
+
+def lose(folder: Path, left: str) -> None:
+    (folder / FILE_NAME).unlink()
+    if left == "an empty file":
+        (folder / FILE_NAME).touch()
+    elif left == "a log":
+        (folder / f"{FILE_NAME}-wal").write_bytes(b"what was saved last")
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "a log"])
+def test_a_database_that_is_gone_comes_back_from_its_backup(
+    tmp_path: Path, vault: MemoryVault, left: str
+) -> None:
+    made(tmp_path, vault)
+    lose(tmp_path, left)
+    before = content(tmp_path)
+    with pytest.raises(KeyLost):
+        open_store(tmp_path, MemoryVault())
+    assert content(tmp_path) == before
+    opened = open_store(tmp_path, vault)
+    opened.database.close()
+    assert opened.healed is not None and opened.healed.whole and opened.healed.records == 2
+    assert not opened.needs_recovery_key
+    assert has_entry(tmp_path, vault)
+    if left == "a log":
+        assert (tmp_path / "damaged-1-wal").read_bytes() == b"what was saved last"
 
 
 def test_an_entry_of_another_length_is_none_of_ours(tmp_path: Path, vault: MemoryVault) -> None:
@@ -194,11 +229,14 @@ def test_a_key_of_another_store_is_no_damage(tmp_path: Path, vault: MemoryVault)
     assert has_entry(tmp_path / "one", vault)
 
 
-def test_a_damaged_store_is_damage(tmp_path: Path, vault: MemoryVault) -> None:
+def test_a_damaged_store_without_a_backup_is_damage(tmp_path: Path, vault: MemoryVault) -> None:
     made(tmp_path, vault)
+    without_copies(tmp_path)
     (tmp_path / FILE_NAME).write_bytes(b"nonsense" * 1000)
+    before = content(tmp_path)
     with pytest.raises(StoreDamaged):
         open_store(tmp_path, vault)
+    assert content(tmp_path) == before
 
 
 def test_a_key_without_a_database_is_a_start_that_was_interrupted(tmp_path: Path, vault: MemoryVault) -> None:
@@ -280,25 +318,29 @@ def test_what_is_written_beside_the_database_is_on_the_disk_before_anything_depe
         flush(handle)
 
     def renamed(self: Path, target: Path) -> Path:
+        moved = replace(self, target)
         done.append("rename")
-        return replace(self, target)
+        return moved
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", renamed)
     opened = open_store(tmp_path / "store", vault)
-    assert done == ["folder", "file", "rename", "folder"]  # its own, and the name of the key
+    backup = ["rename", "folder"]  # SQLite flushes the file itself
+    begun = ["file", "rename", "folder"]
+    assert done == ["folder", *backup, *begun, *begun]  # its own; backup, journal; the name of the key
     done.clear()
     new_recovery_key(tmp_path / "store", vault)
     assert done == ["file", "rename", "folder"]
     done.clear()
     confirm_recovery_key(tmp_path / "store", opened.database)
-    assert done == ["rename", "folder"]
+    assert done == ["file", "rename", "folder"]  # it is in the journal that it is confirmed
     opened.database.close()
     done.clear()
     steps = [*migrations(), "CREATE TABLE more (x TEXT) STRICT;\n"]
     monkeypatch.setattr("client.store.database.migrations", lambda: steps)
     open_store(tmp_path / "store", vault).database.close()
-    assert done == ["rename", "folder"]  # the copy, which SQLite flushes itself
+    older = ["rename", "folder"]
+    assert done == [*backup, *backup, "file", *older, "rename", "folder"]  # the copy before; backup, journal
 
 
 def _full(*_: object) -> None:

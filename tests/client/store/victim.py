@@ -2,7 +2,7 @@
 
 Started once with `python -c`, it has everything loaded and forks a child for each line that it reads: the name of a phase and a
 folder. A child never ends by itself, so that its number is its own until it is killed; what it did not do it says as "failed".
-Lines: "pid N", "ready" (what is killed begins), "done ID" and the like, "over" (nothing more comes), "ended" (it is gone).
+What it reads: a phase, a tab, a folder. Lines: "pid N", "ready" (what is killed begins), "done ID" and the like, "over" (nothing more comes), "ended" (it is gone).
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ from client.parts import Kept
 from client.store import database
 from client.store.database import FILE_NAME, Database, migrations
 from client.store.observations import Kind, Line, Numbers, Observation, Observations
-from client.store.opening import VAULT_ENTRY, confirm_recovery_key, new_recovery_key, open_store
+from client.store.opening import (
+    NEXT_VAULT_ENTRY,
+    VAULT_ENTRY,
+    confirm_recovery_key,
+    new_recovery_key,
+    open_store,
+    rotate_key,
+)
 from tests.client.store.conftest import kept_in
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -54,23 +61,26 @@ CREATE INDEX observation_by_time ON observation (person, taken_at DESC, id DESC)
 
 
 class FileVault:
-    """A key store that outlives whoever is killed: a file beside the store's folder, whole or not there, as a real one's entries are."""
+    """A key store that outlives whoever is killed: files beside the store's folder, whole or not there, as a real one's entries are."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def _entry(self, name: str) -> Path:
+        assert name in {VAULT_ENTRY, NEXT_VAULT_ENTRY}
+        return self._path if name == VAULT_ENTRY else self._path.with_name(self._path.name + "-next")
+
     def read(self, name: str) -> bytes | None:
-        assert name == VAULT_ENTRY
-        return self._path.read_bytes() if self._path.exists() else None
+        path = self._entry(name)
+        return path.read_bytes() if path.exists() else None
 
     def write(self, name: str, secret: bytes) -> None:
-        assert name == VAULT_ENTRY
         part = self._path.with_suffix(".part")
         part.write_bytes(secret)
-        part.replace(self._path)
+        part.replace(self._entry(name))
 
     def forget(self, name: str) -> None:
-        self._path.unlink(missing_ok=True)
+        self._entry(name).unlink(missing_ok=True)
 
 
 def vault_of(folder: Path) -> FileVault:
@@ -205,6 +215,30 @@ def _purging(folder: Path) -> None:
     say("done")
 
 
+def _backing_up(folder: Path) -> None:
+    """Backups, one after the other, of a store that is written to meanwhile."""
+    store = Observations(_opened(folder))
+    first = store.count(None)
+    say("ready")
+    for number in range(first, first + 100_000):
+        store.save(scan(f"scan-{number}"))
+        say(f"done scan-{number}")
+        store._database.back_up()
+        say("backed up")
+
+
+def _mending(folder: Path) -> None:
+    say("ready")
+    _opened(folder)
+    say("done")
+
+
+def _rotating(folder: Path) -> None:
+    say("ready")
+    rotate_key(folder, vault_of(folder))
+    say("done")
+
+
 PHASES: dict[str, Callable[[Path], None]] = {
     "saving": _saving,
     "scanning": _scanning,
@@ -213,6 +247,9 @@ PHASES: dict[str, Callable[[Path], None]] = {
     "confirming": _confirming,
     "deleting": _deleting,
     "purging": _purging,
+    "backing up": _backing_up,
+    "mending": _mending,
+    "rotating": _rotating,
 }
 
 
@@ -223,7 +260,7 @@ LOADS: dict[str, Callable[[], None]] = {"scanning": _load_the_scan}
 def serve() -> None:
     """Fork a child for every line of standard input, one after the other."""
     for line in sys.stdin:
-        phase, _, folder = line.rstrip("\n").partition(" ")
+        phase, _, folder = line.rstrip("\n").partition("\t")
         if phase in LOADS:
             LOADS[phase]()
         pid = os.fork()
