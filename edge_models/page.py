@@ -18,9 +18,12 @@ from edge_models.types import ByteArray, Float32Array, FloatArray
 
 SURE = 0.5
 """Confidence from which a found sheet may be taken without a second look."""
+_LEAST_CONFIDENCE = 0.15
 _SMALL_PX = 360
 """Longer side of the copy in which lines are looked for."""
-_MOST_LINES = 18
+_LETTER_PX = 9
+_MOST_LINES = 22
+_LINES_LOOKED_AT = 64
 _LEAST_AREA, _MOST_AREA = 0.08, 0.98
 """Of the picture's."""
 _LEAST_ANGLE_DEG = 38.0
@@ -34,7 +37,7 @@ _LEAST_SIDE, _LEAST_SIDES = 0.55, 0.72
 """Share of a side that must be an edge: of the worst, and of all four."""
 _BEYOND = np.linspace(1.06, 1.22, 8)
 """Places on a side's line beyond its end, in lengths of the side."""
-_MOST_BEYOND = 0.6
+_MOST_BEYOND = 0.7
 _PROFILES = 96
 _PROFILE_PX = 6.0
 """How far on both sides of a side its edge is looked for, in pixels of the small copy."""
@@ -67,7 +70,7 @@ def find_page(image: ByteArray) -> Quad | None:
     if not len(quads):
         return None
     best, confidence = _best(quads, view)
-    if best is None:
+    if best is None or confidence < _LEAST_CONFIDENCE:
         return None
     # The middle of the first small pixel lies in the middle of the block that it was made of.
     corners = (best + 0.5) / scale - 0.5
@@ -86,7 +89,12 @@ class _View:
 
     @classmethod
     def of(cls, small: ByteArray) -> _View:
-        grey = np.asarray(cv2.GaussianBlur(_paper_against_table(small), (0, 0), 1.2), np.float32)
+        seen = cv2.GaussianBlur(_paper_against_table(small), (0, 0), 0.8)
+        # Dark lines narrower than this go: letters have more edges than the sheet that they are written on.
+        seen = cv2.morphologyEx(
+            seen, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_LETTER_PX,) * 2)
+        )
+        grey = np.asarray(cv2.GaussianBlur(seen, (0, 0), 1.0), np.float32)
         slope_x = np.asarray(cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1 / 32), np.float32)
         slope_y = np.asarray(cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1 / 32), np.float32)
         usual = float(np.median(np.hypot(slope_x, slope_y)))
@@ -111,13 +119,37 @@ def _lines(view: _View) -> FloatArray:
     height, width = edges.shape
     found = cv2.HoughLines(edges, 1.0, np.pi / 180, round(0.12 * min(height, width)))
     kept: list[tuple[float, float, float]] = []
-    for rho, theta in [] if found is None else found[:400].reshape(-1, found.shape[-1])[:, :2].tolist():
+    for rho, theta in [] if found is None else found[:600].reshape(-1, found.shape[-1])[:, :2].tolist():
         line = (float(np.cos(theta)), float(np.sin(theta)), float(rho))
         if all(_apart(line, other, width, height) for other in kept):
             kept.append(line)
-        if len(kept) == _MOST_LINES:
+        if len(kept) == _LINES_LOOKED_AT:
             break
-    return np.asarray(kept, np.float64).reshape(-1, 3)
+    lines = np.asarray(kept, np.float64).reshape(-1, 3)
+    return lines[np.argsort(-_weights(lines, view))[:_MOST_LINES]]
+
+
+def _weights(lines: FloatArray, view: _View) -> FloatArray:
+    """How much edge lies on each line, all of it going the same way: up or down."""
+    height, width = view.grey.shape
+    half = 0.5 * float(np.hypot(height, width))
+    along = np.arange(-half, half, 2.0)
+    foot = lines[:, :2] * (lines[:, 2] - lines[:, :2] @ (width / 2, height / 2))[:, None] + (
+        width / 2,
+        height / 2,
+    )
+    rising = np.zeros(len(lines))
+    falling = np.zeros(len(lines))
+    for off in (-1.0, 0.0, 1.0):
+        x = np.rint(foot[:, :1] + off * lines[:, :1] - along * lines[:, 1:2]).astype(np.intp)
+        y = np.rint(foot[:, 1:] + off * lines[:, 1:2] + along * lines[:, :1]).astype(np.intp)
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+        slope = view.slope_x[y, x] * lines[:, :1] + view.slope_y[y, x] * lines[:, 1:2]
+        strength = np.where(inside & (np.abs(slope) > view.step), np.clip(slope / view.step, -3.0, 3.0), 0.0)
+        rising = np.maximum(rising, np.maximum(strength, 0.0).sum(axis=1))
+        falling = np.maximum(falling, np.maximum(-strength, 0.0).sum(axis=1))
+    return np.maximum(rising, falling)
 
 
 def _apart(
@@ -156,18 +188,14 @@ def _quads(lines: FloatArray, view: _View) -> FloatArray:
         & (corners[:, :, 1] < height + 2.0).all(axis=1)
     ]
     if not len(quads):
-        return quads
+        return np.asarray(quads, np.float64)
     sides = np.roll(quads, -1, axis=1) - quads
     lengths = np.linalg.norm(sides, axis=2)
     back = np.roll(sides, 1, axis=1)
     turn = sides[:, :, 0] * back[:, :, 1] - sides[:, :, 1] * back[:, :, 0]
     sine = turn / np.maximum(lengths * np.roll(lengths, 1, axis=1), 1e-9)
     same_turn = (turn > 0).all(axis=1) | (turn < 0).all(axis=1)
-    area = 0.5 * np.abs(
-        (quads[:, :, 0] * np.roll(quads[:, :, 1], -1, axis=1)).sum(axis=1)
-        - (quads[:, :, 1] * np.roll(quads[:, :, 0], -1, axis=1)).sum(axis=1)
-    )
-    share = area / (width * height)
+    share = _areas(quads) / (width * height)
     opposite = np.maximum(lengths / np.roll(lengths, 2, axis=1), 1.0).max(axis=1)
     possible = (
         same_turn
@@ -191,9 +219,12 @@ def _crossings(one: FloatArray, other: FloatArray) -> FloatArray:
 def _best(quads: FloatArray, view: _View) -> tuple[FloatArray | None, float]:
     """The one that is most likely a sheet, with its confidence; None where none is likely enough."""
     at = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-    on_sides, brighter = _support(quads, at, view)
-    beyond, _ = _support(quads, _BEYOND, view)
-    before, _ = _support(quads, 1.0 - _BEYOND, view)
+    strength, brighter = _strength(quads, at, view)
+    on_sides = strength > view.step
+    # What goes on beyond a corner must be as strong as the side, or half of it: the grain of the table is not.
+    enough = np.maximum(view.step, 0.5 * np.median(strength, axis=2, keepdims=True))
+    beyond = _strength(quads, _BEYOND, view)[0] > enough
+    before = _strength(quads, 1.0 - _BEYOND, view)[0] > enough
     side = on_sides.mean(axis=2)
     past = np.maximum(beyond.mean(axis=2), before.mean(axis=2))
     ends = round(0.14 * _SAMPLES)
@@ -212,20 +243,19 @@ def _best(quads: FloatArray, view: _View) -> tuple[FloatArray | None, float]:
     best = int(np.where(likely, score, -np.inf).argmax())
     sure = (side[best].min() - _LEAST_SIDE) / (1.0 - _LEAST_SIDE)
     confidence = float(np.clip(0.25 + 0.75 * sure, 0.0, 1.0) * (0.3 + 0.7 * min(1.0, 1.25 * corner[best])))
-    return quads[best], confidence
+    return np.asarray(quads[best], np.float64), confidence
 
 
 def _areas(quads: FloatArray) -> FloatArray:
     following = np.roll(quads, -1, axis=1)
-    return 0.5 * np.abs(
-        (quads[:, :, 0] * following[:, :, 1] - quads[:, :, 1] * following[:, :, 0]).sum(axis=1)
-    )
+    twice = (quads[:, :, 0] * following[:, :, 1] - quads[:, :, 1] * following[:, :, 0]).sum(axis=1)
+    return np.asarray(0.5 * np.abs(twice), np.float64)
 
 
-def _support(quads: FloatArray, at: FloatArray, view: _View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where the sides are edges [shape=(n, 4, len(at))], and whether it is brighter inside [shape=(n, 4)].
+def _strength(quads: FloatArray, at: FloatArray, view: _View) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """How steep the edges along the sides are [shape=(n, 4, len(at))], and whether it is brighter inside [shape=(n, 4)].
 
-    at: places on a side, 0 at its beginning, 1 at its end. All edges of a side go the same way: up or down.
+    at: places on a side, 0 at its beginning, 1 at its end. All edges of a side go the same way: up or down; others count as 0.
     """
     start = quads[:, :, None, :]
     along = np.roll(quads, -1, axis=1)[:, :, None, :] - start
@@ -246,9 +276,8 @@ def _support(quads: FloatArray, at: FloatArray, view: _View) -> tuple[NDArray[np
             inside, view.slope_x[y, x] * normal[..., 0] + view.slope_y[y, x] * normal[..., 1], 0.0
         )
         up, down = np.maximum(up, slope), np.minimum(down, slope)
-    rising, falling = up > view.step, down < -view.step
-    brighter = rising.sum(axis=2) >= falling.sum(axis=2)
-    return np.where(brighter[:, :, None], rising, falling), brighter
+    brighter = (up > view.step).sum(axis=2) >= (down < -view.step).sum(axis=2)
+    return np.maximum(np.where(brighter[:, :, None], up, -down), 0.0).astype(np.float64), brighter
 
 
 def _refined(image: ByteArray, corners: FloatArray, reach_px: float) -> FloatArray:
@@ -274,7 +303,7 @@ def _refined(image: ByteArray, corners: FloatArray, reach_px: float) -> FloatArr
 def _side(
     image: ByteArray, start: FloatArray, end: FloatArray, middle: FloatArray, reach_px: float, blur: float
 ) -> FloatArray | None:
-    """a x + b y = c of one side; None where too little of it is seen."""
+    """The line of one side as a, b, c of a x + b y = c; None where too little of it is seen."""
     along = end - start
     length = float(np.hypot(*along))
     normal = np.array([-along[1], along[0]]) / max(length, 1e-9)
@@ -302,6 +331,7 @@ def _side(
     shift = np.where(bend < -1e-6, 0.5 * (before - after) / np.minimum(bend, -1e-6), 0.0)
     edge = offsets[top] + 0.5 * np.clip(shift, -1.0, 1.0)
     good = peak > 0.35 * np.median(peak)
+    slope = level = 0.0
     for _ in range(
         6
     ):  # a straight line through them, without those that are off it (text, a finger, a shadow)

@@ -30,7 +30,9 @@ from client import config
 from client.clock import Clock
 from client.errors import BadInput, EnvironmentFault
 from client.parts import CameraTruth, Parts
-from client.store.database import FILE_NAME
+from client.store.backups import newest_at
+from client.store.database import FILE_NAME, Database
+from client.vault import SystemVault
 
 READY = 0
 NOT_READY = 4
@@ -43,6 +45,7 @@ LOW_FPS = 15.0
 LONG_GAP_S = 0.5
 _MAX_CLOCK_GAP_S = 0.05
 SCHEMA = "health-helper/doctor/1"
+REPAIR_SCHEMA = "health-helper/repair/1"
 
 
 class State(StrEnum):
@@ -71,11 +74,17 @@ def add(app: typer.Typer, parts: Parts) -> None:
         as_json: Annotated[
             bool, typer.Option("--json", help="Print one JSON object on standard output.")
         ] = False,
+        repair: Annotated[
+            bool,
+            typer.Option("--repair", help="Look at every byte of what is kept, and mend what is damaged."),
+        ] = False,
     ) -> None:
         """Check camera, microphone, weights, keyring, store, disk and clock; a line each, with a remedy.
 
-        Exit status: 0 a scan would work, 4 it would not.
+        Exit status: 0 a scan would work, 4 it would not; with --repair: 0 all that is kept is whole now, 4 some of it is not.
         """
+        if repair:
+            raise typer.Exit(_repaired(as_json=as_json))
         checks: list[Check] = []
         if as_json:
             checks = list(examine(parts))
@@ -87,6 +96,34 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 console.print(_line(check))
             console.print(_verdict(checks))
         raise typer.Exit(NOT_READY if _broken(checks) else READY)
+
+
+def _repaired(*, as_json: bool) -> int:
+    from client.store.opening import repair
+
+    found = repair(config.store_folder(), SystemVault(), _damaged_documents)
+    if as_json:
+        print(json.dumps({"schema": REPAIR_SCHEMA, "whole": found.whole, "lines": list(found.lines)}))
+    else:
+        for line in found.lines:
+            print(line)
+    return READY if found.whole else NOT_READY
+
+
+def _damaged_documents(database: Database) -> list[str]:
+    """The titles of the files, of everybody, that can't be read to their end."""
+    from client.store.documents import DocumentDamaged, Documents
+    from client.store.observations import Observations
+
+    documents, found = Documents(database), []
+    for person in (None, *(one.id for one in Observations(database).people())):
+        for document in documents.list(person):
+            try:
+                for _ in documents.read(document.id):
+                    pass
+            except DocumentDamaged:
+                found.append(document.title)
+    return found
 
 
 def examine(parts: Parts) -> Iterator[Check]:
@@ -263,7 +300,9 @@ def check_store(parts: Parts, path: Path) -> Check:
                 )
     except EnvironmentFault as fault:
         return Check("store", State.WARN, fault.title, fault.remedy)
-    return Check("store", State.OK, f"opens; {people} people besides the guest")
+    newest = newest_at(path)
+    backed_up = f"last backup {newest:%Y-%m-%d %H:%M} UTC" if newest else "no backup yet"
+    return Check("store", State.OK, f"opens; {people} people besides the guest; {backed_up}")
 
 
 def check_disk(folder: Path) -> Check:

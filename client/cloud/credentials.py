@@ -192,7 +192,10 @@ class Credentials:
     def check_writable(self) -> None:
         """Raises VaultFault where an entry could not be written now. What is kept stays as it is."""
         with self._lock:
-            self._vault.write(ENTRY, self._vault.read(ENTRY) or _NONE)
+            kept = self._vault.read(ENTRY)
+            self._vault.write(ENTRY, kept or _NONE)
+            if kept is None:
+                self._vault.forget(ENTRY)
 
     def keep(self, entry: Entry, *, by: bytes | None = None) -> None:
         """Instead of any other. Where it cannot be written it is good all the same, in this process, and is written as soon as that works.
@@ -204,26 +207,23 @@ class Credentials:
             self._entry, self._before, self._by = entry, entry, by
             self._access_token, self._ended = None, None
             self._write()
+            self._by = None
 
     def waiting_for(self, by: bytes) -> Entry | None:
         """The entry that `keep` got with the same `by`, if it was not written then; now it is. Raises VaultFault where it still cannot be."""
         with self._lock:
-            if self._before is None or self._by != by:
+            if self._by != by or self._entry is None:
                 return None
-            self._write()
+            if self._before is not None:
+                self._write()
             return self._entry
 
     def forget(self) -> None:
         """No entry any more: the key and the sign-in are gone for good. At the server the device stays listed until it is removed there."""
         with self._lock:
             self._vault.forget(ENTRY)
-            self._entry, self._before, self._by, self._access_token, self._ended = (
-                None,
-                None,
-                None,
-                None,
-                None,
-            )
+            self._entry, self._before, self._by = None, None, None
+            self._access_token, self._ended = None, None
 
     # --- Renewing -------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class Credentials:
             raise faults.AnswerUnreadable("Tokens.refresh_token") from None
         with self._lock:
             if self._entry == entry:
-                self._entry, self._before, self._by = renewed, entry, None
+                self._entry, self._before = renewed, entry
                 self._access_token = tokens.access_token
                 lives_s = max(tokens.expires_in_s - EARLY_S, tokens.expires_in_s / 2)
                 self._good_until_s = reply.arrived_s + lives_s
@@ -291,7 +291,7 @@ class Credentials:
 
     def _take_over(self, kept: Entry | None) -> None:
         if kept is None or self._entry is None or kept.device_id != self._entry.device_id:
-            self._access_token = None
+            self._access_token, self._by = None, None
         self._entry = kept
 
     def _saved(self) -> bool:

@@ -6,6 +6,7 @@ somebody else has something else to do.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from client.cloud import wire
@@ -79,16 +80,15 @@ class ConnectionRefused(CloudFault):
 
 
 class ConnectionBroken(CloudFault):
-    """It ended before the answer was whole. reached False: before the request was under way."""
+    """It ended before the answer was whole."""
 
     code = "connection_broken"
 
-    def __init__(self, *, reached: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__(
             title=said("The connection to the server broke off"),
             remedy=said("It is tried again by itself. If this stays, ask whoever looks after the network."),
         )
-        self.reached = reached
 
 
 class Unreachable(CloudFault):
@@ -171,6 +171,19 @@ class CertificateExpired(CertificateUntrusted):
         )
         self.remedy = said(
             "Check the date and time of this computer. If they are right, tell whoever looks after the server."
+        )
+
+
+class AuthoritiesUnreadable(CloudFault):
+    """The policy names a file of certificates that is not there or holds none."""
+
+    code = "authorities_unreadable"
+    reached = False
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            title=said("The certificates that this computer's policy names cannot be read"),
+            remedy=said("Ask whoever manages this computer to correct the file {file}.", file=file),
         )
 
 

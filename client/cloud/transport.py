@@ -28,8 +28,6 @@ from client.clock import Clock
 from client.cloud import faults
 from client.cloud.forms import bearer, header_name, web_url
 from client.cloud.wire import ANSWER_BYTES, Answer, AnswerUnreadable, Code, Problem
-from client.errors import EnvironmentFault
-from client.language import said
 from client.policy import Policy
 
 A = TypeVar("A", bound=Answer)
@@ -154,13 +152,40 @@ class _Stopped(Exception):
     """By `close`, or because the time was over."""
 
 
-class _Asking:
-    """One request under way. reached: its head may have left. late: its time is over."""
+class _Nonsense(Exception):
+    """What came is against the protocol, and the libraries stumbled over it with an error of any kind."""
 
-    def __init__(self) -> None:
+
+class _Asking:
+    """One request under way. reached: its head may have left. late: its time is over, and `cut` was called.
+
+    theirs: what the caller's own chunks have raised.
+    """
+
+    def __init__(self, cut: Callable[[], None]) -> None:
         self.reached = False
         self.late = False
         self.proxied = False
+        self.theirs: Exception | None = None
+        self._cut = cut
+        self._timer: threading.Timer | None = None
+
+    def give(self, seconds: float) -> None:
+        """It has so much time from now on. A thread of its own looks after that, for the library waits for each piece anew."""
+        self.end()
+        self._timer = threading.Timer(seconds, self._over)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def end(self) -> None:
+        """No thread is left afterwards."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+
+    def _over(self) -> None:
+        self.late = True
+        self._cut()
 
 
 class Transport:
@@ -200,7 +225,8 @@ class Transport:
             **({} if body is None else {"Content-Type": _JSON}),
             **(headers or {}),
         }
-        reply = self._exchange(method, url, sent, body, most_bytes, self._limits.whole_s)
+        asking = _Asking(self._shut_down)
+        reply = self._exchange(asking, method, url, sent, body, most_bytes, self._limits.whole_s)
         if 300 <= reply.status < 400 or reply.status == _PORTAL:
             raise faults.CaptivePortal
         if reply.status < 300 and reply.status != _NO_CONTENT and reply.media_type != _JSON:
@@ -219,7 +245,17 @@ class Transport:
         limit_s = self._limits.whole_s + length_bytes / self._limits.least_bytes_per_s
         sent = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         sent["Content-Length"] = str(length_bytes)
-        return self._exchange("PUT", url, sent, _exactly(chunks, length_bytes), ANSWER_BYTES, limit_s)
+        asking = _Asking(self._shut_down)
+
+        def content() -> Iterator[bytes]:
+            try:
+                yield from _exactly(chunks, length_bytes)
+            except Exception as error:
+                asking.theirs = error
+                raise
+            asking.give(self._limits.whole_s)  # for the answer
+
+        return self._exchange(asking, "PUT", url, sent, content(), ANSWER_BYTES, limit_s)
 
     def close(self) -> None:
         """Ends what is under way in another thread, with faults.Closed there, and every connection. Nothing can be asked afterwards.
@@ -237,6 +273,7 @@ class Transport:
 
     def _exchange(
         self,
+        asking: _Asking,
         method: str,
         url: str,
         headers: Mapping[str, str],
@@ -245,7 +282,6 @@ class Transport:
         limit_s: float,
     ) -> Reply:
         checked = {header_name(name): bearer(value) for name, value in headers.items()}
-        asking = _Asking()
         request = httpx.Request(
             method,
             web_url(url),
@@ -257,20 +293,18 @@ class Transport:
             if self._closed.is_set():
                 raise faults.Closed
             self._busy = True
-        watchdog = threading.Timer(limit_s, self._late, [asking])
-        watchdog.daemon = True
-        watchdog.start()
         whole = False
+        asking.give(limit_s)
         try:
             reply = self._answered(request, asking, most_bytes)
             whole = True
-        except (httpx.HTTPError, _Stopped) as error:
+        except (httpx.HTTPError, _Stopped, _Nonsense) as error:
             fault = self._fault(error, asking, request.url)
+            fault.reached = asking.reached
         else:
             return reply
         finally:
-            watchdog.cancel()
-            watchdog.join()
+            asking.end()
             if not whole:
                 # Half an exchange is never gone on with: the next one has a connection of its own.
                 self._drop()
@@ -281,7 +315,15 @@ class Transport:
         raise fault
 
     def _answered(self, request: httpx.Request, asking: _Asking, most_bytes: int) -> Reply:
-        response = self._way(request.url, asking).handle_request(request)
+        way = self._way(request.url, asking)
+        try:
+            response = way.handle_request(request)
+        except (httpx.HTTPError, _Stopped):
+            raise
+        except Exception as error:
+            if error is asking.theirs:
+                raise
+            raise _Nonsense from error
         arrived_s = self.clock.now_s()
         try:
             return Reply(
@@ -303,7 +345,7 @@ class Transport:
         if announced.isdecimal() and int(announced[:20]) > most_bytes:
             raise faults.AnswerUnreadable("content-length")
         body = bytearray()
-        for piece in response.iter_raw():
+        for piece in _pieces(response):
             body += piece
             if len(body) > most_bytes:
                 raise faults.AnswerUnreadable("length")
@@ -337,10 +379,6 @@ class Transport:
         with self._lock:
             self._sockets = [one for one in self._sockets if one.fileno() >= 0]
             self._sockets.append(made)
-
-    def _late(self, asking: _Asking) -> None:
-        asking.late = True
-        self._shut_down()
 
     def _shut_down(self) -> None:
         with self._lock:
@@ -451,7 +489,7 @@ class Transport:
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """What this system trusts, and the authorities in ca_file. Raises EnvironmentFault where that cannot be read.
+    """What this system trusts, and the authorities in ca_file. Raises AuthoritiesUnreadable.
 
     Not what the environment says: under Linux OpenSSL would take SSL_CERT_FILE and SSL_CERT_DIR for the system's own.
     """
@@ -467,10 +505,7 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=ca_file)
         except OSError:  # ssl.SSLError is one
-            raise EnvironmentFault(
-                title=said("The certificates that this computer's policy names cannot be read"),
-                remedy=said("Ask whoever manages this computer to correct the file {file}.", file=ca_file),
-            ) from None
+            raise faults.AuthoritiesUnreadable(ca_file) from None
     return context
 
 
@@ -517,7 +552,7 @@ def _connection_fault(causes: list[BaseException], host: str) -> faults.CloudFau
             return faults.ConnectionRefused(host)
         if isinstance(cause, OSError) and cause.errno in _NO_WAY:
             return faults.Unreachable(host) if _has_route() else faults.Offline()
-    return faults.ConnectionBroken(reached=False)
+    return faults.ConnectionBroken()
 
 
 def _has_route() -> bool:
@@ -530,6 +565,15 @@ def _has_route() -> bool:
             one.connect((address, 9))
             return True
     return False
+
+
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_raw()
+    except (httpx.HTTPError, _Stopped):
+        raise
+    except Exception as error:
+        raise _Nonsense from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -76,8 +76,9 @@ class Person:
 class Everything:
     """All that is kept of one person. What may be much is read when it is asked for, each time anew, the oldest first.
 
-    rows: the plain rows of all scans and entries, whole (for .json). columns: those that are numbers and codes (for .csv).
-    count: of scans and entries, for a progress. made_at: when the export was asked for; version: of this software.
+    whole: all of it as values of JSON, as the store hands it out. rows: those of its observations with nothing but columns, which are
+    numbers and codes. count: of scans and entries, for a progress. made_at: when the export was asked for; utc_offset_min: what the wall
+    clock was ahead of UTC then; version: of this software.
     """
 
     person: Person
@@ -85,6 +86,7 @@ class Everything:
     entries: Callable[[], Iterator[Entry]]
     documents: tuple[Document, ...]
     consents: tuple[Consent, ...]
+    whole: Callable[[], Mapping[str, object]]
     rows: Callable[[], Iterator[Mapping[str, object]]]
     columns: tuple[str, ...]
     count: int

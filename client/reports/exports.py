@@ -1,6 +1,6 @@
 """All that is kept of one person in one file: for themself, for a doctor, for another system. Nothing of it is encrypted.
 
-`.json` has everything as it is kept, `.csv` the numbers, `.fhir.json` what another system reads (client.reports.fhir), `.pdf` an
+`.json` has everything as the store hands it out, `.csv` the numbers, `.fhir.json` what another system reads (client.reports.fhir), `.pdf` an
 overview for people, `.zip` all four and the person's documents. Written piece by piece, whole or not at all.
 """
 
@@ -14,9 +14,10 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import IO, BinaryIO, Final, TypeVar
 
 from client.errors import HealthHelperError, Interrupted
 from client.language import said
@@ -25,7 +26,6 @@ from client.reports.contents import Document, Everything, Scan, local
 from client.reports.files import EXPORT, cells, check_target, fault, whole_file
 
 T = TypeVar("T")
-SCHEMA: Final = "health-helper/everything/1"
 KINDS: Final = (".zip", ".fhir.json", ".pdf", ".json", ".csv")
 """Endings, the longer one of two that fit first."""
 _ENDINGS: Final[Mapping[str, str]] = {
@@ -93,7 +93,7 @@ def write(
             if kind == ".zip":
                 done = _zip(watched, file, language, report)
             else:
-                file.writelines(_PIECES[kind](watched, language, report))
+                file.writelines(steps.checked(_PIECES[kind](watched, language, report)))
                 done = Exported()
             steps.check()
     except OSError as error:
@@ -131,6 +131,11 @@ class _Steps:
             self.step()
             yield thing
 
+    def checked(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self.check()
+            yield piece
+
     def watched(self, kept: Everything) -> Everything:
         def document(one: Document) -> Document:
             def read() -> Iterator[bytes]:
@@ -140,44 +145,33 @@ class _Steps:
 
             return replace(one, read=read)
 
+        def whole() -> Mapping[str, object]:
+            self.step(kept.count)
+            return kept.whole()
+
         return replace(
             kept,
             scans=lambda: self.each(kept.scans()),
             entries=lambda: self.each(kept.entries()),
+            whole=whole,
             rows=lambda: self.each(kept.rows()),
             documents=tuple(map(document, kept.documents)),
         )
 
 
-_STEP_BYTES = 1_000_000.0
+_STEP_BYTES: Final = 1_000_000.0
 """Of a document; as long as one observation takes."""
+_PARTS: Final = 20_000
+"""Of JSON at once: a number and its comma are two."""
 
 
 def _json(
     kept: Everything, _language: str = "en", _report: Callable[[Scan], bytes] | None = None
 ) -> Iterator[bytes]:
-    """Everything, as it is kept: observations as `rows` has them."""
-    head = {
-        "schema": SCHEMA,
-        "made_at": local(kept.made_at, 0).isoformat(timespec="seconds"),
-        "version": kept.version,
-        "person": asdict(kept.person),
-        "documents": [_facts(document) for document in kept.documents],
-        "consents": [
-            {**asdict(consent), "at": local(consent.at, 0).isoformat(timespec="milliseconds")}
-            for consent in kept.consents
-        ],
-    }
-    yield json.dumps(head, allow_nan=False)[:-1].encode("ascii") + b', "observations": ['
-    for number, row in enumerate(kept.rows()):
-        yield (b",\n" if number else b"\n") + json.dumps(row, allow_nan=False).encode("ascii")
-    yield b"\n]}\n"
-
-
-def _facts(document: Document) -> dict[str, object]:
-    names = ("id", "title", "purpose", "media_type", "length_bytes", "sha256", "utc_offset_min")
-    added_at = local(document.added_at, 0).isoformat(timespec="milliseconds")
-    return {**{name: getattr(document, name) for name in names}, "added_at": added_at}
+    parts = json.JSONEncoder(allow_nan=False).iterencode(kept.whole())
+    while piece := "".join(islice(parts, _PARTS)):
+        yield piece.encode("ascii")
+    yield b"\n"
 
 
 def _csv(
@@ -228,20 +222,18 @@ def _zip(kept: Everything, file: BinaryIO, language: str, report: Callable[[Scan
                 else make(kept, language, report)
             )
             with _member(folder, kept, f"everything{kind}") as member:
-                for piece in pieces:
-                    member.write(piece)
+                member.writelines(pieces)
         for document in good:
             stored = document.media_type not in {"application/json", "text/plain"}
             with _member(folder, kept, places[document.id], stored=stored) as member:
-                for piece in document.read():
-                    member.write(piece)
+                member.writelines(document.read())
     return Exported(tuple(one.title for one in kept.documents if one.id not in places))
 
 
 @contextmanager
 def _member(
     folder: zipfile.ZipFile, kept: Everything, name: str, *, stored: bool = False
-) -> Iterator[Callable[[], None] | BinaryIO]:
+) -> Iterator[IO[bytes]]:
     when = local(kept.made_at, kept.utc_offset_min)
     fits = _EARLIEST[0] <= when.year <= _LATEST_YEAR
     moment = (when.year, when.month, when.day, when.hour, when.minute, when.second) if fits else _EARLIEST

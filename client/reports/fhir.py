@@ -340,16 +340,9 @@ def _document_reference(
     made = _named("DocumentReference", document.id)
     digest_ = base64.urlsafe_b64encode(bytes.fromhex(document.sha256)).decode("ascii").rstrip("=")
     made["identifier"].append({"system": PLAIN_URI, "value": f"ni:///sha-256;{digest_}"})  # RFC 6920
-    sha1 = hashlib.sha1(
-        usedforsecurity=False
-    )  # FHIR's Attachment.hash is that; the one to trust is the SHA-256
-    for piece in document.read():
-        sha1.update(piece)
-    attachment: Resource = {
-        "contentType": document.media_type,
-        "size": document.length_bytes,
-        "hash": base64.b64encode(sha1.digest()).decode("ascii"),
-    }
+    attachment: Resource = {"contentType": document.media_type, "size": document.length_bytes}
+    if (sha1 := _sha1(document)) is not None:
+        attachment["hash"] = base64.b64encode(sha1).decode("ascii")
     if title := _text(document.title):
         attachment["title"] = title
     if url_of is not None and (url := url_of(document)) is not None:
@@ -366,16 +359,17 @@ def _document_reference(
 
 
 def _sha1(document: Document) -> bytes | None:
-    """What FHIR's Attachment.hash is made by; the hash to trust is the SHA-256 beside it."""
-    made = hashlib.sha1(usedforsecurity=False)
+    """For FHIR's Attachment.hash; the hash to trust is the SHA-256 beside it. None: the document can't be read, or is another one."""
+    sha1, sha256 = hashlib.sha1(usedforsecurity=False), hashlib.sha256()
     try:
         for piece in document.read():
-            made.update(piece)
+            sha1.update(piece)
+            sha256.update(piece)
     except Interrupted:
         raise
     except HealthHelperError:
         return None
-    return made.digest()
+    return sha1.digest() if sha256.hexdigest() == document.sha256 else None
 
 
 def _consent(person: Person, consent: Consent, *, newest: bool) -> Resource:

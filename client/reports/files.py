@@ -115,7 +115,8 @@ def check_target(path: Path, kinds: Collection[str] = KINDS, noun: Noun = REPORT
     BadInput for the name itself, EnvironmentFault for a folder that is missing or closed to us. What may still
     happen until then (a full disk) is found when it is written, and the result is shown all the same.
     """
-    if not any(path.name.lower().endswith(kind) and len(path.name) > len(kind) for kind in kinds):
+    name = path.name.lower()
+    if name in kinds or not any(name.endswith(kind) for kind in kinds):
         raise BadInput(
             title=said(noun.ending, ending=path.suffix) if path.suffix else said(noun.no_ending),
             remedy=said(

@@ -27,6 +27,7 @@ from client.store.database import (
     backup_numbers,
     backup_path,
     connect,
+    copy_pages,
     damage_note,
     damage_told,
     fault_of,
@@ -134,11 +135,17 @@ def rebuild(path: Path, key: bytes) -> Healed:
     except OSError as error:
         raise fault_of(error, path) from None
     finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                part.with_name(part.name + end).unlink(missing_ok=True)
+        clean_up(path)
     log.event("store_rebuilt", whole=healed.whole, records=healed.records, rows=healed.rows)
     return Healed(healed.whole, healed.from_backup, healed.records, healed.rows, kept_as)
+
+
+def clean_up(path: Path) -> None:
+    """Remove what was begun beside the database at `path` and is of no use. Nobody else opens it meanwhile."""
+    part = path.with_name(path.name + _PART)
+    for end in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            part.with_name(part.name + end).unlink(missing_ok=True)
 
 
 def next_file(path: Path) -> Path:
@@ -250,7 +257,7 @@ def _copy(
             contextlib.closing(connect(source, key, read=read)) as old,
             contextlib.closing(connect(part, new_key or key)) as new,
         ):
-            old.backup(new)
+            copy_pages(old, new)
             new.execute("PRAGMA journal_mode = DELETE")  # one file, and nothing beside it
             if new.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
                 raise StoreDamaged
@@ -338,9 +345,7 @@ def lock_anew(path: Path, key: bytes, new_key: bytes, but: Sequence[str]) -> Non
     except OSError as error:
         raise fault_of(error, path) from None
     finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                part.with_name(part.name + end).unlink(missing_ok=True)
+        clean_up(path)
 
 
 # What can be read of a damaged file

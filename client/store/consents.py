@@ -49,7 +49,13 @@ class Consents:
         self._database = database
 
     def record(
-        self, person: str | None, subject: str, version: int, given: bool, language: str, now: datetime
+        self,
+        person: str | None,
+        subject: str,
+        version: int,
+        given: bool,  # noqa: FBT001 (the decision itself)
+        language: str,
+        now: datetime,
     ) -> Consent:
         """Keep a decision. Where a person no longer agrees to the cloud, nothing of theirs that waits is sent. Raises BadInput where there
         is no such person.

@@ -304,6 +304,9 @@ class Database:
                         except Gap:  # what was written since is in no journal: once more, and nobody writes
                             part.unlink(missing_ok=True)
                             number = self._put_in_place(part, self._copied(part), forgetting=forgetting)
+                except StoreDamaged:
+                    self.note_damage()
+                    raise
                 finally:
                     with contextlib.suppress(OSError):
                         part.unlink(missing_ok=True)
@@ -347,7 +350,7 @@ class Database:
         try:
             yield
         except dbapi2.Error as error:
-            name = getattr(error, "sqlite_errorname", None) or ""
+            name = error_name(error)
             primary = "_".join(name.split("_")[:2])
             fault = self._FAULTS[primary]() if primary in self._FAULTS else None
             if isinstance(fault, StoreReadOnly) and self._damaged:
@@ -535,7 +538,7 @@ class Database:
         ):
             old.execute("BEGIN")
             found = old.execute("SELECT value FROM setting WHERE name = ?", (_POSITION,)).fetchall()
-            old.backup(new)
+            copy_pages(old, new)
         return Position.parse(found[0][0]) if found else NOWHERE
 
     def _put_in_place(self, part: Path, start: Position, *, forgetting: bool) -> int:
@@ -652,7 +655,7 @@ class Database:
                     contextlib.closing(self._connected(self.path, key)) as old,
                     contextlib.closing(self._connected(part, key)) as new,
                 ):
-                    old.backup(new)
+                    copy_pages(old, new)
                 part.replace(copy)
                 flush_folder(copy.parent)
             finally:
@@ -736,6 +739,23 @@ def connect(path: Path, key: bytes, *, read: str | None = None) -> Any:
     return connection
 
 
+def error_name(error: Exception) -> str:
+    """As SQLite names it, "SQLITE_FULL"; of what copying a database raises, only its words are there."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    return name or _NAMES.get(str(error), "")
+
+
+_NAMES = {
+    "database or disk is full": "SQLITE_FULL",
+    "database disk image is malformed": "SQLITE_CORRUPT",
+    "file is not a database": "SQLITE_NOTADB",
+    "attempt to write a readonly database": "SQLITE_READONLY",
+    "database is locked": "SQLITE_BUSY",
+    "disk I/O error": "SQLITE_IOERR",
+    "unable to open database file": "SQLITE_CANTOPEN",
+}
+
+
 @contextmanager
 def damage_told() -> Iterator[None]:
     """For what only looks at a file, or writes one that does not count yet: where SQLite is not content, the file is damaged (StoreDamaged);
@@ -746,8 +766,17 @@ def damage_told() -> Iterator[None]:
     try:
         yield
     except dbapi2.Error as error:
-        name = getattr(error, "sqlite_errorname", None) or ""
-        raise (DiskFull() if name.startswith("SQLITE_FULL") else StoreDamaged()) from None
+        raise (DiskFull() if error_name(error) == "SQLITE_FULL" else StoreDamaged()) from None
+
+
+def copy_pages(old: Any, new: Any) -> None:
+    """All pages of one connection's database into another's, as they are at one moment. Raises StoreDamaged, and what the library raises.
+
+    SQLite copies a page that does not decrypt as if it were empty, and says nothing; but SQLCipher then has its status.
+    """
+    old.backup(new)
+    if old.execute("PRAGMA cipher_status").fetchall() == [("0",)]:
+        raise StoreDamaged
 
 
 def backups_folder(path: Path) -> Path:

@@ -15,7 +15,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,13 +202,19 @@ class Documents:
         with self._database.changes() as change:
             return bool(
                 change.do(
-                    "UPDATE document SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL"
-                    " AND NOT EXISTS (SELECT 1 FROM person WHERE person.id = document.person AND person.deleted_at IS NOT NULL)"
-                    " AND NOT EXISTS (SELECT 1 FROM observation AS one"
-                    "  WHERE one.id = document.observation AND one.deleted_at IS NOT NULL)",
+                    f"UPDATE document SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL{_ALONE}",  # noqa: S608 (fixed text)
                     (document,),
                 )
             )
+
+    def deleted(self, now: datetime, days: int = 30) -> list[tuple[datetime, Document]]:
+        """What `restore` can put back, each with when it was deleted in the last so many days, the newest first."""
+        rows = self._database.ask(
+            f"SELECT deleted_at, {_COLUMNS} FROM document WHERE deleted_at >= ?{_ALONE}"  # noqa: S608 (fixed text)
+            " ORDER BY deleted_at DESC, id DESC",
+            (text_of(now - timedelta(days=days)),),
+        )
+        return [(moment_of(row[0]), _document(row[1:])) for row in rows]
 
     def set_cloud_state(self, document: str, state: str | None, reason: str | None = None) -> None:
         """What the cloud says of it. state: of the cloud's UploadState or of a newer version. reason: a code."""
@@ -394,6 +400,12 @@ class Documents:
             raise fault_of(error, self._database.path) from None
 
 
+_ALONE = (
+    " AND NOT EXISTS (SELECT 1 FROM person WHERE person.id = document.person AND person.deleted_at IS NOT NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM observation AS one INDEXED BY observation_there"
+    "  WHERE one.id = document.observation AND one.deleted_at IS NOT NULL)"
+)
+"""What it belongs to is not deleted."""
 _JOINERS = "\u200c\u200d"
 _COLUMNS = (
     "id, person, observation, purpose, title, media_type, length_bytes, sha256, pages, added_at, utc_offset_min,"
@@ -421,7 +433,17 @@ def _check_owner(change: Change, made: Document) -> bool:
 def _document(row: Row) -> Document:
     id_, person, about, purpose, title, media_type, length_bytes, sha256, pages, added_at, *rest = row
     return Document(
-        id_, person, about, purpose, title, media_type, length_bytes, sha256, pages, moment_of(added_at), *rest
+        id_,
+        person,
+        about,
+        purpose,
+        title,
+        media_type,
+        length_bytes,
+        sha256,
+        pages,
+        moment_of(added_at),
+        *rest,
     )
 
 

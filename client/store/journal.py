@@ -227,12 +227,11 @@ def _scattered(path: Path) -> Iterator[Record]:
     while 0 <= place <= len(content) - _HEAD.size - SEALING_ADDS_BYTES:
         _, number, before, length = _HEAD.unpack_from(content, place)
         begin, end = place + _HEAD.size, place + _HEAD.size + length
-        is_whole = length >= SEALING_ADDS_BYTES and (
-            end == len(content) or content[end : end + len(_MARK)] == _MARK
-        )
-        if is_whole:
+        fits = length >= SEALING_ADDS_BYTES and end <= len(content)
+        if fits:
             yield Record(path, place, end, before, Position(number, content[begin : begin + NONCE_BYTES]))
-        place = content.find(_MARK, end if is_whole else begin)
+        goes_on = fits and content[end : end + len(_MARK)] in {b"", _MARK}
+        place = content.find(_MARK, end if goes_on else begin)
 
 
 def _following(path: Path, file: IO[bytes], position: Position, begin: int) -> Iterator[Record]:

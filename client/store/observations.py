@@ -1,28 +1,33 @@
 """What is in the store: people, and what was measured or entered for them.
 
-A deleted thing is gone for every list at once and can be put back until `purge`; then its bytes are overwritten. Identifiers
-are UUIDs made here. Saving the same identifier twice keeps the first: a save may be repeated when it is not known whether
-it was done.
+A deleted thing is gone for every list at once and can be put back until it is purged (client.store.forgetting); then its bytes are
+overwritten. Identifiers are UUIDs made here. Saving the same identifier twice keeps the first: a save may be repeated when it is not
+known whether it was done. What is owed to the cloud, and what staff should look at, is written in the transaction that keeps the
+observation.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-import uuid
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from client.errors import BadInput
 from client.language import said
+from client.store import consents, outbox, tasks
 from client.store.database import Change, Database, Row
+from client.store.moments import milliseconds, moment_of, text_of
+from client.store.moments import new_id as new_id  # noqa: PLC0414 (also for those above)
+from client.store.moments import utc_offset_min as utc_offset_min  # noqa: PLC0414
 
 PAGE = 50
 LONGEST_NAME = 80
+LONGEST_RECORD_NUMBER = 40
 KEEP_DELETED_DAYS = 30
 """A mistake is noticed at the next monthly look at one's history at the latest; what somebody wanted gone should not lie about for longer."""
 _JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
@@ -41,11 +46,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A named person on this device. made_at: UTC."""
+    """A named person on this device. made_at: UTC. record_number: that the clinic knows them by, as it was typed or read off a barcode."""
 
     id: str
-    name: str
+    name: str = field(repr=False)
     made_at: datetime
+    record_number: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,8 @@ class Observation:
     """An observation as it was saved. body: plain values (JSON). wave: bytes of its pulse wave, or None."""
 
     line: Line
-    body: Mapping[str, Any]
-    wave: bytes | None = None
+    body: Mapping[str, Any] = field(repr=False)
+    wave: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +103,26 @@ class Deleted:
     line: Line | None
 
 
-def new_id() -> str:
-    """A UUID, version 4."""
-    return str(uuid.uuid4())
-
-
-def utc_offset_min(moment: datetime) -> int:
-    """What this computer's wall clock is ahead of UTC at a moment, for Line."""
-    offset = moment.astimezone().utcoffset()
-    return 0 if offset is None else round(offset.total_seconds() / 60)
-
-
 def name_key(name: str) -> str:
     """The same for names that look alike: spaces, capitals, joiners and how accents are written make no difference."""
     plain = unicodedata.normalize("NFD", " ".join(name.split())).translate(_JOINERS)
     return unicodedata.normalize("NFC", plain.casefold())
+
+
+def record_number_key(typed: str) -> str:
+    """The same for record numbers that are one: spaces, capitals, wide signs, the digits of another script, and the control characters
+    that a barcode scanner adds make no difference. "" where nothing is left.
+    """
+    plain = unicodedata.normalize("NFKC", typed)
+    return "".join(
+        str(unicodedata.decimal(sign, sign)) for sign in plain if unicodedata.category(sign)[0] not in "CZ"
+    ).casefold()
+
+
+def matches(person: Person, typed: str) -> bool:
+    """Whether a record number that was typed or scanned is this person's: asked before somebody is measured under a wrong name."""
+    key = record_number_key(typed)
+    return bool(key) and person.record_number is not None and record_number_key(person.record_number) == key
 
 
 class Observations:
@@ -125,19 +136,34 @@ class Observations:
 
     def people(self) -> list[Person]:
         """All that are not deleted, by name."""
-        rows = self._database.ask("SELECT id, name, made_at FROM person WHERE deleted_at IS NULL")
+        rows = self._database.ask(f"SELECT {_PERSON} FROM person WHERE deleted_at IS NULL")  # noqa: S608 (fixed text)
         return sorted((_person(row) for row in rows), key=lambda person: (name_key(person.name), person.id))
 
-    def add_person(self, name: str, *, now: datetime) -> Person:
-        """A new one. Raises BadInput for a name that is empty, too long or already there."""
-        person = Person(new_id(), _name(name), _milliseconds(now))
+    def add_person(self, name: str, *, now: datetime, record_number: str | None = None) -> Person:
+        """A new one. Raises BadInput for a name or a record number that is empty, too long or already there."""
+        person = Person(new_id(), _name(name), milliseconds(now), _record_number(record_number))
         with self._database.changes() as change:
             _check_free(change, person.name, but=person.id)
+            _check_number_free(change, person.record_number, but=person.id)
             change.do(
-                "INSERT INTO person (id, name, made_at) VALUES (?, ?, ?)",
-                (person.id, person.name, _text(person.made_at)),
+                "INSERT INTO person (id, name, made_at, record_number) VALUES (?, ?, ?, ?)",
+                (person.id, person.name, text_of(person.made_at), person.record_number),
             )
         return person
+
+    def set_record_number(self, person: str, record_number: str | None) -> None:
+        """None: without one. Raises BadInput as add_person does, and where there is no such person."""
+        number = _record_number(record_number)
+        with self._database.changes() as change:
+            _check_number_free(change, number, but=person)
+            if not change.do(
+                "UPDATE person SET record_number = ? WHERE id = ? AND deleted_at IS NULL", (number, person)
+            ):
+                raise _nobody()
+
+    def person_with_record_number(self, typed: str) -> Person | None:
+        """Whose it is, however it was typed or scanned."""
+        return next((person for person in self.people() if matches(person, typed)), None)
 
     def rename_person(self, person: str, name: str) -> None:
         """Raises BadInput as add_person does, and where there is no such person."""
@@ -149,47 +175,57 @@ class Observations:
                 raise _nobody()
 
     def delete_person(self, person: str, *, now: datetime) -> None:
-        """The person and all their observations, to be put back by restore_person."""
+        """The person and all that is theirs, to be put back by restore_person. Nothing of it is sent meanwhile."""
         with self._database.changes() as change:
             if not change.do(
-                "UPDATE person SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL", (_text(now), person)
+                "UPDATE person SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL", (text_of(now), person)
             ):
                 raise _nobody()
-            change.do(
-                "UPDATE observation SET deleted_at = ? WHERE person = ? AND deleted_at IS NULL",
-                (_text(now), person),
-            )
+            for table in _OF_A_PERSON:
+                change.do(
+                    f"UPDATE {table} SET deleted_at = ? WHERE person = ? AND deleted_at IS NULL",  # noqa: S608 (fixed text)
+                    (text_of(now), person),
+                )
 
     def restore_person(self, person: str) -> None:
-        """Undo delete_person: what was deleted with them comes back, what had been deleted before does not."""
+        """Undo delete_person: what was deleted with them comes back, what had been deleted before does not. Raises BadInput where there is no
+        such person, or somebody else has the name or record number by now.
+        """
         with self._database.changes() as change:
-            rows = change.ask("SELECT name, deleted_at FROM person WHERE id = ?", (person,))
+            rows = change.ask("SELECT name, deleted_at, record_number FROM person WHERE id = ?", (person,))
             if not rows:
                 raise _nobody()
-            if rows[0][1] is None:
+            name, deleted_at, record_number = rows[0]
+            if deleted_at is None:
                 return
-            _check_free(change, rows[0][0], but=person)
+            _check_free(change, name, but=person)
+            _check_number_free(change, record_number, but=person)
             change.do("UPDATE person SET deleted_at = NULL WHERE id = ?", (person,))
-            change.do(
-                "UPDATE observation SET deleted_at = NULL WHERE person = ? AND deleted_at = ?",
-                (person, rows[0][1]),
-            )
+            for table in _OF_A_PERSON:
+                change.do(
+                    f"UPDATE {table} SET deleted_at = NULL WHERE person = ? AND deleted_at = ?",  # noqa: S608 (fixed text)
+                    (person, deleted_at),
+                )
 
     # Observations
 
-    def save(self, observation: Observation) -> bool:
-        """Keep it. Returns whether it is new: False where this identifier was kept before. Durable when this returns."""
-        return bool(self.save_all([observation]))
+    def save(self, observation: Observation, *, guest_agrees: bool = False) -> bool:
+        """Keep it, and owe it to the cloud where it is to be sent. Returns whether it is new: False where this identifier was kept before.
+        Durable when this returns. guest_agrees: that a guest's is sent; a person's is where they have agreed (client.store.consents).
+        """
+        return bool(self.save_all([observation], guest_agrees=guest_agrees))
 
-    def save_all(self, observations: Iterable[Observation]) -> int:
+    def save_all(self, observations: Iterable[Observation], *, guest_agrees: bool = False) -> int:
         """Keep them all or none. Returns how many were new."""
         with self._database.changes() as change:
-            return sum(_insert(change, observation) for observation in observations)
+            return sum(
+                _insert(change, observation, guest_agrees=guest_agrees) for observation in observations
+            )
 
     def lines(self, person: str | None, *, before: Line | None = None, limit: int = PAGE) -> list[Line]:
         """The newest first, from the one that follows `before`."""
         after = "" if before is None else " AND (taken_at, id) < (?, ?)"
-        values: list[object] = [person] if before is None else [person, _text(before.taken_at), before.id]
+        values: list[object] = [person] if before is None else [person, text_of(before.taken_at), before.id]
         rows = self._database.ask(
             f"SELECT {_LINE} FROM observation WHERE person IS ? AND deleted_at IS NULL{after}"  # noqa: S608 (fixed text)
             " ORDER BY taken_at DESC, id DESC LIMIT ?",
@@ -199,7 +235,10 @@ class Observations:
 
     def between(self, person: str | None, start: datetime | None, end: datetime | None) -> list[Line]:
         """Those of [start, end), the oldest first: for a trend, or all of them. None: no bound."""
-        bounds = [_text(start) if start else "", _text(end) if end else "~"]  # before and after every moment
+        bounds = [
+            text_of(start) if start else "",
+            text_of(end) if end else "~",
+        ]  # before and after every moment
         rows = self._database.ask(
             f"SELECT {_LINE} FROM observation WHERE person IS ? AND deleted_at IS NULL"  # noqa: S608 (fixed text)
             " AND taken_at >= ? AND taken_at < ? ORDER BY taken_at, id",
@@ -214,7 +253,7 @@ class Observations:
         rows = self._database.ask(
             f"SELECT substr(taken_at, 1, 23), {_NUMBERS} FROM observation"  # noqa: S608 (fixed text)
             " WHERE person IS ? AND deleted_at IS NULL AND taken_at >= ? AND +kind = ? ORDER BY taken_at, id",
-            (person, _text(start) if start else "", str(Kind.SCAN)),
+            (person, text_of(start) if start else "", str(Kind.SCAN)),
         )
         return [row[0] for row in rows], [row[1:] for row in rows]
 
@@ -263,31 +302,41 @@ class Observations:
         return [_whole(row) for row in rows]
 
     def delete(self, observation: str, *, now: datetime) -> bool:
-        """Returns whether there was one to delete; `restore` puts it back."""
+        """With the documents that are about it. Returns whether there was one to delete; `restore` puts it back."""
         with self._database.changes() as change:
-            return bool(
-                change.do(
-                    "UPDATE observation SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL",
-                    (_text(now), observation),
-                )
+            found = change.do(
+                "UPDATE observation SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL",
+                (text_of(now), observation),
             )
+            if found:
+                change.do(
+                    "UPDATE document SET deleted_at = ? WHERE observation = ? AND deleted_at IS NULL",
+                    (text_of(now), observation),
+                )
+        return bool(found)
 
     def restore(self, observation: str) -> bool:
         """Undo `delete`. Returns whether it is back: not where its person is deleted, or it was purged."""
         with self._database.changes() as change:
-            return bool(
-                change.do(
-                    "UPDATE observation SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL AND (person IS NULL"
-                    " OR person IN (SELECT id FROM person WHERE deleted_at IS NULL))",
-                    (observation,),
-                )
+            rows = change.ask("SELECT deleted_at FROM observation WHERE id = ?", (observation,))
+            found = change.do(
+                "UPDATE observation SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL AND (person IS NULL"
+                " OR person IN (SELECT id FROM person WHERE deleted_at IS NULL))",
+                (observation,),
             )
+            if found:
+                change.do(
+                    "UPDATE document SET deleted_at = NULL WHERE observation = ? AND deleted_at = ?",
+                    (observation, rows[0][0]),
+                )
+        return bool(found)
 
     def deleted(self, *, now: datetime) -> list[Deleted]:
         """What `restore_person` and `restore` can put back, the newest first: what was deleted in the last KEEP_DELETED_DAYS."""
-        since = _text(now - timedelta(days=KEEP_DELETED_DAYS))
+        since = text_of(now - timedelta(days=KEEP_DELETED_DAYS))
         gone = self._database.ask(
-            "SELECT id, name, made_at, deleted_at FROM person WHERE deleted_at >= ?", (since,)
+            f"SELECT {_PERSON}, deleted_at FROM person WHERE deleted_at >= ?",  # noqa: S608 (fixed text)
+            (since,),
         )
         lines = self._database.ask(
             f"SELECT {_LINE}, deleted_at FROM observation WHERE deleted_at >= ?"  # noqa: S608 (fixed text)
@@ -295,31 +344,11 @@ class Observations:
             (since,),
         )
         here = {person.id: person for person in self.people()}
-        found = [Deleted(_moment(row[3]), _person(row), None) for row in gone]
+        found = [Deleted(moment_of(row[-1]), _person(row[:-1]), None) for row in gone]
         for *row, deleted_at in lines:
             line = _line(row)
-            found.append(Deleted(_moment(deleted_at), here.get(line.person or ""), line))
+            found.append(Deleted(moment_of(deleted_at), here.get(line.person or ""), line))
         return sorted(found, key=lambda one: one.deleted_at, reverse=True)
-
-    def purge(self, *, deleted_before: datetime) -> int:
-        """Overwrite what was deleted before a moment, for ever. Returns how many observations that were.
-
-        Where somebody still reads what was there, its traces in the log go with the next purge or the next opening of the store.
-        """
-        with self._database.changes() as change:
-            gone = change.do("DELETE FROM observation WHERE deleted_at < ?", (_text(deleted_before),))
-            people = change.do(
-                "DELETE FROM person WHERE deleted_at < ? AND NOT EXISTS (SELECT 1 FROM observation WHERE person = person.id)",
-                (_text(deleted_before),),
-            )
-            if gone or people:
-                change.forget_later()
-        self._database.forget_what_is_due()
-        return gone
-
-    def purge_old(self, *, now: datetime) -> int:
-        """What every opening of the store does: `purge` what was deleted more than KEEP_DELETED_DAYS ago."""
-        return self.purge(deleted_before=now - timedelta(days=KEEP_DELETED_DAYS))
 
 
 COLUMNS = (
@@ -338,23 +367,26 @@ COLUMNS = (
 )
 """What a list asks for: the fields of Line, its numbers among them."""
 _LINE = ", ".join(COLUMNS)
-_NUMBERS = ", ".join(field.name for field in fields(Numbers))
+_NUMBERS = ", ".join(number.name for number in fields(Numbers))
+_PERSON = "id, name, made_at, record_number"
+_OF_A_PERSON = ("observation", "document")
+"""What is deleted and put back with them."""
 
 
-def _insert(change: Change, observation: Observation) -> int:
+def _insert(change: Change, observation: Observation, *, guest_agrees: bool) -> int:
     line, numbers = observation.line, observation.line.numbers
     if line.person is not None and not change.ask(
         "SELECT 1 FROM person WHERE id = ? AND deleted_at IS NULL", (line.person,)
     ):
         raise _nobody()
-    return change.do(
+    is_new = change.do(
         f"INSERT INTO observation ({_LINE}, body, wave)"  # noqa: S608 (fixed text)
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (
             line.id,
             line.person,
             str(line.kind),
-            _text(line.taken_at),
+            text_of(line.taken_at),
             line.utc_offset_min,
             numbers.heart_rate,
             numbers.heart_rate_low,
@@ -367,11 +399,22 @@ def _insert(change: Change, observation: Observation) -> int:
             None if observation.wave is None else zlib.compress(observation.wave),
         ),
     )
+    if is_new and not line.simulated:
+        tasks.insert(change, line.id, str(line.kind), observation.body, line.taken_at)
+        agreed = (
+            guest_agrees
+            if line.person is None
+            else consents.is_given(change, line.person, consents.Subject.CLOUD)
+        )
+        if agreed:
+            patient = line.person or new_id()
+            outbox.enqueue(change, outbox.ItemKind.OBSERVATION, line.id, patient, line.taken_at)
+    return is_new
 
 
 def _line(row: Sequence[Any]) -> Line:
     id_, person, kind, taken_at, offset_min, *numbers, simulated = row
-    return Line(id_, person, kind, _moment(taken_at), offset_min, Numbers(*numbers), bool(simulated))
+    return Line(id_, person, kind, moment_of(taken_at), offset_min, Numbers(*numbers), bool(simulated))
 
 
 def _whole(row: Sequence[Any]) -> Observation:
@@ -388,7 +431,8 @@ def _unpacked(wave: bytes | None) -> bytes | None:
 
 
 def _person(row: Row) -> Person:
-    return Person(row[0], row[1], _moment(row[2]))
+    id_, name, made_at, record_number = row
+    return Person(id_, name, moment_of(made_at), record_number)
 
 
 def _name(name: str) -> str:
@@ -417,19 +461,33 @@ def _check_free(change: Change, name: str, *, but: str) -> None:
         )
 
 
+def _record_number(typed: str | None) -> str | None:
+    """As it is saved: as it was typed, without what can't be seen. Raises BadInput."""
+    if typed is None:
+        return None
+    seen = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in typed)
+    tidy = " ".join(seen.split())
+    if not 1 <= len(tidy) <= LONGEST_RECORD_NUMBER or not record_number_key(tidy):
+        raise BadInput(
+            title=said("This record number can't be used"),
+            remedy=said("Type or scan one of 1 to {most} signs.", most=LONGEST_RECORD_NUMBER),
+        )
+    return tidy
+
+
+def _check_number_free(change: Change, number: str | None, *, but: str) -> None:
+    if number is None:
+        return
+    rows = change.ask(
+        "SELECT record_number FROM person WHERE record_number IS NOT NULL AND deleted_at IS NULL AND id <> ?",
+        (but,),
+    )
+    if any(record_number_key(other) == record_number_key(number) for (other,) in rows):
+        raise BadInput(
+            title=said("There is already somebody with this record number"),
+            remedy=said("Choose that person, or check the number."),
+        )
+
+
 def _nobody() -> BadInput:
     return BadInput(title=said("This person is not on this device"), remedy=said("Choose another one."))
-
-
-def _milliseconds(moment: datetime) -> datetime:
-    utc = moment.astimezone(UTC)
-    return utc - timedelta(microseconds=utc.microsecond % 1000)
-
-
-def _text(moment: datetime) -> str:
-    """Sorts as the moments do."""
-    return _milliseconds(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -134,16 +134,17 @@ def rotate_key(folder: Path, vault: Vault) -> None:
         _open(folder, vault).database.close()
         key = _key(vault)
         assert key is not None
-        with _nobody_writes(path):
-            _write(folder / _ROTATING_NAME, b"1")  # before there is a second key, so that it is looked for
-            new_key = secrets.token_bytes(DATABASE_KEY_BYTES)
-            try:
-                vault.write(NEXT_VAULT_ENTRY, new_key)
+        _write(folder / _ROTATING_NAME, b"1")  # before there is a second key, so that it is looked for
+        new_key = secrets.token_bytes(DATABASE_KEY_BYTES)
+        try:
+            vault.write(NEXT_VAULT_ENTRY, new_key)
+            with _nobody_writes(path):
                 backups.lock_anew(path, key, new_key, (_CONFIRMED,))
-            except Exception:
-                with contextlib.suppress(VaultFault, StoreFault):
-                    _go_on_rotating(folder, vault)
-                raise
+                backups.put_next_in_place(path, keep=False)
+        except Exception:
+            with contextlib.suppress(VaultFault, StoreFault):
+                _go_on_rotating(folder, vault)
+            raise
         _go_on_rotating(folder, vault)
 
 
@@ -342,6 +343,7 @@ def _opened(path: Path, key: bytes) -> tuple[Database, Healed | None]:
     another one.
     """
     name, healed = path.with_name(KEY_ID_NAME), None
+    backups.clean_up(path)
     if _is_there(backups.next_file(path)):  # it was being mended
         with _nobody_writes(path):
             backups.put_next_in_place(path, keep=True)

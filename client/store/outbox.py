@@ -73,12 +73,11 @@ class Counts:
 
 
 _THERE = """CASE outbox.kind
- WHEN 'observation' THEN EXISTS (SELECT 1 FROM observation AS one WHERE one.id = outbox.id)
-  AND NOT EXISTS (SELECT 1 FROM observation AS one INDEXED BY observation_gone
-   WHERE one.id = outbox.id AND one.deleted_at IS NOT NULL)
+ WHEN 'observation' THEN EXISTS (SELECT 1 FROM observation AS one INDEXED BY observation_there
+  WHERE one.id = outbox.id AND one.deleted_at IS NULL)
  WHEN 'document' THEN EXISTS (SELECT 1 FROM document AS one WHERE one.id = outbox.id AND one.deleted_at IS NULL)
  ELSE outbox.kind = 'erasure' END"""
-_CLINIC = f"(SELECT json_extract(value, '$.clinic_id') FROM setting WHERE name = '{_ENROLLED}')"
+_CLINIC = "(SELECT json_extract(value, '$.clinic_id') FROM setting WHERE name = 'cloud')"
 _STATE = f"CASE WHEN outbox.clinic IS {_CLINIC} AND {_THERE} THEN state ELSE 'held' END"
 _WITHHELD = """kind IN ('observation', 'document') AND EXISTS (SELECT 1 FROM person WHERE person.id = outbox.patient)
  AND NOT coalesce((SELECT given FROM consent WHERE person = outbox.patient AND subject = 'cloud' ORDER BY seq DESC LIMIT 1), 0)"""

@@ -79,6 +79,11 @@ def _sheet(p: Palette, points: float) -> str:
     QLabel#key:focus {{ border: 2px solid {p.accent}; }}
     QLabel#muted {{ color: {p.muted}; }}
     QLabel#warning {{ color: {p.warning}; font-weight: 600; }}
+    QLabel#state {{ font-size: {points * 1.25:.1f}pt; font-weight: 600; }}
+    QLabel[role="good"], QPushButton#badge[role="good"] {{ color: {p.good}; }}
+    QLabel[role="muted"], QPushButton#badge[role="muted"] {{ color: {p.muted}; }}
+    QLabel[role="warning"], QPushButton#badge[role="warning"] {{ color: {p.warning}; }}
+    QLabel[role="danger"], QPushButton#badge[role="danger"] {{ color: {p.danger}; }}
     QLabel#hint {{ font-size: {points * 1.35:.1f}pt; font-weight: 600; }}
     QLabel#number {{ font-size: {points * 3.2:.1f}pt; font-weight: 700; }}
     QLabel#value {{ font-size: {points * 2.0:.1f}pt; font-weight: 700; }}
@@ -94,6 +99,10 @@ def _sheet(p: Palette, points: float) -> str:
     QPushButton#primary:disabled {{ background: {p.raised}; color: {p.muted}; border: 1px dashed {p.control}; }}
     QPushButton#nav {{ border-color: transparent; background: transparent; }}
     QPushButton#nav:focus {{ border: 2px solid {p.accent}; }}
+    QPushButton#badge {{ background: {p.surface}; font-weight: 600; }}
+    QProgressBar {{ min-height: 0.8em; max-height: 0.8em; background: {p.raised}; border: 1px solid {p.control};
+                   border-radius: 6px; }}
+    QProgressBar::chunk {{ background: {p.accent}; border-radius: 5px; }}
     QComboBox, QDateTimeEdit {{ min-height: {points * 2.4:.0f}px; }}
     QLineEdit {{ background: {p.surface}; color: {p.text}; border: 1px solid {p.control};
                    border-radius: 6px; padding: 0.35em 0.6em; }}

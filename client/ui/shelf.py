@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -17,10 +17,17 @@ from client.language import said
 from client.parts import Kept
 from client.pipeline.worker import Worker
 from client.store.observations import Observations, Person
+from client.store.opening import tell
+
+if TYPE_CHECKING:
+    from client.pipeline.sync import SyncStatus, SyncThread
+    from client.policy import Policy
 
 T = TypeVar("T")
 _LOOK_EVERY_MS = 30
 _END_S = 3.0
+_SYNC_END_S = 2.0
+"""What is under way to the cloud then is sent again the next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,18 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """It is open. people: on this device, by name. needs_recovery_key: nobody has one on paper."""
+    """It is open. people: on this device, by name. needs_recovery_key: nobody has one on paper.
+
+    policy: of this installation. server: the address of the clinic that this device is enrolled with; "" where it is with none. tasks:
+    how many staff should look at. healed: what became of it where it was damaged and has been mended just now; else "".
+    """
 
     people: tuple[Person, ...]
     needs_recovery_key: bool
+    policy: Policy
+    server: str
+    tasks: int
+    healed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,8 @@ class Shelf(QObject):
         super().__init__(parent)
         self._open_store, self._restore_store = open_store, restore_store
         self._worker = Worker("store")
+        self._network: Worker | None = None
+        self._sync: SyncThread | None = None
         self._waiting: list[_Asked] = []
         self._openings = 0
         self._kept: Kept | None = None
@@ -109,6 +126,7 @@ class Shelf(QObject):
     def close(self) -> None:
         """Lock it: the key leaves this program's memory."""
         self._worker.do(self._shut)
+        self._sync = None
         if isinstance(self.state, (Open, Opening)):
             self._set(Closed())
 
@@ -122,7 +140,24 @@ class Shelf(QObject):
         self.close()
         self._timer.stop()
         self._waiting.clear()
-        return self._worker.end(_END_S)
+        network, self._network = self._network, None
+        ended = network is None or network.end(_END_S)
+        return self._worker.end(_END_S) and ended
+
+    @property
+    def sync_status(self) -> SyncStatus | None:
+        """How it stands with sending, without waiting for anything; None while the store is not open."""
+        return None if self._sync is None else self._sync.status
+
+    def wake_sync(self) -> None:
+        """There is something new to be sent, or somebody wants it tried now."""
+        if self._sync is not None:
+            self._sync.wake()
+
+    def cancel_sending(self, item: str) -> None:
+        """Not this file, for now: it waits until somebody wants it tried again."""
+        if self._sync is not None:
+            self._sync.cancel(item)
 
     def ask(
         self,
@@ -133,7 +168,36 @@ class Shelf(QObject):
         """Do something with what is kept; then or otherwise are called in the window's thread. After a bug of our own otherwise is
         called too, so that nobody waits for ever, and the bug is raised.
         """
-        self._wait_for(self._worker.do(lambda: job(self._need().observations)), then, otherwise)
+        self.ask_kept(lambda kept: job(kept.observations), then, otherwise)
+
+    def ask_kept(
+        self,
+        job: Callable[[Kept], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[HealthHelperError], None],
+    ) -> None:
+        """The same with the whole of it."""
+        self._wait_for(self._worker.do(lambda: job(self._need())), then, otherwise)
+
+    def over_network(
+        self,
+        job: Callable[[Kept], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[HealthHelperError], None],
+    ) -> None:
+        """The same for what waits for somebody far away: in a thread of its own, so that nobody here waits with it. The state says
+        afterwards what is other than before.
+        """
+
+        def got(kept: Kept) -> None:
+            if self._network is None:
+                self._network = Worker("network")
+            self._wait_for(self._network.do(lambda: job(kept)), done, otherwise)
+
+        def done(found: T) -> None:
+            self.change(lambda _: found, then, otherwise)
+
+        self.ask_kept(lambda kept: kept, got, otherwise)
 
     def elsewhere(
         self, job: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[HealthHelperError], None]
@@ -154,7 +218,7 @@ class Shelf(QObject):
 
         def done(_: None) -> None:
             if isinstance(self.state, Open):
-                self._set(Open(self.state.people, needs_recovery_key=False))
+                self._set(replace(self.state, needs_recovery_key=False))
             then(None)
 
         self._wait_for(self._worker.do(lambda: self._need().confirm_recovery_key()), done, otherwise)
@@ -166,16 +230,31 @@ class Shelf(QObject):
         otherwise: Callable[[HealthHelperError], None],
     ) -> None:
         """Add, rename, delete somebody or put them back; the people are others before `then` is called."""
+        self.change(lambda kept: job(kept.observations), then, otherwise)
 
-        def both(kept: Observations) -> tuple[T, tuple[Person, ...]]:
-            return job(kept), tuple(kept.people())
+    def change(
+        self,
+        job: Callable[[Kept], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[HealthHelperError], None],
+    ) -> None:
+        """Do something after which there may be other people, tasks, another clinic or something to send; the state is the new one before
+        `then` is called.
+        """
 
-        def got(done: tuple[T, tuple[Person, ...]]) -> None:
+        def both(kept: Kept) -> tuple[T, _Facts]:
+            done = job(kept)
+            return done, _facts(kept)
+
+        def got(done: tuple[T, _Facts]) -> None:
             if isinstance(self.state, Open):
-                self._set(Open(done[1], self.state.needs_recovery_key))
+                new = done[1].put_into(self.state)
+                if new != self.state:
+                    self._set(new)
+                self.wake_sync()
             then(done[0])
 
-        self.ask(both, got, otherwise)
+        self.ask_kept(both, got, otherwise)
 
     def read_people(self) -> None:
         """Somebody else may have changed them."""
@@ -190,27 +269,39 @@ class Shelf(QObject):
         """In the worker's thread, as whatever touches _kept."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
+            kept.sync.end(_SYNC_END_S)
             kept.close()
 
     def _opening(self, make: Callable[[], Kept]) -> None:
-        def job() -> Open:
+        def job() -> tuple[Open, SyncThread]:
             self._shut()
             kept = make()
             try:
-                people = tuple(kept.observations.people())
+                facts = _facts(kept)
+                healed = "" if kept.healed is None else tell(kept.healed)
+                kept.sync.start()
             except BaseException:
                 kept.close()
                 raise
             self._kept = kept
-            return Open(people, kept.needs_recovery_key)
+            state = Open(
+                facts.people, kept.needs_recovery_key, kept.policy, facts.server, facts.tasks, healed
+            )
+            return state, kept.sync
 
-        def done(state: ShelfState) -> None:
+        def done(state: Open | Unusable, sync: SyncThread | None) -> None:
             if isinstance(self.state, Opening) and this == self._openings:  # not locked meanwhile
+                self._sync = sync
                 self._set(state)
 
         this = self._openings = self._openings + 1
         self._set(Opening())
-        self._wait_for(self._worker.do(job), done, lambda fault: done(Unusable(fault)), of_window=False)
+        self._wait_for(
+            self._worker.do(job),
+            lambda found: done(*found),
+            lambda fault: done(Unusable(fault), None),
+            of_window=False,
+        )
 
     def _wait_for(
         self,
@@ -241,6 +332,24 @@ class Shelf(QObject):
             else:
                 asked.otherwise(_bug())
                 raise error
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What of the state can be other than before after somebody, here or elsewhere, has changed something."""
+
+    people: tuple[Person, ...]
+    server: str
+    tasks: int
+
+    def put_into(self, state: Open) -> Open:
+        return replace(state, people=self.people, server=self.server, tasks=self.tasks)
+
+
+def _facts(kept: Kept) -> _Facts:
+    enrolled = kept.outbox.enrolled()
+    server = "" if enrolled is None else str(enrolled.get("url", ""))
+    return _Facts(tuple(kept.observations.people()), server, kept.tasks.count())
 
 
 def _bug() -> EnvironmentFault:

@@ -135,12 +135,14 @@ class Server:
     """Serves until the block is left. tls: None for plain HTTP. script: what it does with each request; it may be changed at any time.
 
     asked: every request, whole. connections: accepted so far. raw: takes a connection as it is, before TLS and HTTP.
+    spoils: changes the bytes of an answer over HTTP/2 on their way; the connection then ends.
     """
 
     script: Script
     tls: ssl.SSLContext | None = None
     raw: Callable[[socket.socket], None] | None = None
     reads_body: bool = True
+    spoils: Callable[[bytes], bytes] | None = None
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
     port: int = 0
@@ -234,6 +236,9 @@ class Server:
                     head = [(":status", "200"), ("content-type", "application/json")]
                     speaking.send_headers(event.stream_id, head)
                     speaking.send_data(event.stream_id, b'{"http":2}', end_stream=True)
+                    if self.spoils is not None:
+                        made.sendall(self.spoils(speaking.data_to_send()))
+                        return
             made.sendall(speaking.data_to_send())
 
 

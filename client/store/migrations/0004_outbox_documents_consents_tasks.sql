@@ -20,12 +20,13 @@ CREATE TABLE document (
     cloud_reason TEXT,
     deleted_at TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX document_in_lists ON document (person, added_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX document_in_lists ON document (person, added_at DESC, id DESC, deleted_at);
 CREATE INDEX document_of_observation ON document (observation) WHERE observation IS NOT NULL;
 CREATE INDEX document_deleted ON document (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- For what is claimed: to read deleted_at in the row itself, all of a scan would be read.
-CREATE INDEX observation_gone ON observation (id) WHERE deleted_at IS NOT NULL;
+-- Whether one is there and not deleted, for many at once: to find a row by its primary key SQLite reads all of each row that it
+-- passes, and a scan is long.
+CREATE INDEX observation_there ON observation (id, deleted_at);
 
 -- What is owed to the cloud. id: of the observation or document; of an erasure its own. It is the idempotency key. patient: the
 -- pseudonym that it is sent under. clinic: whose cloud it is owed to. What was acknowledged is no more here but in sent; never is
@@ -42,7 +43,7 @@ CREATE TABLE outbox (
     reason TEXT
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (state, kind, clinic, seq);
-CREATE INDEX outbox_by_patient ON outbox (patient);
+CREATE INDEX outbox_by_patient ON outbox (patient, clinic);
 
 CREATE TABLE sent (
     id TEXT PRIMARY KEY,
@@ -51,7 +52,7 @@ CREATE TABLE sent (
     clinic TEXT NOT NULL,
     at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sent_by_patient ON sent (patient);
+CREATE INDEX sent_by_patient ON sent (patient, clinic);
 
 -- Of whom anything was ever taken out to be sent, and may have arrived though nobody said so: they are erased there when they are
 -- forgotten here.

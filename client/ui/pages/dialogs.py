@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
 )
 
 from client.language import listing, said
-from client.store.observations import LONGEST_NAME, Kind
+from client.store.observations import LONGEST_NAME, LONGEST_RECORD_NUMBER, Kind, Person
 from client.ui.views import entry
+from client.ui.views.guard import whose_number
 from client.ui.widgets.choice import ChoiceBox, MomentEdit
 from client.ui.widgets.layout import button, form, label
 from client.ui.widgets.notice import announce
@@ -62,9 +63,12 @@ class Dialog(QDialog):
 
 
 class NameDialog(Dialog):
-    """A name for somebody new, or another one for somebody."""
+    """A name and perhaps a record number for somebody new, or others for somebody.
 
-    def __init__(self, parent: QWidget, now: str = "") -> None:
+    record_number: that they have now. A barcode scanner types one, and Enter.
+    """
+
+    def __init__(self, parent: QWidget, now: str = "", record_number: str = "") -> None:
         super().__init__(parent, said("Rename a person") if now else said("Add a person"))
         question = (
             said("Another name for {name}; what is kept of them stays theirs:", name=now)
@@ -77,13 +81,139 @@ class NameDialog(Dialog):
         self.name.setMaxLength(LONGEST_NAME)
         self.name.setAccessibleName(said("Name"))
         self.column.addWidget(self.name)
+        self.column.addWidget(label(said("Record number, typed or scanned (may be left out):")))
+        self.number = number_field(record_number)
+        self.column.addWidget(self.number)
         self.buttons(said("Rename") if now else said("Add"), self._accept)
+
+    @property
+    def record_number(self) -> str | None:
+        """As typed; None where there is none."""
+        return self.number.text() if self.number.text().strip() else None
 
     def _accept(self) -> None:
         if self.name.text().strip():
             self.accept()
         else:
             self.tell(said("Type a name."))
+            self.name.setFocus()
+
+
+def number_field(now: str = "") -> QLineEdit:
+    """For a record number."""
+    field = QLineEdit(now)
+    field.setMaxLength(2 * LONGEST_RECORD_NUMBER)  # a scanner adds signs of its own, which do not count
+    field.setAccessibleName(said("Record number"))
+    field.setInputMethodHints(Qt.InputMethodHint.ImhNoPredictiveText | Qt.InputMethodHint.ImhSensitiveData)
+    return field
+
+
+class RecordNumberDialog(Dialog):
+    """Whose record number is typed or scanned. found: that person, once it is accepted.
+
+    expected: for whom something is to be saved, or None: anybody may be chosen. Nobody else's name is shown.
+    """
+
+    def __init__(self, parent: QWidget, people: Sequence[Person], expected: Person | None) -> None:
+        super().__init__(parent, said("Record number"))
+        self._people, self._expected = people, expected
+        self.found: Person | None = None
+        self.column.addWidget(
+            label(
+                said("Type or scan a person's record number, to choose them.")
+                if expected is None
+                else said("Before this is saved for {name}: type or scan their record number.", name=expected.name)
+            )
+        )
+        self.number = number_field()
+        self.number.textEdited.connect(lambda _text: self._begin_anew())
+        self.column.addWidget(self.number)
+        self.other = button(said("Choose that person"), self.accept)
+        self.other.setAutoDefault(False)  # not by the Enter of a scanner
+        self.buttons(
+            said("Choose") if expected is None else said("Go on"), self._accept, between=self.other
+        )
+        self.other.hide()
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it is the number of the person for whom something is to be saved."""
+        return self.found is not None and self._expected is not None and self.found.id == self._expected.id
+
+    def _begin_anew(self) -> None:
+        self.found = None
+        self.other.hide()
+        self.tell("")
+
+    def _accept(self) -> None:
+        self.found = found = whose_number(self.number.text(), self._people)
+        self.other.setVisible(found is not None and self._expected is not None and not self.is_expected)
+        if found is not None and (self._expected is None or self.is_expected):
+            self.accept()
+            return
+        self.tell(
+            said("Nobody on this device has this number. Try it again.")
+            if found is None
+            else said(
+                "This number belongs to somebody else on this device. Nothing was saved. Try it again, or choose that person and save then."
+            )
+        )
+        self.number.selectAll()
+        self.number.setFocus()
+
+
+class SharingDialog(Dialog):
+    """Whether something may be sent to the clinic. choice: "send", "keep" (here only), or "" where nothing was decided.
+
+    paragraphs: what is asked; the first is the question.
+    """
+
+    def __init__(self, parent: QWidget, paragraphs: Sequence[str]) -> None:
+        super().__init__(parent, said("Send to the clinic?"))
+        self.choice = ""
+        for at, words in enumerate(paragraphs):
+            self.column.addWidget(label(words, "" if at else "heading"))
+        self.keep = button(said("Keep here only"), lambda: self._chosen("keep"))
+        self.buttons(said("Send too"), lambda: self._chosen("send"), between=self.keep)
+        self.keep.setDefault(True)
+        self.keep.setFocus()
+
+    def _chosen(self, choice: str) -> None:
+        self.choice = choice
+        self.accept()
+
+
+class DeletePersonDialog(Dialog):
+    """Somebody with all that is theirs. choice: "delete" (to be put back for a while), "forever", or "" to leave everything as it is.
+
+    may_be_sent: whether anything of them may be in the clinic's cloud. days: for so long it can be put back.
+    """
+
+    def __init__(self, parent: QWidget, name: str, days: int, *, may_be_sent: bool) -> None:
+        super().__init__(parent, said("Delete a person"))
+        self.choice = ""
+        self.column.addWidget(
+            label(
+                said(
+                    "Delete {name} and all that is kept of them? It can be put back for {days} days.",
+                    name=name,
+                    days=days,
+                )
+            )
+        )
+        if may_be_sent:
+            self.column.addWidget(
+                label(said("What was sent of them is erased in the clinic's cloud too, once it can't be put back any more."))
+            )
+        self.forever = button(said("Delete for ever now…"), lambda: self._chosen("forever"))
+        self.forever.setAutoDefault(False)
+        self.buttons(said("Delete {name}", name=name), lambda: self._chosen("delete"), between=self.forever)
+        self.cancel.setDefault(True)
+        self.cancel.setFocus()
+
+    def _chosen(self, choice: str) -> None:
+        self.choice = choice
+        self.accept()
 
 
 class ConfirmDialog(Dialog):

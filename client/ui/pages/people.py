@@ -8,8 +8,9 @@ from PySide6.QtWidgets import QDialog
 from client.language import said
 from client.store.observations import Deleted, Observations
 from client.ui.pages.deleted import DeletedDialog
-from client.ui.pages.dialogs import NameDialog
+from client.ui.pages.dialogs import DeletePersonDialog, NameDialog
 from client.ui.pages.job import Job
+from client.ui.shelf import Open
 
 
 class People(Job):
@@ -23,22 +24,32 @@ class People(Job):
         dialog = NameDialog(self.window)
         if dialog.exec() != QDialog.DialogCode.Accepted:
             return
-        name, now = dialog.name.text(), self.clock.utc()
+        name, number, now = dialog.name.text(), dialog.record_number, self.clock.utc()
         self.shelf.change_people(
-            lambda kept: kept.add_person(name, now=now).id, self.chosen.emit, self.tell_fault
+            lambda kept: kept.add_person(name, now=now, record_number=number).id,
+            self.chosen.emit,
+            self.tell_fault,
         )
 
     def rename(self, person: str | None) -> None:
-        """Another name, for what was misspelt."""
+        """Another name or record number, for what was misspelt."""
         if person is None:
             self.notice.tell(said("Choose a person at the top first; a guest has no name."))
             return
-        dialog = NameDialog(self.window, self.name_of(person))
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            name = dialog.name.text()
-            self.shelf.change_people(
-                lambda kept: kept.rename_person(person, name), lambda _: None, self.tell_fault
-            )
+        state = self.shelf.state
+        people = state.people if isinstance(state, Open) else ()
+        before = next((one.record_number or "" for one in people if one.id == person), "")
+        dialog = NameDialog(self.window, self.name_of(person), before)
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return
+        name, number = dialog.name.text(), dialog.record_number
+
+        def rename(kept: Observations) -> None:
+            if (number or "") != before:
+                kept.set_record_number(person, number)
+            kept.rename_person(person, name)
+
+        self.shelf.change_people(rename, lambda _: None, self.tell_fault)
 
     def remove(self, person: str | None) -> None:
         """Somebody with all that is kept of them, to be put back for a while."""
@@ -46,12 +57,19 @@ class People(Job):
         if person is None:
             self.notice.tell(said("Choose a person at the top first; a guest can't be deleted."))
             return
-        question = said(
-            "Delete {name} and all that is kept of them? It can be put back for 30 days.", name=name
-        )
-        if not self.confirmed(said("Delete a person"), question, said("Delete {name}", name=name)):
+        state = self.shelf.state
+        if not isinstance(state, Open):
             return
+        dialog = DeletePersonDialog(
+            self.window, name, state.policy.keep_deleted_days, may_be_sent=bool(state.server)
+        )
+        dialog.exec()
+        if dialog.choice == "forever":
+            self._forget(person, name, may_be_sent=bool(state.server))
+        elif dialog.choice:
+            self._delete(person, name)
 
+    def _delete(self, person: str, name: str) -> None:
         def gone(_: None) -> None:
             self.chosen.emit(None)
             self.notice.tell(
@@ -60,6 +78,24 @@ class People(Job):
 
         self.shelf.change_people(
             lambda kept: kept.delete_person(person, now=self.clock.utc()), gone, self.tell_fault
+        )
+
+    def _forget(self, person: str, name: str, *, may_be_sent: bool) -> None:
+        words = said(
+            "Delete {name} and all that is kept of them for ever? Nobody can put this back, and backups on this device lose it too.",
+            name=name,
+        )
+        if may_be_sent:
+            words += " " + said("What was sent of them is erased in the clinic's cloud as soon as it can be reached.")
+        if not self.confirmed(said("Delete for ever"), words, said("Delete {name} for ever", name=name)):
+            return
+
+        def gone(_: None) -> None:
+            self.chosen.emit(None)
+            self.notice.tell(said("{name} was deleted for ever.", name=name))
+
+        self.shelf.change(
+            lambda kept: kept.forgetting.forget_person(person, self.clock.utc()), gone, self.tell_fault
         )
 
     def show_deleted(self) -> None:
@@ -86,7 +122,7 @@ class People(Job):
                     said("This can't be put back: its person is deleted, or it was too long ago.")
                 )
 
-        self.shelf.ask(lambda kept: kept.restore(line_id), back, self.tell_fault)
+        self.shelf.change_people(lambda kept: kept.restore(line_id), back, self.tell_fault)
 
     def _bring_back(self, person: str) -> None:
         def bring(kept: Observations) -> None:

@@ -14,8 +14,9 @@ from client.ui import look
 from client.ui.pages.camera import CameraChoice
 from client.ui.pages.microphone import MicrophoneChoice
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
-from client.ui.shelf import Closed, Open, Opening, Shelf, Unusable
+from client.ui.shelf import Closed, Open, Opening, Shelf, ShelfState, Unusable
 from client.ui.translations import LANGUAGES
+from client.ui.views.sharing import server_of
 from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import Page, button, card, form, label
 
@@ -25,7 +26,8 @@ SECONDS = (30, 40, 60, 90)
 class SettingsPage(Page):
     """changed: the preferences are others now (they are changed in place). rebuild: and the window must be made anew to show it.
 
-    recovery_key, restore, unlock, lock_now, add_person, rename_person, remove_person, deleted: the person wants that.
+    recovery_key, restore, unlock, lock_now, add_person, find_person, rename_person, remove_person, deleted, enrol, leave, sharing, sync,
+    tasks: the person wants that.
     """
 
     changed = Signal()
@@ -35,9 +37,15 @@ class SettingsPage(Page):
     unlock = Signal()
     lock_now = Signal()
     add_person = Signal()
+    find_person = Signal()
     rename_person = Signal()
     remove_person = Signal()
     deleted = Signal()
+    enrol = Signal()
+    leave = Signal()
+    sharing = Signal()
+    sync = Signal()
+    tasks = Signal()
 
     def __init__(
         self, parts: Parts, shelf: Shelf, preferences: Preferences, language: str, folder: str
@@ -49,6 +57,8 @@ class SettingsPage(Page):
         self._add_camera()
         self._add_microphone()
         self._add_store()
+        self._add_clinic()
+        self._add_staff()
         self.column.addWidget(label(said("Health Helper {version}", version=version()), "muted"))
         self.column.addStretch(1)
         shelf.changed.connect(self.show_store)
@@ -136,7 +146,10 @@ class SettingsPage(Page):
         self.unlock_button = button(said("Open the store"), self.unlock.emit)
         self.lock_button = button(said("Lock now"), self.lock_now.emit)
         self.add_button = button(said("Add a person…"), self.add_person.emit)
-        self.rename_button = button(said("Rename the chosen person…"), self.rename_person.emit)
+        self.find_button = button(said("Choose a person by their record number…"), self.find_person.emit)
+        self.rename_button = button(
+            said("Rename the chosen person, or change their record number…"), self.rename_person.emit
+        )
         self.remove_button = button(said("Delete the chosen person…"), self.remove_person.emit)
         self.deleted_button = button(said("Deleted items…"), self.deleted.emit)
         for one in (
@@ -144,12 +157,36 @@ class SettingsPage(Page):
             self.unlock_button,
             self.restore_button,
             self.add_button,
+            self.find_button,
             self.rename_button,
             self.remove_button,
             self.deleted_button,
             self.key_button,
         ):
             inside.addWidget(one)
+        self.column.addWidget(frame)
+
+    def _add_clinic(self) -> None:
+        frame, inside = card(said("Clinic"))
+        self.clinic_words = label("", selectable=True)
+        self.clinic_fault = label("", "warning")
+        self.clinic_fault.hide()
+        inside.addWidget(self.clinic_words)
+        inside.addWidget(self.clinic_fault)
+        self.enrol_button = button(said("Enrol this device…"), self.enrol.emit)
+        self.sync_button = button(said("What is sent…"), self.sync.emit)
+        self.sharing_button = button(said("Sharing of the chosen person…"), self.sharing.emit)
+        self.leave_button = button(said("Leave the clinic…"), self.leave.emit)
+        for one in (self.enrol_button, self.sync_button, self.sharing_button, self.leave_button):
+            inside.addWidget(one)
+        self.column.addWidget(frame)
+
+    def _add_staff(self) -> None:
+        frame, inside = card(said("For staff"))
+        self.staff_words = label("")
+        inside.addWidget(self.staff_words)
+        self.tasks_button = button(said("Readings to look at…"), self.tasks.emit)
+        inside.addWidget(self.tasks_button)
         self.column.addWidget(frame)
 
     def _on(self, box: QComboBox, change: Callable[[object], None], *, rebuild: bool) -> None:
@@ -189,10 +226,49 @@ class SettingsPage(Page):
             self.rename_button,
             self.remove_button,
             self.deleted_button,
+            self.tasks_button,
         ):
             one.setVisible(is_open)
+        self.find_button.setVisible(
+            isinstance(state, Open) and any(one.record_number for one in state.people)
+        )
         self.unlock_button.setVisible(isinstance(state, (Closed, Unusable)))
         self.restore_button.setVisible(isinstance(state, Unusable))
+        self._show_clinic(state)
+        self._show_staff(state)
+
+    def _show_clinic(self, state: ShelfState) -> None:
+        server = state.server if isinstance(state, Open) else ""
+        if not isinstance(state, Open):
+            words = said("Whether this device is enrolled is known once the store is open.")
+        elif server:
+            words = said(
+                "This device is enrolled with the clinic at {server}. What is kept of those who have agreed is sent there.",
+                server=server_of(server),
+            )
+        else:
+            words = said("This device is enrolled with no clinic. Nothing that is kept leaves it.")
+        self.clinic_words.setText(words)
+        self.enrol_button.setVisible(isinstance(state, Open))
+        self.enrol_button.setText(said("Enrol it anew…") if server else said("Enrol this device…"))
+        for one in (self.sync_button, self.sharing_button, self.leave_button):
+            one.setVisible(bool(server))
+
+    def show_trouble(self, words: str) -> None:
+        """What stands against sending anything, and what to do; "" where nothing does."""
+        if words != self.clinic_fault.text():
+            self.clinic_fault.setText(words)
+            self.clinic_fault.setVisible(bool(words))
+
+    def _show_staff(self, state: ShelfState) -> None:
+        count = state.tasks if isinstance(state, Open) else 0
+        if not isinstance(state, Open):
+            words = said("What has to be looked at is known once the store is open.")
+        elif count:
+            words = said("Readings that somebody should look at: {count}.", count=count)
+        else:
+            words = said("Nothing has to be looked at.")
+        self.staff_words.setText(words)
 
 
 def _choice(name: str, entries: list[tuple[str, object]], now: object) -> QComboBox:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,14 +16,18 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import InitError, KeyringError, NoKeyringError, PasswordDeleteError
 
+from client import config
 from client.cli import doctor
 from client.cli.doctor import State, check_clock, check_disk, check_keyring, check_store
 from client.errors import EnvironmentFault
 from client.parts import CameraEntry, CameraTruth, MicrophoneEntry, WeightsEntry
+from client.store.documents import Documents
+from client.store.observations import Observations
+from client.store.opening import open_store
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import FACTS, HandClock, stalled
+from tests.client.store.conftest import MemoryVault, kept_in, rights
 from tests.client.store.conftest import open_folder as open_folder  # noqa: PLC0414 (a fixture)
-from tests.client.store.conftest import rights
 
 Command = Callable[..., Said]
 CAMERA = replace(FACTS, live=True, width_px=640, height_px=480)
@@ -288,3 +293,98 @@ def test_what_is_missing_of_an_installed_application_is_installed_again(
     assert "make setup" in lines(command("doctor", "--json"))["weights"]["remedy"]
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert lines(command("doctor", "--json"))["weights"]["remedy"] == "Install Health Helper again."
+
+
+# What is kept
+
+
+@pytest.fixture
+def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryVault:
+    """The key store of a store in tmp_path/store."""
+    made = MemoryVault()
+    monkeypatch.setattr(doctor, "SystemVault", lambda: made)
+    monkeypatch.setattr(config, "store_folder", lambda: tmp_path / "store")
+    return made
+
+
+def kept(folder: Path, vault: MemoryVault) -> Path:
+    """A store with two people, after the last backup. Returns its database."""
+    with closing(open_store(folder, vault).database) as database:
+        for name in ("Ada", "Grace"):
+            Observations(database).add_person(name, now=datetime(2026, 3, 1, tzinfo=UTC))
+        return database.path
+
+
+def test_nothing_kept_is_nothing_to_repair(command: Command, vault: MemoryVault, tmp_path: Path) -> None:
+    said = command("doctor", "--repair")
+    assert said.status == 0 and "Nothing is kept" in said.out
+    assert list(tmp_path.iterdir()) == [] and vault.kept == {}
+
+
+def test_what_is_whole_is_said_to_be(command: Command, vault: MemoryVault, tmp_path: Path) -> None:
+    kept(tmp_path / "store", vault)
+    said = command("doctor", "--repair")
+    assert said.status == 0
+    assert "every page is whole" in said.out and "Backups and journal: whole" in said.out
+
+
+def test_what_is_damaged_is_put_together_again(command: Command, vault: MemoryVault, tmp_path: Path) -> None:
+    path = kept(tmp_path / "store", vault)
+    content = bytearray(path.read_bytes())
+    content[-2000] ^= 1
+    path.write_bytes(content)
+    said = command("doctor", "--repair", "--json")
+    told = json.loads(said.out)
+    assert said.status == 0 and told["whole"] and "nothing is lost" in told["lines"][0]
+    assert (tmp_path / "store" / "damaged-1").read_bytes() == content
+    with closing(open_store(tmp_path / "store", vault).database) as database:
+        assert [person.name for person in Observations(database).people()] == ["Ada", "Grace"]
+
+
+def test_damaged_backups_and_journals_are_made_anew(
+    command: Command, vault: MemoryVault, tmp_path: Path
+) -> None:
+    path = kept(tmp_path / "store", vault)
+    for one in (path.with_name("health-helper.journal"), tmp_path / "store" / "backups" / "000001.db"):
+        content = bytearray(one.read_bytes())
+        content[-40] ^= 1
+        one.write_bytes(content)
+    said = command("doctor", "--repair")
+    assert said.status == 0
+    assert "1 were damaged" in said.out and "Journal: it was damaged" in said.out
+    assert "Backups and journal: whole" in command("doctor", "--repair").out
+
+
+def test_a_damaged_document_is_told_with_what_to_do(
+    command: Command, vault: MemoryVault, tmp_path: Path
+) -> None:
+    path = kept(tmp_path / "store", vault)
+    with closing(open_store(path.parent, vault).database) as database:
+        documents = Documents(database)
+        ids = [
+            documents.add(
+                [b"%PDF plain"],
+                person=None,
+                purpose="lab_report",
+                media_type="application/pdf",
+                title=title,
+                pages=1,
+                now=datetime(2026, 3, 1, tzinfo=UTC),
+            ).id
+            for title in ("blood.pdf", "urine.pdf")
+        ]
+        file = documents.path_of(ids[0])
+    file.write_bytes(file.read_bytes()[:-1])
+    said = command("doctor", "--repair")
+    assert said.status == 4
+    assert "blood.pdf" in said.out and "urine" not in said.out and "Add them again" in said.out
+
+
+def test_the_store_s_line_says_when_it_was_backed_up(
+    bench: Bench, vault: MemoryVault, tmp_path: Path
+) -> None:
+    path = kept(tmp_path / "store", vault)
+    opened = kept_in(path.parent, vault)
+    bench.store = lambda: replace(opened, needs_recovery_key=False)
+    check = check_store(bench.parts(), path)
+    assert check.state is State.OK and "2 people" in check.says and "last backup 20" in check.says

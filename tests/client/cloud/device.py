@@ -16,7 +16,7 @@ from client.cloud.credentials import Credentials, Entry, Key
 from client.cloud.service import Cloud
 from client.cloud.transport import Reply, TimeLimits, Transport
 from client.policy import Policy
-from client.vault import VaultFault, VaultLocked
+from client.vault import VaultLocked
 from tests.stand_ins.local_cloud import LocalCloud
 
 
@@ -83,7 +83,9 @@ class Line(Transport):
         self.asked.append(path)
         self.before(path)
         if path in self.cuts:
-            raise faults.ConnectionBroken(reached=False)
+            broken = faults.ConnectionBroken()
+            broken.reached = False
+            raise broken
         reply = super().request(method, url, headers=headers, body=body, most_bytes=most_bytes)
         if path in self.loses:
             raise faults.ConnectionBroken
@@ -160,17 +162,3 @@ def tokens(**changes: Any) -> dict[str, Any]:
         "refresh_expires_at": "2031-01-02T03:04:05Z",
         **changes,
     }
-
-
-__all__ = [
-    "ENROL",
-    "TOKEN",
-    "Device",
-    "Line",
-    "MemoryVault",
-    "MovedClock",
-    "VaultFault",
-    "an_entry",
-    "enrolled",
-    "tokens",
-]

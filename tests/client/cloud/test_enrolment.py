@@ -152,6 +152,22 @@ def test_a_key_store_that_closes_while_the_server_answers_does_not_waste_it_eith
     Cloud(line, Credentials(vault)).config()
 
 
+def test_somebody_else_may_have_written_it_down_meanwhile(
+    backend: LocalCloud, line: Line, credentials: Credentials, vault: MemoryVault
+) -> None:
+    """The thread that sends does so as soon as the key store is open again."""
+    code = backend.enrolment_code(backend.add_clinic())
+    line.before = lambda _path: setattr(vault, "read_only", True)
+    with pytest.raises(VaultLocked):
+        enrol(code, backend.url, line, credentials)
+    line.before, vault.read_only = lambda _path: None, False
+    Cloud(line, credentials).config()
+    made = enrol(code, backend.url, line, credentials)
+    assert line.count(ENROL) == 1
+    kept = Entry.read(vault.kept[ENTRY])
+    assert kept is not None and kept.device_id == made.device_id
+
+
 def test_who_leaves_has_nothing_left(
     backend: LocalCloud, line: Line, credentials: Credentials, vault: MemoryVault
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ MADE: list[CloudFault] = [
     faults.CertificateUntrusted(),
     faults.CertificateWrongHost("api.example.org"),
     faults.CertificateExpired("2026-11-20"),
+    faults.AuthoritiesUnreadable(Path("ca.pem")),
     faults.ClockWrong("1999-12-31"),
     faults.CaptivePortal(),
     faults.ProxyRefused(407),
@@ -77,6 +79,7 @@ def test_all_that_is_said_can_be_said_in_another_language(one: CloudFault) -> No
         faults.NameUnknown: ("h",), faults.ConnectionRefused: ("h",), faults.Unreachable: ("h",), faults.CertificateWrongHost: ("h",),
         faults.CertificateExpired: ("d",), faults.ClockWrong: ("d",), faults.ProxyRefused: (407,), faults.TimedOut: ("answer",),
         faults.ServerBusy: (503,), faults.Refused: (422,), faults.AnswerUnreadable: ("p",),
+        faults.AuthoritiesUnreadable: (Path("ca.pem"),),
     }.get(kind, ())  # fmt: skip
     use(lambda text: f"*{text}")
     try:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 from client.cloud import faults
 from client.cloud.credentials import ENTRY, Credentials
 from client.cloud.service import Cloud
+from client.cloud.transport import TimeLimits
 from client.cloud.wire import (
     Heartbeat,
     ItemStatus,
@@ -83,7 +85,7 @@ def in_pieces(data: bytes, size: int = 1000) -> Iterator[bytes]:
     return (data[at : at + size] for at in range(0, len(data), size))
 
 
-RECORD = json.dumps({"a": ["b"] * 3000}).encode()
+RECORD = json.dumps({"schema": "health-helper/scan/1", "a": ["b"] * 3000}).encode()
 
 
 # --- With the real server ----------------------------------------------------------------------------
@@ -120,11 +122,11 @@ def test_a_file_becomes_ready_and_is_not_sent_twice(device: Device) -> None:
     for _ in range(2):  # the second finds it there
         device.cloud.put(place, in_pieces(RECORD), len(RECORD))
     device.cloud.complete(new.id)
-    for _ in range(200):
-        found = device.cloud.upload(new.id)
-        if found.state != UploadState.PROCESSING:
-            break
+    found = device.cloud.upload(new.id)
+    ends_s = time.monotonic() + 8.0
+    while found.state == UploadState.PROCESSING and time.monotonic() < ends_s:
         threading.Event().wait(0.02)
+        found = device.cloud.upload(new.id)
     assert (found.state, found.sha256) == (UploadState.READY, new.sha256)
     again = device.cloud.announce(new)
     assert again.url is None
@@ -400,6 +402,19 @@ def test_a_place_that_asks_for_more_than_a_file_is_not_believed(
         with pytest.raises(faults.AnswerUnreadable):
             cloud.put(place(store, **changes), [b"abc"], 3)
     assert store.connections == 0
+
+
+def test_the_answer_after_a_file_is_not_waited_for_as_long_as_the_file_may_take(api: Api) -> None:
+    def drips(_asked: Asked, connection: Connection) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nX: ")
+        while connection.wait(0.05):
+            connection.send(b"a")
+
+    line = Line(limits=TimeLimits(whole_s=0.3, least_bytes_per_s=0.001))
+    with Server(drips) as store, pytest.raises(faults.TimedOut) as caught:
+        Cloud(line, Credentials(MemoryVault())).put(place(store), [b"abc"], 3)
+    assert caught.value.phase == "whole"
+    line.close()
 
 
 def test_a_large_file_never_stands_in_memory_as_a_whole(cloud: Cloud) -> None:

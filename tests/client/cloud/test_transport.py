@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import random
 import socket
 import ssl
 import sys
@@ -15,12 +16,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+import truststore
 
 from client.clock import SystemClock
 from client.cloud import faults, transport
 from client.cloud.forms import Unfit
 from client.cloud.transport import Reply, ServerClock, TimeLimits, Transport
-from client.errors import EnvironmentFault
 from client.policy import Policy
 from tests.client.pipeline.fakes import HandClock
 from tests.stand_ins.tls_server import Asked, Connection, Script, Server, answer, problem, says, tunnel
@@ -97,7 +98,6 @@ def test_an_answer_over_tls_comes_whole_and_its_time_is_learned(made: Made, tls:
 
 
 def test_http2_is_spoken_where_it_is_offered(made: Made, authority: trustme.CA) -> None:
-    pytest.importorskip("h2")
     with Server(says(OK), tls_of(authority.issue_cert("127.0.0.1"), http2=True)) as server:
         way = made()
         for _ in range(3):
@@ -183,7 +183,6 @@ def test_no_variable_of_the_environment_takes_trust_or_keys_away(
 
 
 def test_windows_and_macos_are_asked_themselves(monkeypatch: pytest.MonkeyPatch, ca_file: Path) -> None:
-    truststore = pytest.importorskip("truststore")
     monkeypatch.setattr(sys, "platform", "darwin")
     context = transport.trust(ca_file)
     assert type(context) is truststore.SSLContext
@@ -193,7 +192,7 @@ def test_windows_and_macos_are_asked_themselves(monkeypatch: pytest.MonkeyPatch,
 def test_a_file_of_certificates_that_is_none_is_told(tmp_path: Path) -> None:
     for file in (tmp_path / "gone.pem", tmp_path / "bad.pem"):
         (tmp_path / "bad.pem").write_text("no certificate", encoding="utf-8")
-        with pytest.raises(EnvironmentFault) as caught:
+        with pytest.raises(faults.AuthoritiesUnreadable) as caught:
             transport.trust(file)
         assert str(file) in caught.value.remedy
 
@@ -409,6 +408,63 @@ def test_what_is_no_answer_is_told_apart_and_never_waited_for(
         assert server.connections == 2
 
 
+def spoilt(data: bytes, rng: random.Random) -> bytes:
+    """Halved, doubled, or with some bytes changed."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return data[: rng.randrange(len(data))]
+    if kind == 1:
+        return data + data
+    changed = bytearray(data)
+    for _ in range(kind):
+        changed[rng.randrange(len(changed))] = rng.randrange(256)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_a_spoilt_answer_is_an_answer_or_a_fault_and_nothing_else(
+    made: Made, authority: trustme.CA, http2: bool
+) -> None:
+    rng = random.Random(11)
+    head = {"Date": "Fri, 20 Nov 2026 12:00:00 GMT", "Retry-After": "7", "ETag": '"a"'}
+    good = answer(200, {"a": 1}, head)
+
+    def script(_asked: Asked, connection: Connection) -> None:
+        connection.send(spoilt(good, rng))
+        connection.shut()
+
+    tls = tls_of(authority.issue_cert("127.0.0.1"), http2=http2)
+    outcomes: set[type] = set()
+    with Server(script, tls, spoils=lambda data: spoilt(data, rng)) as server:
+        way = made(limits=SOON)
+        for _ in range(150):
+            try:
+                reply = way.request("GET", server.url)
+            except faults.CloudFault as fault:
+                outcomes.add(type(fault))
+            else:
+                outcomes.add(Reply)
+                assert reply.retry_after_s is None or reply.retry_after_s >= 0.0
+    assert {Reply, faults.ConnectionBroken} <= outcomes
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "00000403000000000100000002",  # RST_STREAM: internal error
+        "0000080700000000000000000000000001",  # GOAWAY: protocol error
+        "ffffff000000000001",  # DATA that is larger than any frame may be
+        "00000501040000000108036162630a",  # HEADERS with a status that is no number
+        "000001010400000001ff",  # HEADERS that cannot be decoded
+    ],
+    ids=["reset", "go away", "too large", "no number", "no header"],
+)  # fmt: skip
+def test_what_is_against_http2_is_a_broken_connection(made: Made, authority: trustme.CA, frame: str) -> None:
+    tls = tls_of(authority.issue_cert("127.0.0.1"), http2=True)
+    with Server(says(OK), tls, spoils=lambda _data: bytes.fromhex(frame)) as server:
+        assert isinstance(refused(made(limits=SOON), server.url), faults.ConnectionBroken)
+
+
 def test_a_connection_that_ended_meanwhile_is_made_anew(made: Made, tls: ssl.SSLContext) -> None:
     with Server(broken(says(OK)), tls) as server:
         way = made()
@@ -448,8 +504,6 @@ def test_cancelling_leaves_no_half_file_and_a_clean_connection(
         yield bytes(1000)
         raise Cancelled
 
-    if http2:
-        pytest.importorskip("h2")
     with Server(says(answer(200, {})), tls_of(authority.issue_cert("127.0.0.1"), http2=http2)) as server:
         way = made()
         way.request("GET", server.url)

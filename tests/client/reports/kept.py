@@ -101,6 +101,7 @@ def everything(**changes: Any) -> Everything:
         entries=lambda: iter(entries),
         documents=(document(),),
         consents=CONSENTS,
+        whole=lambda: {"schema": "health-helper/everything/1", "observations": rows},
         rows=lambda: iter(rows),
         columns=("id", "kind", "taken_at", "heart_rate"),
         count=len(scans) + len(entries),

@@ -9,7 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import cv2
 import numpy as np
+import pypdfium2
 import pytest
 
 from client import weights
@@ -18,6 +20,7 @@ from client.language import Sentence
 from client.records import ScanRecord
 from client.reports import pdf as report
 from client.reports.pdf import render
+from client.reports.proof import digest, verify
 from client.reports.wording import REASONS
 from edge_models.types import Quality, Reason, Trace, TrendPoint
 from tests.client.cli.test_card import RECORD
@@ -266,6 +269,53 @@ def test_years_of_scans_stay_a_small_file() -> None:
     pdf = render(RECORD, history=many)
     in_order(pdf)
     assert len(pdf) < 150_000
+
+
+def test_the_interval_of_each_scan_is_drawn_where_it_is_known() -> None:
+    known = [(when, value, value - 4.0, value + 9.0) for when, value in HISTORY]
+    plain, banded = render(RECORD, history=HISTORY), render(RECORD, history=known)
+    in_order(banded)
+    upright = [len(re.findall(rb"([\d.]+) [\d.]+ m \1 [\d.]+ l S", drawing(pdf))) for pdf in (plain, banded)]
+    assert upright[0] + 3 == upright[1]
+
+
+def test_weeks_are_lines_on_mondays_of_the_persons_clock() -> None:
+    first, last = datetime(2026, 11, 4, 23, 0, tzinfo=UTC), datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    assert report._weeks_s(first, last) == [4 * 86_400 + 3_600, 11 * 86_400 + 3_600]
+    assert report._weeks_s(first, first + timedelta(days=4)) == []
+    assert report._weeks_s(first, first + timedelta(days=4000)) == []
+
+
+@pytest.mark.parametrize("low, high", [(35.0, 36.1), (60.0, 66.0), (40.0, 180.0), (-1e9, 1e9), (70.0, 70.1)])
+def test_lines_of_a_chart_are_few_and_inside(low: float, high: float) -> None:
+    levels = report._levels(low, high)
+    assert len(levels) <= 5 and all(low <= level <= high for level in levels)
+    assert levels or high - low < 0.2
+
+
+# --- What ties it to the scan ------------------------------------------------------------------------
+
+
+def picture(pdf: bytes, page: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The page as it is printed, in shades of grey."""
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        image = document[page].render(scale=3.0, grayscale=True).to_numpy().copy()
+    finally:
+        document.close()
+    return np.ascontiguousarray(image.reshape(image.shape[:2]))
+
+
+@pytest.mark.usefixtures("in_arabic")
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_code_on_the_page_is_that_of_the_scan(language: str) -> None:
+    scan_id = "0b9c1f6e-7d2e-4bb2-8f36-1d0a4a1f2c3d"
+    pdf = render(RECORD, language=language, name="Ada", history=HISTORY, scan_id=scan_id)
+    read, _, _ = cv2.QRCodeDetector().detectAndDecode(picture(pdf))
+    assert read == f"health-helper:scan:{scan_id}:{digest(RECORD)}"
+    assert verify(read, RECORD, scan_id)
+    assert digest(RECORD) in words(pdf) and scan_id in words(pdf)
+    assert read in alternatives(pdf)[-1]
 
 
 # --- As a document -----------------------------------------------------------------------------------

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.errors import BadInput
-from client.store.database import FILE_NAME, Database, copy_before
+from client.store.database import Database
+from client.store.documents import Documents
+from client.store.forgetting import Forgetting
 from client.store.observations import (
-    KEEP_DELETED_DAYS,
     Kind,
     Line,
     Numbers,
     Observation,
     Observations,
+    matches,
     new_id,
 )
-from tests.client.store.conftest import KEY, NOW
+from tests.client.store.conftest import NOW
 
 
 def observation(person: str | None = None, *, minutes: float = 0.0, rate: float | None = 72.0) -> Observation:
@@ -168,58 +169,6 @@ def test_a_name_that_was_given_to_another_meanwhile(store: Observations) -> None
         store.restore_person(ada.id)
 
 
-def test_what_is_purged_is_nowhere_on_the_disk(tmp_path: Path) -> None:
-    database = Database(tmp_path / FILE_NAME, KEY)
-    store = Observations(database)
-    ada = store.add_person("Ada", now=NOW)
-    gone, kept, later = observation(), observation(), observation()
-    for one in (gone, kept, later, observation(ada.id)):
-        store.save(one)
-    copy_before(database.path, 2).write_bytes(b"of an older version, with all of it")
-    store.delete(gone.line.id, now=NOW)
-    store.delete_person(ada.id, now=NOW)
-    store.delete(later.line.id, now=NOW + timedelta(hours=1))
-    assert store.purge(deleted_before=NOW + timedelta(minutes=1)) == 2
-    assert (tmp_path / f"{FILE_NAME}-wal").stat().st_size <= 32 + 24 + 4096  # one page: that it is done
-    assert not copy_before(database.path, 2).exists()
-    assert not store.restore(gone.line.id)
-    assert store.restore(later.line.id)
-    assert {line.id for line in store.lines(None)} == {kept.line.id, later.line.id}
-    assert database.ask("SELECT count(*) FROM person") == [(0,)]
-    assert database.ask("PRAGMA secure_delete") == [(1,)]
-    database.close()
-
-
-def test_what_a_reader_kept_from_being_purged_is_purged_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("client.store.database.BUSY_MS", 50)
-    database, reading = Database(tmp_path / FILE_NAME, KEY), Database(tmp_path / FILE_NAME, KEY)
-    store, log = Observations(database), tmp_path / f"{FILE_NAME}-wal"
-    gone = observation()
-    store.save(gone)
-    store.delete(gone.line.id, now=NOW)
-    reading._connection.execute("BEGIN")
-    assert reading.ask("SELECT count(*) FROM observation") == [(1,)]
-    assert store.purge(deleted_before=NOW + timedelta(seconds=1)) == 1
-    assert log.stat().st_size > 10_000
-    reading.close()
-    assert store.purge(deleted_before=NOW + timedelta(seconds=1)) == 0
-    assert log.stat().st_size < 10_000
-    database.close()
-
-
-def test_what_is_purged_at_a_start_was_deleted_a_month_ago(store: Observations) -> None:
-    one, two = observation(), observation()
-    for saved in (one, two):
-        store.save(saved)
-    store.delete(one.line.id, now=NOW)
-    store.delete(two.line.id, now=NOW + timedelta(days=1))
-    assert store.purge_old(now=NOW + timedelta(days=KEEP_DELETED_DAYS)) == 0
-    assert store.purge_old(now=NOW + timedelta(days=KEEP_DELETED_DAYS, seconds=1)) == 1
-    assert not store.restore(one.line.id) and store.restore(two.line.id)
-
-
 def test_the_newest_of_a_kind(store: Observations) -> None:
     ada = store.add_person("Ada", now=NOW)
     assert store.newest(None, Kind.SCAN) is None
@@ -252,7 +201,7 @@ def test_nothing_that_is_asked_often_reads_all_rows(
     store.delete_person(ada.id, now=NOW)
     store.restore_person(ada.id)
     store.delete_person(ada.id, now=NOW)
-    store.purge_old(now=NOW + timedelta(days=90))
+    Forgetting(database, Documents(database)).purge(deleted_before=NOW + timedelta(days=9), now=NOW)
     database._connection.set_trace_callback(None)
     about = [sql for sql in asked if "observation" in sql and sql.startswith(("SELECT", "UPDATE", "DELETE"))]
     assert len(about) >= 11
@@ -321,8 +270,9 @@ def test_numbers_that_are_none_are_our_bug(store: Observations) -> None:
     ),  # composed it may be thrice as long
 )
 def test_any_moment_and_name_come_back(
-    store: Observations, moment: datetime, offset: int, rate: float | None, name: str
+    store: Observations, database: Database, moment: datetime, offset: int, rate: float | None, name: str
 ) -> None:
+    forgetting = Forgetting(database, Documents(database))
     person = store.add_person(name, now=moment)
     try:
         saved = observation(person.id, rate=rate)
@@ -334,4 +284,83 @@ def test_any_moment_and_name_come_back(
         assert person in store.people()
     finally:
         store.delete_person(person.id, now=NOW)
-        store.purge(deleted_before=NOW + timedelta(days=1))
+        forgetting.purge(deleted_before=NOW + timedelta(days=1), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "typed", ["a-12 34", "A-1234\r\n", "\x02A-1234\x03", " Ａ-１２３４ ", "A-١٢٣٤", "A-12\t34"]
+)
+def test_a_record_number_is_found_however_it_is_typed_or_scanned(store: Observations, typed: str) -> None:
+    ada = store.add_person("Ada", now=NOW, record_number="A-12 34\r")
+    ben = store.add_person("Ben", now=NOW)
+    assert ada.record_number == "A-12 34"
+    assert store.person_with_record_number(typed) == ada
+    assert matches(ada, typed) and not matches(ben, typed)
+    with pytest.raises(BadInput, match="record number"):
+        store.add_person("Cleo", now=NOW, record_number=typed)
+    with pytest.raises(BadInput, match="record number"):
+        store.set_record_number(ben.id, typed)
+    store.set_record_number(ada.id, typed)  # her own, typed in another way
+
+
+@pytest.mark.parametrize("typed", ["", "\r\n", " ", "\u200b", "B-1234", "A-123", "0A-1234"])
+def test_another_record_number_is_nobodys(store: Observations, typed: str) -> None:
+    ada = store.add_person("Ada", now=NOW, record_number="A-1234")
+    nobody = store.add_person("Ben", now=NOW)
+    assert not matches(ada, typed) and not matches(nobody, typed)
+    assert store.person_with_record_number(typed) is None
+
+
+@pytest.mark.parametrize("number", ["", "\r", "x" * 41])
+def test_record_numbers_that_are_none(store: Observations, number: str) -> None:
+    with pytest.raises(BadInput):
+        store.add_person("Ada", now=NOW, record_number=number)
+    assert store.people() == []
+
+
+def test_a_record_number_given_to_another_meanwhile(store: Observations) -> None:
+    ada = store.add_person("Ada", now=NOW, record_number="7")
+    store.delete_person(ada.id, now=NOW)
+    assert store.person_with_record_number("7") is None
+    ben = store.add_person("Ben", now=NOW, record_number="7")
+    with pytest.raises(BadInput, match="record number"):
+        store.restore_person(ada.id)
+    store.set_record_number(ben.id, None)
+    store.restore_person(ada.id)
+    assert store.person_with_record_number("7") == ada
+    with pytest.raises(BadInput):
+        store.set_record_number("nobody", "8")
+
+
+def test_who_it_is_and_what_was_written_is_in_no_traceback(store: Observations) -> None:
+    ada = store.add_person("Canary", now=NOW, record_number="CAN-4711")
+    saved = replace(observation(ada.id), body={"note": "canary"})
+    for shown in (repr(ada), repr(saved), repr(store.people())):
+        assert "anary" not in shown and "4711" not in shown
+
+
+def test_documents_about_an_observation_go_and_come_back_with_it(
+    store: Observations, database: Database
+) -> None:
+    documents = Documents(database)
+    ada = store.add_person("Ada", now=NOW)
+    scan = observation(ada.id)
+    store.save(scan)
+    about, before, other = (
+        documents.add(
+            [b"x"], person=ada.id, purpose="scan_report", media_type="application/pdf", title="t", pages=1, now=NOW,
+            observation=seen,
+        ).id
+        for seen in (scan.line.id, scan.line.id, None)
+    )  # fmt: skip
+    documents.delete(before, NOW)
+    store.delete(scan.line.id, now=NOW + timedelta(seconds=1))
+    assert [one.id for one in documents.list(ada.id)] == [other]
+    assert not documents.restore(about)  # what it is about is deleted
+    assert store.restore(scan.line.id)
+    assert {one.id for one in documents.list(ada.id)} == {other, about}
+    store.delete_person(ada.id, now=NOW + timedelta(seconds=2))
+    assert documents.list(ada.id) == [] and not documents.restore(before)
+    store.restore_person(ada.id)
+    assert {one.id for one in documents.list(ada.id)} == {other, about}
+    assert documents.restore(before)

@@ -28,6 +28,7 @@ from client.devices.opencv import prepare_opencv
 from client.parts import Kept
 from client.store import database
 from client.store.database import FILE_NAME, Database, migrations
+from client.store.forgetting import Forgetting
 from client.store.observations import Kind, Line, Numbers, Observation, Observations
 from client.store.opening import (
     NEXT_VAULT_ENTRY,
@@ -209,9 +210,9 @@ def _deleting(folder: Path) -> None:
 
 
 def _purging(folder: Path) -> None:
-    store = Observations(_opened(folder))
+    forgetting = Forgetting(_opened(folder))
     say("ready")
-    store.purge(deleted_before=NOW + timedelta(days=1))
+    forgetting.purge(deleted_before=NOW + timedelta(days=1), now=NOW)
     say("done")
 
 

@@ -1,0 +1,194 @@
+"""Before something is kept: is it the right person, and may it be sent to the clinic? Then it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QDialog, QWidget
+
+from client.clock import Clock
+from client.errors import HealthHelperError
+from client.language import said
+from client.parts import Kept
+from client.store.consents import CLOUD_VERSION, Consent, Subject
+from client.store.observations import Observation, Person
+from client.store.tasks import Task
+from client.ui.pages.dialogs import Dialog, RecordNumberDialog, SharingDialog
+from client.ui.pages.job import Job
+from client.ui.shelf import Open, Shelf
+from client.ui.views.guard import must_read_number
+from client.ui.views.sharing import ON_PAPER_VERSION, Standing, holds, question, server_of, standing
+from client.ui.widgets.layout import label
+from client.ui.widgets.notice import Notice
+
+NotKept = Callable[[HealthHelperError | None], None]
+"""Called where it came to nothing: with the world's fault, or None where the person did not want it after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """tasks: what of it staff should look at."""
+
+    tasks: tuple[Task, ...]
+
+
+class Saving(Job):
+    """chosen(str): the person whose record number was read, instead of the one who was chosen."""
+
+    chosen = Signal(object)
+
+    def __init__(self, window: QWidget, shelf: Shelf, notice: Notice, clock: Clock, language: str) -> None:
+        super().__init__(window, shelf, notice, clock)
+        self._language = language
+
+    # Is it the right person?
+
+    def reads_numbers(self, person: str | None) -> bool:
+        """Whether this person's record number has to be read before something is saved for them."""
+        state = self.shelf.state
+        return isinstance(state, Open) and must_read_number(
+            self._of(person), wanted=state.policy.confirm_record_number
+        )
+
+    def is_right(self, person: str | None) -> bool:
+        """Whether it is them by their record number, where that has to be read. Otherwise whoever it belongs to may be chosen."""
+        if not self.reads_numbers(person):
+            return True
+        dialog = RecordNumberDialog(self.window, self._people(), self._of(person))
+        if dialog.exec() != QDialog.DialogCode.Accepted or dialog.found is None:
+            return False
+        if not dialog.is_expected:
+            self.chosen.emit(dialog.found.id)
+        return dialog.is_expected
+
+    def find(self) -> None:
+        """Choose a person by their record number."""
+        dialog = RecordNumberDialog(self.window, self._people(), None)
+        if dialog.exec() == QDialog.DialogCode.Accepted and dialog.found is not None:
+            self.chosen.emit(dialog.found.id)
+
+    def _people(self) -> tuple[Person, ...]:
+        state = self.shelf.state
+        return state.people if isinstance(state, Open) else ()
+
+    def _of(self, person: str | None) -> Person | None:
+        return next((one for one in self._people() if one.id == person), None)
+
+    # May it be sent?
+
+    def decide(self, person: str | None, then: Callable[[bool], None], not_now: NotKept) -> None:
+        """Ask what has to be asked, and note the answer. then: with whether a guest's is sent; of a person, what was noted holds."""
+
+        def look(kept: Kept) -> Standing:
+            newest = kept.consents.newest(person, Subject.CLOUD)
+            return standing(kept.outbox.enrolled(), newest, kept.policy, guest=person is None)
+
+        def got(found: Standing) -> None:
+            if found.on_paper:
+                self._note(person, ON_PAPER_VERSION, given=True, then=lambda: then(True), not_now=not_now)
+            elif not found.ask:
+                then(found.sends)
+            else:
+                dialog = SharingDialog(self.window, question(self.name_of(person), found.clinic))
+                dialog.exec()
+                if not dialog.choice:
+                    not_now(None)
+                    return
+                given = dialog.choice == "send"
+                self._note(person, CLOUD_VERSION, given=given, then=lambda: then(given), not_now=not_now)
+
+        self.shelf.ask_kept(look, got, not_now)
+
+    def _note(
+        self, person: str | None, version: int, *, given: bool, then: Callable[[], None], not_now: NotKept
+    ) -> None:
+        now = self.clock.utc()
+        self.shelf.ask_kept(
+            lambda kept: kept.consents.record(person, Subject.CLOUD, version, given, self._language, now),
+            lambda _: then(),
+            not_now,
+        )
+
+    def note_measuring(self, version: int) -> None:
+        """What was agreed to on the first page, where the store does not have it yet. version: of its text."""
+        now = self.clock.utc()
+
+        def note(kept: Kept) -> None:
+            newest = kept.consents.newest(None, Subject.MEASURING)
+            if newest is None or newest.version != version or not newest.given:
+                kept.consents.record(None, Subject.MEASURING, version, True, self._language, now)
+
+        self.shelf.ask_kept(note, lambda _: None, self.tell_fault)
+
+    def change_sharing(self, person: str | None) -> None:
+        """Give or take back what a person has agreed to."""
+        if person is None:
+            self.notice.tell(said("Choose a person at the top first; a guest is asked each time."))
+            return
+
+        def got(newest: Consent | None) -> None:
+            state = self.shelf.state
+            if not isinstance(state, Open):
+                return
+            name = self.name_of(person)
+            given = newest is not None and newest.given
+            dialog = SharedDialog(self.window, name, server_of(state.server), newest)
+            if dialog.exec() != QDialog.DialogCode.Accepted:
+                return
+            words = (
+                said(
+                    "Nothing more of {name} is sent. What was sent before stays at the clinic until {name} is deleted for ever.",
+                    name=name,
+                )
+                if given
+                else said("What is kept of {name} from now on is sent to the clinic.", name=name)
+            )
+            self._note(
+                person,
+                CLOUD_VERSION,
+                given=not given,
+                then=lambda: self.notice.tell(words),
+                not_now=self._tell_not_noted,
+            )
+
+        self.shelf.ask_kept(lambda kept: kept.consents.newest(person, Subject.CLOUD), got, self.tell_fault)
+
+    def _tell_not_noted(self, fault: HealthHelperError | None) -> None:
+        if fault is not None:
+            self.tell_fault(fault)
+
+    # Keep it
+
+    def keep(self, observation: Observation, then: Callable[[Saved], None], not_kept: NotKept) -> None:
+        """Ask what has to be asked and keep it."""
+        line = observation.line
+
+        def save(guest_agrees: bool) -> None:  # noqa: FBT001 (an answer)
+            def job(kept: Kept) -> Saved:
+                kept.observations.save(observation, guest_agrees=guest_agrees)
+                return Saved(tuple(one for one in kept.tasks.open() if one.observation == line.id))
+
+            self.shelf.change(job, then, not_kept)
+
+        if line.simulated:
+            save(False)
+        else:
+            self.decide(line.person, save, not_kept)
+
+
+class SharedDialog(Dialog):
+    """What a person has decided about sending, and the other decision. Accepted: that one."""
+
+    def __init__(self, parent: QWidget, name: str, clinic: str, newest: Consent | None) -> None:
+        super().__init__(parent, said("Sharing of {name}", name=name))
+        given = newest is not None and newest.given
+        self.column.addWidget(label(holds(newest), "heading"))
+        for words in question(name, clinic)[0 if not given else 1 :]:
+            self.column.addWidget(label(words))
+        self.buttons(said("Take it back") if given else said("Agree"), self.accept)
+        self.cancel.setText(said("Close"))
+        self.cancel.setDefault(True)
+        self.cancel.setFocus()
