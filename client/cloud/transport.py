@@ -213,23 +213,25 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         most_bytes: int = ANSWER_BYTES,
+        media_type: str = _JSON,
     ) -> Reply:
         """Ask the API. Its Date is learned. Raises CloudFault for whatever is no answer of an API: a redirect, a portal's page.
 
-        headers: beside those for content and the program's name. body: JSON. Raises Unfit for a header or a URL that cannot be one.
+        headers: beside those for content and the program's name. body: in media_type, of which a success has to be too, or plain JSON.
+        Raises Unfit for a header or a URL that cannot be one.
         """
         sent = {
-            "Accept": f"{_JSON}, {_PROBLEM}",
+            "Accept": ", ".join(dict.fromkeys((media_type, _JSON, _PROBLEM))),
             "Accept-Encoding": "identity",
             "User-Agent": f"health-helper/{self.version}",
-            **({} if body is None else {"Content-Type": _JSON}),
+            **({} if body is None else {"Content-Type": media_type}),
             **(headers or {}),
         }
         asking = _Asking(self._shut_down)
         reply = self._exchange(asking, method, url, sent, body, most_bytes, self._limits.whole_s)
         if 300 <= reply.status < 400 or reply.status == _PORTAL:
             raise faults.CaptivePortal
-        if reply.status < 300 and reply.status != _NO_CONTENT and reply.media_type != _JSON:
+        if reply.status < 300 and reply.status != _NO_CONTENT and reply.media_type not in {media_type, _JSON}:
             raise faults.CaptivePortal
         self.server_clock.learn(reply)
         return reply

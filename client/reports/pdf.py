@@ -117,7 +117,6 @@ def new_document(
     pdf = FPDF(format="A4", unit="mm", enforce_compliance="PDF/A-3B")
     pdf.set_margins(_LEFT, _TOP, _PAGE - _LEFT - _WIDTH)
     pdf.set_auto_page_break(auto=False)
-    pdf.set_display_mode("default")  # each reader its own way: what it does on opening is nothing for an archive
     pdf.c_margin = 0.0
     pdf.alias_nb_pages("")  # else a name with "{nb}" in it would get the number of pages
     pdf.add_font(_FONT, "", regular)

@@ -45,6 +45,7 @@ _TO_FORGET = "to_forget"
 """A setting that is there from a `forget_later` until nothing of it is left in the log or in a copy."""
 _POSITION = "journal_position"
 _BACKUPS, _BACKUP_END, _OLDER_JOURNAL_END = "backups", ".db", ".journal"
+_PART_END, _SPARE_END = ".part", ".spare"
 _WRITING_LOCK, _MAKING_LOCK, _DAMAGE_MET = "writing.lock", "making.lock", "damage-met"
 SET_ASIDE = "damaged-"
 """How the names of damaged files begin that were replaced by what could be rebuilt."""
@@ -285,17 +286,21 @@ class Database:
                 change.do("DELETE FROM setting WHERE name = ?", (_TO_FORGET,))
             return True
 
-    def back_up(self, *, kept: int = BACKUPS_KEPT, forgetting: bool = False) -> None:
+    def back_up(self, *, kept: int = BACKUPS_KEPT, forgetting: bool = False, is_alone: bool = False) -> None:
         """Make a backup and begin the journal anew. Others may write meanwhile. Every page is read, and what is damaged raises StoreDamaged.
 
         Wherever it ends, a backup with the journal that follows on it is there. kept: so many, the older ones are removed; forgetting: all
-        the others, with their journals, and damaged files that were set aside.
+        the others, with their journals, and damaged files that were set aside. is_alone: the caller holds the right to write, and can't wait
+        for somebody else's backup.
         """
         folder = backups_folder(self.path)
+        with self._lock, self._alone():
+            pass  # it is still the file that is open here
         with self._told(), _files_told(self.path):
             folder.mkdir(mode=0o700, exist_ok=True)
-            with self._making(folder):
-                part = folder / f"{os.getpid()}-{secrets.token_hex(4)}.part"
+            with self._making(folder, is_alone=is_alone):
+                end = _SPARE_END if is_alone else _PART_END
+                part = folder / f"{os.getpid()}-{secrets.token_hex(4)}{end}"
                 try:
                     start = self._copied(part)
                     with self._lock, self._alone():
@@ -456,7 +461,7 @@ class Database:
                 if self._cannot_back_up:
                     return before.unwritten()
                 self._cannot_back_up = True  # tried once: it is as large as the store
-                self.back_up()
+                self.back_up(is_alone=True)
                 return self._journal.append(before, done)
         except TooLarge:
             return before.unwritten()
@@ -479,7 +484,7 @@ class Database:
             with self._alone():  # else it may only be somebody's who is just writing
                 behind = self._behind()
                 if behind is None:
-                    self.back_up()
+                    self.back_up(is_alone=True)
                 elif len(behind) > 1:
                     raise StoreDamaged
                 elif behind:
@@ -561,18 +566,22 @@ class Database:
         return number
 
     @contextmanager
-    def _making(self, folder: Path) -> Iterator[None]:
-        """Only one cleans up what those left that were killed in the middle; a second one makes its backup all the same."""
+    def _making(self, folder: Path, *, is_alone: bool) -> Iterator[None]:
+        """One backup at a time, and what those left that were killed in the middle is removed. Raises StoreBusy."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(folder / _MAKING_LOCK, mode=0o600)
-        try:
-            lock.acquire(timeout=0)
-        except (Timeout, NotImplementedError):
+        if is_alone:  # whoever makes one in turn may be waiting for us
+            for left in folder.glob(f"*{_SPARE_END}*"):
+                left.unlink(missing_ok=True)
             yield
             return
+        lock = FileLock(folder / _MAKING_LOCK, mode=0o600)
         try:
-            for left in folder.glob("*.part*"):
+            lock.acquire(timeout=self._patience_s, poll_interval=0.005)
+        except (Timeout, NotImplementedError):
+            raise StoreBusy from None
+        try:
+            for left in folder.glob(f"*{_PART_END}*"):
                 left.unlink(missing_ok=True)
             yield
         finally:

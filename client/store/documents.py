@@ -396,7 +396,7 @@ class Documents:
         """What the operating system says of a file becomes a sentence."""
         try:
             yield
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
             raise fault_of(error, self._database.path) from None
 
 

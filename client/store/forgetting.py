@@ -5,8 +5,9 @@ is theirs. In the same transaction an erasure is owed for each patient of whom t
 left: a person who is forgotten, a guest's pseudonym. A single observation of a person stays in the cloud, which erases whole patients
 only; so does all that `retention` takes, for there the cloud's is the copy that is meant to last.
 
-Clocks may be wrong. A deletion ends, and retention takes, by the earlier of two moments: now, and when the store was last opened
-half a day and more from now, as the clocks said then. So nothing is purged by a clock that only one opening has seen, years ahead or back again.
+Clocks may be wrong. What an opening finds due, by its clock, it only notes; it goes when an opening half a day and more from that one,
+by their clocks, finds it due too. What the next one does not find due is not noted any more. So no single opening purges anything, be its
+clock years ahead or the deletion's years behind.
 """
 
 from __future__ import annotations
@@ -24,10 +25,8 @@ from client.store.documents import SETTLED, Documents
 from client.store.moments import moment_of, text_of
 from client.store.observations import KEEP_DELETED_DAYS
 
-_OPENINGS = "openings"
-"""The setting with two moments: of an opening on another day than the newest, and of the newest."""
 _APART = timedelta(hours=12)
-"""An opening on another day: so far from it, at least."""
+"""An opening on another day: so far from the first, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +51,39 @@ class Forgetting:
         self._documents = documents
 
     def purge_old(self, now: datetime, keep_deleted_days: int = KEEP_DELETED_DAYS) -> int:
-        """What every opening of the store does: `purge` what was deleted more than so many days ago, by this opening's clock and by that of
-        one on another day. Returns how many observations and documents that were.
+        """What every opening of the store does: `purge` what was deleted more than so many days ago, and was found so before by one on
+        another day. Returns how many observations and documents that were.
         """
-        until = self._until(now)
-        if until is None:
-            return 0
-        return self.purge(deleted_before=until - timedelta(days=keep_deleted_days), now=now)
+        moment = text_of(now - timedelta(days=keep_deleted_days))
+        with self._database.changes() as change:
+            due = _deleted(change, moment)
+            ripe = _ripe(change, "deleted", [*due.people, *due.observations, *due.documents], now)
+            gone = _Gone(
+                *(
+                    [id_ for id_ in ids if id_ in ripe]
+                    for ids in (due.people, due.observations, due.documents)
+                )
+            )
+            files = gone.purge(change, now)
+        return self._done(files, len(gone.observations) + len(files))
 
     def purge(self, *, deleted_before: datetime, now: datetime) -> int:
         """Overwrite what was deleted before a moment, for ever, whatever the clocks say. Returns how many observations and documents that were."""
         moment = text_of(deleted_before)
         with self._database.changes() as change:
-            gone = _Gone(
-                people=_ids(change, "SELECT id FROM person WHERE deleted_at < ?", moment),
-                observations=_ids(change, "SELECT id FROM observation WHERE deleted_at < ?", moment),
-                documents=_ids(change, "SELECT id FROM document WHERE deleted_at < ?", moment),
-            )
+            gone = _deleted(change, moment)
             files = gone.purge(change, now)
         return self._done(files, len(gone.observations) + len(files))
 
     def retention(self, now: datetime, keep_days: int | None) -> int:
-        """Remove from this device what is older than the policy keeps: observations by when they were taken, documents by when they were
-        added. Only what the cloud has acknowledged or what is not to be sent, a document only once the cloud is done with it; what staff
-        should still look at stays. Nothing is erased in the cloud. None: for ever. Returns how many.
-
-        Call it after `purge_old`, which notes the openings.
+        """Remove from this device what is older than the policy keeps, and was found so before by an opening on another day: observations by
+        when they were taken, documents by when they were added. Only what the cloud has acknowledged or what is not to be sent, a
+        document only once the cloud is done with it; what staff should still look at stays. Nothing is erased in the cloud. None: for
+        ever. Returns how many.
         """
-        until = self._openings()
-        if keep_days is None or until is None:
+        if keep_days is None:
             return 0
-        moment = text_of(min(until[0], now) - timedelta(days=keep_days))
+        moment = text_of(now - timedelta(days=keep_days))
         with self._database.changes() as change:
             documents = _ids(
                 change,
@@ -101,8 +102,14 @@ class Forgetting:
                 moment,
                 _json(documents),
             )
-            files = _Gone(people=[], observations=observations, documents=documents).purge(change, None)
-        return self._done(files, len(observations) + len(files))
+            ripe = _ripe(change, "old", [*observations, *documents], now)
+            gone = _Gone(
+                people=[],
+                observations=[id_ for id_ in observations if id_ in ripe],
+                documents=[id_ for id_ in documents if id_ in ripe],
+            )
+            files = gone.purge(change, None)
+        return self._done(files, len(gone.observations) + len(files))
 
     def forget_person(self, person: str, now: datetime) -> None:
         """At once and for ever, deleted before or not: the person, all that is theirs, their consents, and what the cloud has. Raises BadInput
@@ -156,28 +163,6 @@ class Forgetting:
         ]
         return sorted(found, key=lambda one: (one.purged_from, one.kind, one.id))
 
-    def _until(self, now: datetime) -> datetime | None:
-        """The earlier of now and the opening on another day; None where this is the first day. Notes this opening."""
-        known = self._openings()
-        if known is None or abs(now - known[1]) >= _APART:
-            newest = [known[1] if known else now, now]
-            with self._database.changes() as change:
-                change.do(
-                    "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)",
-                    (_OPENINGS, json.dumps([text_of(one) for one in newest])),
-                )
-            known = (newest[0], newest[1])
-        if known[0] == known[1]:
-            return None
-        return min(now, known[0])
-
-    def _openings(self) -> tuple[datetime, datetime] | None:
-        rows = self._database.ask("SELECT value FROM setting WHERE name = ?", (_OPENINGS,))
-        if not rows:
-            return None
-        other, newest = json.loads(rows[0][0])
-        return moment_of(other), moment_of(newest)
-
     def _done(self, files: Collection[str], found: int) -> int:
         """After the rows are gone for ever, their files; then what is left of both in logs and copies."""
         self._documents.remove_files(files)
@@ -202,6 +187,7 @@ class _Gone:
             return []
         things = _json([*self.observations, *files])
         guests = [] if now is None else _guests_of(change, things)
+        change.do(f"DELETE FROM due WHERE id {_AMONG}", (_json([*self.people, *self.observations, *files]),))  # noqa: S608 (fixed text)
         change.do(f"DELETE FROM outbox WHERE id {_AMONG} AND kind <> 'erasure'", (things,))  # noqa: S608 (fixed text)
         change.do(f"DELETE FROM task WHERE observation {_AMONG}", (observations,))  # noqa: S608 (fixed text)
         change.do(f"DELETE FROM document WHERE id {_AMONG}", (_json(files),))  # noqa: S608 (fixed text)
@@ -221,6 +207,27 @@ class _Gone:
                 outbox.enqueue_erasure(change, patient, now)
         change.forget_later()
         return files
+
+
+def _deleted(change: Change, moment: str) -> _Gone:
+    """What was deleted before a moment."""
+    people, observations, documents = (
+        _ids(change, f"SELECT id FROM {table} WHERE deleted_at < ?", moment)  # noqa: S608 (fixed text)
+        for table in ("person", "observation", "document")
+    )
+    return _Gone(people, observations, documents)
+
+
+def _ripe(change: Change, why: str, due: Collection[str], now: datetime) -> set[str]:
+    """Those of them that an opening on another day found due too. Notes the others, and forgets what is not due any more."""
+    these = _json(due)
+    change.do(f"DELETE FROM due WHERE why = ? AND id NOT {_AMONG}", (why, these))  # noqa: S608 (fixed text)
+    seen = change.ask("SELECT id, seen_at FROM due WHERE why = ?", (why,))
+    change.do(
+        "INSERT INTO due (why, id, seen_at) SELECT ?, value, ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING",
+        (why, text_of(now), these),
+    )
+    return {id_ for id_, seen_at in seen if abs(now - moment_of(seen_at)) >= _APART}
 
 
 def _guests_of(change: Change, things: str) -> list[str]:

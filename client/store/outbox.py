@@ -262,11 +262,11 @@ def enqueue(change: Change, kind: ItemKind, id_: str, patient: str, now: datetim
     owed or sent already. Whether the person agrees is asked before.
     """
     return bool(
-        change.do(
+        change.do(  # no ON CONFLICT: it uses up a number and changes nothing, and what changes nothing is not in the journal
             "INSERT INTO outbox (id, kind, patient, clinic, made_at)"  # noqa: S608 (fixed text)
-            f" SELECT ?, ?, ?, {_CLINIC}, ? WHERE {_CLINIC} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sent WHERE id = ?)"
-            " ON CONFLICT (id) DO NOTHING",
-            (id_, str(kind), patient, text_of(now), id_),
+            f" SELECT ?, ?, ?, {_CLINIC}, ? WHERE {_CLINIC} IS NOT NULL"
+            " AND NOT EXISTS (SELECT 1 FROM sent WHERE id = ?) AND NOT EXISTS (SELECT 1 FROM outbox WHERE id = ?)",
+            (id_, str(kind), patient, text_of(now), id_, id_),
         )
     )
 

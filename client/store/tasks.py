@@ -101,7 +101,8 @@ def judge(kind: str, body: Mapping[str, Any]) -> list[str]:
     Values are judged as they are shown, rounded: whoever reads 131 on the screen is told of 131.
     """
     scan = body.get("scan")
-    values = scan.get("vitals") if isinstance(scan, Mapping) and kind == "scan" else body.get("values")
+    vitals = scan.get("vitals") if isinstance(scan, Mapping) else None
+    values = vitals if kind == "scan" else body.get("values")
     if not isinstance(values, Mapping):
         return []
     found: list[str] = []

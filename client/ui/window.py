@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QButtonGroup,
     QDialog,
-    QFrame,
     QHBoxLayout,
     QMainWindow,
     QMessageBox,
@@ -25,7 +24,7 @@ from client import config
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError
 from client.language import said
-from client.parts import Parts, WindowChoice
+from client.parts import Kept, Parts, WindowChoice
 from client.pipeline.outcome import not_kept_because
 from client.pipeline.session import Goal
 from client.records import ScanRecord
@@ -33,23 +32,32 @@ from client.store.entries import to_observation as entry_to_observation
 from client.store.observations import Observation
 from client.store.scans import to_observation, to_record
 from client.ui.pages.dialogs import EntryDialog, Typed, UnsavedDialog
+from client.ui.pages.documents import DocumentsPage
+from client.ui.pages.enrol import Enrolling
 from client.ui.pages.files import Files
 from client.ui.pages.history import HistoryPage
 from client.ui.pages.job import shown_name
 from client.ui.pages.keys import Keys
 from client.ui.pages.people import People
+from client.ui.pages.resending import Resending
 from client.ui.pages.result import ResultPage, Shown
+from client.ui.pages.saving import Saved, Saving
 from client.ui.pages.scan import ScanPage
 from client.ui.pages.settings import SettingsPage
+from client.ui.pages.sync import SyncPage
+from client.ui.pages.tasks import TasksPage
 from client.ui.pages.welcome import WelcomePage
 from client.ui.preferences import CONSENT_VERSION, Preferences
 from client.ui.shelf import Closed, Open, Shelf, Unusable, shut_words
-from client.ui.views.guard import Choice, Passing, must_ask
-from client.ui.widgets.choice import ChoiceBox
-from client.ui.widgets.layout import button
+from client.ui.views import sync
+from client.ui.views.guard import Choice, Passing, must_ask, whose_number
+from client.ui.views.tasks import count_words, told
+from client.ui.widgets.choice import ChoiceBox, PersonBox
+from client.ui.widgets.layout import Bar, button, with_role
 from client.ui.widgets.notice import Notice
 
 _IDLE_LOOK_MS = 5000
+_SYNC_LOOK_MS = 250
 
 
 @dataclass(slots=True)
@@ -88,6 +96,9 @@ class Window(QMainWindow):
         self._unsaved: _Unsaved | None = None
         self._reminded = False  # of the recovery key, since the store was opened
         self._closes = False  # once the result is saved
+        self._noted = False  # the agreement of the first page, since the store was opened
+        self._was_enrolled = False  # when the store was last open
+        self._badge: sync.Badge | None = None
         self.setWindowTitle("Health Helper")
         self.setAccessibleName("Health Helper")
         self.resize(1100, 780)
@@ -100,6 +111,10 @@ class Window(QMainWindow):
         self._idle.setInterval(_IDLE_LOOK_MS)
         self._idle.timeout.connect(self._lock_if_idle)
         self._idle.start()
+        self._looks = QTimer(self)
+        self._looks.setInterval(_SYNC_LOOK_MS)
+        self._looks.timeout.connect(self._show_sync)
+        self._looks.start()
         self._show_shelf()
 
     # What is where
@@ -113,15 +128,29 @@ class Window(QMainWindow):
         self.notice = Notice()
         around = (self, self._shelf, self.notice, self._parts.clock)
         self._files, self._keys, self._people = Files(*around), Keys(*around), People(*around)
+        self._saving = Saving(*around, self._language)
+        self._enrolling, self._resending = Enrolling(*around), Resending(*around)
         self.pages = QStackedWidget()
         self.welcome = WelcomePage(self._language)
         self.scan = ScanPage(self._parts, self._make_source, self._may_begin)
         self.history = HistoryPage(self._shelf, self._parts.clock)
+        self.documents = DocumentsPage(
+            self._shelf.ask_kept, self._parts.clock, self.notice, self._make_camera, self._saving.guest_agrees
+        )
         self.settings = SettingsPage(
             self._parts, self._shelf, self._preferences, self._language, str(config.store_folder())
         )
+        self.sync, self.tasks = SyncPage(self._shelf), TasksPage(self._shelf, self._parts.clock)
         self.result: ResultPage | None = None
-        for page in (self.welcome, self.scan, self.history, self.settings):
+        for page in (
+            self.welcome,
+            self.scan,
+            self.history,
+            self.documents,
+            self.settings,
+            self.sync,
+            self.tasks,
+        ):
             self.pages.addWidget(page)
         column.addWidget(self.bar)
         holder = QWidget()
@@ -135,23 +164,28 @@ class Window(QMainWindow):
         self._free_bar()
         self.go_to_scan()
 
-    def _make_bar(self) -> QFrame:
-        bar = QFrame()
-        bar.setObjectName("bar")
-        bar.setAccessibleName(said("Pages"))
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(20, 8, 20, 8)
+    def _make_bar(self) -> Bar:
+        bar = Bar(said("Pages"))
         self._group = QButtonGroup(self)
-        self.to_scan = self._page_button(row, said("Scan"), self.go_to_scan, "Ctrl+1")
-        self.to_history = self._page_button(row, said("History"), self.go_to_history, "Ctrl+2")
-        self.to_settings = self._page_button(row, said("Settings"), self.go_to_settings, "Ctrl+3")
-        row.addStretch(1)
-        self.person = ChoiceBox()
+        self.to_scan = self._page_button(bar.first, said("Scan"), self.go_to_scan, "Ctrl+1")
+        self.to_history = self._page_button(bar.first, said("History"), self.go_to_history, "Ctrl+2")
+        self.to_documents = self._page_button(bar.first, said("Documents"), self.go_to_documents, "Ctrl+3")
+        self.to_settings = self._page_button(bar.first, said("Settings"), self.go_to_settings, "Ctrl+4")
+        self.to_tasks = self._page_button(bar.first, count_words(0), self.go_to_tasks, "Ctrl+5")
+        self.to_tasks.hide()
+        self.to_sync = button("", self.go_to_sync)
+        self.to_sync.setObjectName("badge")
+        self.to_sync.setCheckable(True)
+        self._group.addButton(self.to_sync)
+        self.to_sync.hide()
+        bar.last.addWidget(self.to_sync)
+        self.person = PersonBox()
         self.person.setAccessibleName(said("Who is measured"))
         self.person.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToContents)
         self.person.setMaximumWidth(320)
         self.person.activated.connect(self._choose_person)
-        row.addWidget(self.person)
+        self.person.scanned.connect(self._choose_scanned)
+        bar.last.addWidget(self.person)
         return bar
 
     def _page_button(self, row: QHBoxLayout, words: str, go: Callable[[], None], keys: str) -> QPushButton:
@@ -176,7 +210,7 @@ class Window(QMainWindow):
         self.history.open_scan.connect(self._open_kept)
         self.history.delete.connect(self._delete)
         self.history.enter.connect(self._enter)
-        self.history.export.connect(lambda: self._files.export(self._whose.person))
+        self.history.export.connect(lambda: self._files.export(self._whose.person, self._language))
         self.history.deleted.connect(self._people.show_deleted)
         self.history.unlock.connect(self._shelf.open)
         self.history.failed.connect(self._people.tell_fault)
@@ -191,6 +225,21 @@ class Window(QMainWindow):
         settings.rename_person.connect(lambda: self._people.rename(self._whose.person))
         settings.remove_person.connect(lambda: self._people.remove(self._whose.person))
         settings.deleted.connect(self._people.show_deleted)
+        settings.find_person.connect(self._saving.find)
+        settings.enrol.connect(self._enrolling.enrol)
+        settings.leave.connect(self._enrolling.leave)
+        settings.sharing.connect(lambda: self._saving.change_sharing(self._whose.person))
+        settings.sync.connect(self.go_to_sync)
+        settings.tasks.connect(self.go_to_tasks)
+        self._saving.chosen.connect(self._set_person)
+        self.documents.added.connect(self._shelf.wake_sync)
+        for page in (self.documents, self.sync, self.tasks):
+            page.unlock.connect(self._shelf.open)
+            page.failed.connect(self._people.tell_fault)
+        self.sync.enrol.connect(self._enrolling.enrol)
+        self.sync.retry.connect(self._resending.retry)
+        self.sync.export.connect(lambda: self._resending.export(self._files))
+        self.sync.earlier.connect(self._resending.offer_earlier)
 
     # Pages
 
@@ -217,6 +266,21 @@ class Window(QMainWindow):
     def go_to_settings(self) -> None:
         """The settings."""
         self._show(self.settings, self.to_settings)
+
+    def go_to_documents(self) -> None:
+        """The documents of the chosen person."""
+        self._show(self.documents, self.to_documents)
+        self._read_documents()
+
+    def go_to_sync(self) -> None:
+        """What waits to be sent, and what was refused."""
+        self._show(self.sync, self.to_sync)
+        self._show_sync()
+
+    def go_to_tasks(self) -> None:
+        """What staff should look at."""
+        self._show(self.tasks, self.to_tasks)
+        self._read_tasks()
 
     def _show(self, page: QWidget, tab: QPushButton) -> None:
         if self._turn_to(tab):
@@ -260,13 +324,16 @@ class Window(QMainWindow):
         goal = self._choice.goal or Goal.live(float(self._preferences.seconds))
         if self._choice.source is not None:
             return self._choice.source(), goal
+        return self._make_camera(), goal
+
+    def _make_camera(self) -> FrameSource:
         camera = self._preferences.camera_among(self._parts.cameras())
         if not camera:
             raise BadInput(
                 title=said("No camera was found"),
                 remedy=said("Plug in a camera, or switch it on, and try again."),
             )
-        return self._parts.camera(camera), goal
+        return self._parts.camera(camera)
 
     def begin(self) -> None:
         """Start a scan at once, as the button does. Nobody is measured who has not agreed; a simulated person need not."""
@@ -346,7 +413,10 @@ class Window(QMainWindow):
         if result is None or result.saving:
             return
         now_s = self._time.now_s()
-        if must_ask(choice, started_s=result.began_s, last_saved=self._last_saved, now_s=now_s):
+        if self._saving.reads_numbers(choice.person):
+            if not self._saving.is_right(choice.person):
+                return
+        elif must_ask(choice, started_s=result.began_s, last_saved=self._last_saved, now_s=now_s):
             question = said("Is this the result of {name}? It would be kept in their history.", name=name)
             title, yes = said("Whose result is this?"), said("Yes, {name}", name=name)
             if not self._people.confirmed(title, question, yes):
@@ -356,7 +426,7 @@ class Window(QMainWindow):
             result.made = to_observation(kept_record, person=choice.person)
         made = result.made
 
-        def saved(_new: object) -> None:
+        def saved(kept: Saved) -> None:
             self._last_saved = choice.person
             if self._unsaved is result:
                 self._unsaved = None
@@ -365,20 +435,23 @@ class Window(QMainWindow):
                 self.close()
             elif isinstance(self._shelf.state, Open):
                 self.go_to_history()
-                self.notice.tell(
-                    said("Saved for {name}.", name=shown_name(name)),
-                    said("Undo"),
-                    lambda: self._take_back(made.line.id, _Unsaved(result.record, result.began_s)),
+                self._tell_saved(
+                    name, kept, lambda: self._take_back(made.line.id, _Unsaved(result.record, result.began_s))
                 )
 
-        def not_saved(fault: HealthHelperError) -> None:
+        def not_saved(fault: HealthHelperError | None) -> None:
             result.saving = self._closes = False
             self._show_can_save()
-            self._people.tell_fault(fault)
+            if fault is not None:
+                self._people.tell_fault(fault)
 
         result.saving = True
         self._show_can_save()
-        self._shelf.ask(lambda kept: kept.save(made), saved, not_saved)
+        self._saving.keep(made, saved, not_saved)
+
+    def _tell_saved(self, name: str, kept: Saved, undo: Callable[[], None]) -> None:
+        words = [said("Saved for {name}.", name=shown_name(name)), told(kept.tasks)]
+        self.notice.tell(" ".join(part for part in words if part), said("Undo"), undo)
 
     def _take_back(self, line_id: str, result: _Unsaved) -> None:
         """It is not kept after all, and is there to be saved for somebody else."""
@@ -390,7 +463,7 @@ class Window(QMainWindow):
             self._unsaved = self._unsaved or result
             self.go_to_scan()
 
-        self._shelf.ask(
+        self._shelf.change_people(
             lambda kept: kept.delete(line_id, now=self._parts.clock.utc()), gone, self._people.tell_fault
         )
 
@@ -399,6 +472,10 @@ class Window(QMainWindow):
     def _read_history(self) -> None:
         if self.pages.currentWidget() is self.history and isinstance(self._shelf.state, Open):
             self.history.show_person(self._whose.person, self._name())
+
+    def _read_documents(self) -> None:
+        if self.pages.currentWidget() is self.documents and isinstance(self._shelf.state, Open):
+            self.documents.show_person(self._whose.person, self._name())
 
     def _open_kept(self, scan_id: str) -> None:
         def got(found: Observation | None) -> None:
@@ -417,16 +494,24 @@ class Window(QMainWindow):
         self._shelf.ask(lambda kept: kept.get(scan_id), got, self._people.tell_fault)
 
     def _delete(self, line_id: str) -> None:
-        def gone(was_there: bool) -> None:  # noqa: FBT001 (an answer)
-            self.go_to_history()
-            if was_there:
-                self.notice.tell(said("Deleted."), said("Undo"), lambda: self._people.put_back(line_id))
-            else:
-                self.notice.tell(said("This was deleted before."))
+        person = self._whose.person
 
-        self._shelf.ask(
-            lambda kept: kept.delete(line_id, now=self._parts.clock.utc()), gone, self._people.tell_fault
-        )
+        def delete(kept: Kept) -> tuple[bool, bool]:
+            was_sent = bool(kept.outbox.sent([line_id]))
+            return kept.observations.delete(line_id, now=self._parts.clock.utc()), was_sent
+
+        def gone(done: tuple[bool, bool]) -> None:
+            was_there, was_sent = done
+            self.go_to_history()
+            if not was_there:
+                self.notice.tell(said("This was deleted before."))
+                return
+            words = [said("Deleted.")]
+            if was_sent:
+                words.append(_of_the_copy(guest=person is None))
+            self.notice.tell(" ".join(words), said("Undo"), lambda: self._people.put_back(line_id))
+
+        self._shelf.change(delete, gone, self._people.tell_fault)
 
     def _enter(self) -> None:
         person, name = self._whose.person, self._name()  # the dialog says for whom
@@ -434,17 +519,19 @@ class Window(QMainWindow):
         if dialog.exec() != QDialog.DialogCode.Accepted or dialog.typed is None:
             return
         typed: Typed = dialog.typed
+        if not self._saving.is_right(person):
+            return
         made = entry_to_observation(typed.kind, typed.values, typed.taken_at, person)
 
-        def saved(_new: object) -> None:
+        def saved(kept: Saved) -> None:
             self._read_history()
-            self.notice.tell(
-                said("Saved for {name}.", name=shown_name(name)),
-                said("Undo"),
-                lambda: self._delete(made.line.id),
-            )
+            self._tell_saved(name, kept, lambda: self._delete(made.line.id))
 
-        self._shelf.ask(lambda kept: kept.save(made), saved, self._people.tell_fault)
+        def not_saved(fault: HealthHelperError | None) -> None:
+            if fault is not None:
+                self._people.tell_fault(fault)
+
+        self._saving.keep(made, saved, not_saved)
 
     # People
 
@@ -454,17 +541,27 @@ class Window(QMainWindow):
 
     def _choose_person(self, at: int) -> None:
         data = self.person.itemData(at)
-        if data == _ADD:
+        if data in (_ADD, _FIND):
             self._fill_people()
-            self._people.add()
+            (self._people.add if data == _ADD else self._saving.find)()
             return
         self._set_person(data)
+
+    def _choose_scanned(self, typed: str) -> None:
+        """A barcode was read where people are chosen."""
+        state = self._shelf.state
+        found = whose_number(typed, state.people) if isinstance(state, Open) else None
+        if found is None:
+            self.notice.tell(said("Nobody on this device has this record number. Nobody else was chosen."))
+        else:
+            self._set_person(found.id)
 
     def _set_person(self, person: str | None) -> None:
         self._whose = Choice(person, self._time.now_s())
         self._fill_people()
         page = self.result
         self._read_history()
+        self._read_documents()
         if page is not None and self.pages.currentWidget() is page:
             if page.shown.kept is None:
                 self._show_result(replace(page.shown, whose=self._name()))
@@ -478,6 +575,9 @@ class Window(QMainWindow):
         for one in state.people if isinstance(state, Open) else ():
             self.person.addItem(one.name, one.id)
         if isinstance(state, Open):
+            self.person.takes_numbers = any(one.record_number for one in state.people)
+            if self.person.takes_numbers:
+                self.person.addItem(said("Find by record number…"), _FIND)
             self.person.addItem(said("Add a person…"), _ADD)
         at = self.person.findData(self._whose.person) if self._whose.person is not None else 0
         if at < 0:
@@ -490,11 +590,12 @@ class Window(QMainWindow):
     def _show_shelf(self) -> None:
         self._fill_people()
         state = self._shelf.state
-        self.history.show_store(*shut_words(state))
+        for page in (self.history, self.documents, self.sync, self.tasks):
+            page.show_store(*shut_words(state))
         if isinstance(state, Open):
             self._show_open(state)
         else:
-            self._reminded = False
+            self._reminded = self._noted = False
             if self.result is not None and self.result.shown.kept is not None:
                 self._drop_page()
                 self.go_to_scan()
@@ -502,12 +603,24 @@ class Window(QMainWindow):
             self.notice.tell(
                 f"{state.fault.title}. {state.fault.remedy}", said("Try again"), self._shelf.open
             )
+        self._show_tasks(state.tasks if isinstance(state, Open) else 0)
         self._show_can_save()
+        self._show_sync()
 
     def _show_open(self, state: Open) -> None:
         if self._unsaved is not None and self._unsaved.hidden:
             self._show_hidden()
         self._read_history()
+        self._read_documents()
+        self._read_tasks()
+        self._was_enrolled = bool(state.server)
+        if not self._noted:
+            self._noted = True
+            if self._agreed_to:
+                self._saving.note_measuring(CONSENT_VERSION)
+            if state.healed:
+                self._reminded = True  # of the key the next time: this is more
+                self.notice.tell(state.healed)
         if state.needs_recovery_key and state.people and not self._reminded and not self.notice.offers:
             self._reminded = True  # once is enough until it is opened again
             self.notice.tell(
@@ -517,6 +630,43 @@ class Window(QMainWindow):
                 said("Make one…"),
                 self._keys.make,
             )
+
+    def _show_tasks(self, count: int) -> None:
+        self.to_tasks.setText(count_words(count))
+        self.to_tasks.setVisible(count > 0)
+        self.bar.fit()
+
+    def _read_tasks(self) -> None:
+        if self.pages.currentWidget() is self.tasks and isinstance(self._shelf.state, Open):
+            self.tasks.refresh()
+
+    # Sending
+
+    def _show_sync(self) -> None:
+        """How it stands with sending: pulled, so that nothing that is sent waits for the window or makes it wait."""
+        state, status = self._shelf.state, self._shelf.sync_status
+        expected = isinstance(state, Open) and state.policy.cloud_url is not None
+        shown = sync.badge(
+            status, expected=expected, was_enrolled=self._was_enrolled, now=self._parts.clock.utc()
+        )
+        if shown != self._badge:
+            self._badge = shown
+            self.to_sync.setVisible(shown is not None)
+            if shown is not None:
+                self.to_sync.setText(shown.text)
+                self.to_sync.setAccessibleName(shown.spoken)
+                self.to_sync.setToolTip(shown.spoken)
+                with_role(self.to_sync, shown.role)
+            self.bar.fit()
+        current = self.pages.currentWidget()
+        if current is self.documents and status is not None:
+            now = status.progress
+            self.documents.show_sending({} if now is None else {now.id: sync.percent(now)})
+        elif current is self.sync:
+            self.sync.show_status(status, shown)
+        elif current is self.settings:
+            enrolled = isinstance(state, Open) and bool(state.server)
+            self.settings.show_trouble(sync.trouble(status) if enrolled else "")
 
     # Nobody is there
 
@@ -586,7 +736,9 @@ class Window(QMainWindow):
     def let_go(self) -> None:
         """Before it is closed or made anew: no thread and no camera stays."""
         self._idle.stop()
+        self._looks.stop()
         self.scan.end()
+        self.documents.end()
         self.settings.end()
         self._shelf.changed.disconnect(self._show_shelf)
         self._shelf.changed.disconnect(self.settings.show_store)
@@ -610,13 +762,19 @@ class Window(QMainWindow):
     @property
     def at_rest(self) -> bool:
         """Whether it can be made anew now: nobody is measured, no question stands open, no answer of the store is still to come."""
-        return not self.scan.running and not self._shelf.busy and QApplication.activeModalWidget() is None
+        return (
+            not self.scan.running
+            and not self.documents.adding
+            and not self._shelf.busy
+            and QApplication.activeModalWidget() is None
+        )
 
     def keep_of(self, before: Window) -> None:
         """Made anew: who was chosen, what is not saved yet, and where one was."""
         self._time, self._used_at_s = before._time, before._used_at_s
         self._whose, self._last_saved = before._whose, before._last_saved
         self._unsaved, self._reminded = before._unsaved, before._reminded
+        self._noted, self._was_enrolled = before._noted, before._was_enrolled
         self._fill_people()
         self.go_to_scan()
         at = before.pages.currentWidget()
@@ -624,6 +782,12 @@ class Window(QMainWindow):
             self.go_to_settings()
         elif at is before.history:
             self.go_to_history()
+        elif at is before.documents:
+            self.go_to_documents()
+        elif at is before.sync:
+            self.go_to_sync()
+        elif at is before.tasks:
+            self.go_to_tasks()
         elif before.result is not None and at is before.result:
             self._show_result(before.result.shown)
 
@@ -640,4 +804,11 @@ def _close_dialogs() -> bool:
     return bool(found)
 
 
-_ADD = "add"
+def _of_the_copy(*, guest: bool) -> str:
+    """What becomes of the clinic's copy of one thing that was deleted here."""
+    if guest:
+        return said("It was sent: the clinic's copy is erased once this can't be put back any more.")
+    return said("It was sent: the clinic keeps its copy until all of this person is deleted for ever.")
+
+
+_ADD, _FIND = "add", "find"

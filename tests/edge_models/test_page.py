@@ -30,16 +30,18 @@ def _table(rng: np.random.Generator, kind: str, width: int, height: int) -> Floa
     """float64 BGR, 0 to 255."""
     base = rng.uniform(60, 130) * rng.uniform(0.75, 1.15, 3)
     y, x = np.mgrid[:height, :width] / max(width, height)
+    table: FloatArray
     if kind == "plain":
-        table = np.ones((height, width)) * 1.0
+        table = np.ones((height, width))
     elif kind == "wood":
         wave: FloatArray = np.asarray(
             cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), sigmaX=width / 8, sigmaY=2)
         )
-        table = 1.0 + 0.08 * wave / wave.std() + 0.06 * np.sin(2 * np.pi * (9 * y + 0.4 * np.sin(3 * x)))
+        boards = np.sin(2 * np.pi * (9 * y + 0.4 * np.sin(3 * x)))
+        table = np.asarray(1.0 + 0.08 * wave / wave.std() + 0.06 * boards, np.float64)
     elif kind == "cloth":
         grain = rng.normal(size=(height, width))
-        table = 1.0 + 0.25 * np.asarray(cv2.GaussianBlur(grain, (0, 0), 2.0)) * 3
+        table = 1.0 + 0.75 * np.asarray(cv2.GaussianBlur(grain, (0, 0), 2.0), np.float64)
     else:
         raise ValueError(kind)
     return np.asarray(np.clip(table, 0.3, 1.8)[:, :, None] * base, np.float64)

@@ -86,3 +86,12 @@ CREATE TABLE task (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_open ON task (made_at) WHERE done_at IS NULL;
 CREATE INDEX task_of_observation ON task (observation);
+
+-- What an opening of the store found to be due, by its clock. It is purged by one on another day that finds the same: see
+-- client/store/forgetting.py. why: 'deleted' or 'old'.
+CREATE TABLE due (
+    why TEXT NOT NULL,
+    id TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    PRIMARY KEY (why, id)
+) STRICT, WITHOUT ROWID;

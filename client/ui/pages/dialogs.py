@@ -122,7 +122,9 @@ class RecordNumberDialog(Dialog):
             label(
                 said("Type or scan a person's record number, to choose them.")
                 if expected is None
-                else said("Before this is saved for {name}: type or scan their record number.", name=expected.name)
+                else said(
+                    "Before this is saved for {name}: type or scan their record number.", name=expected.name
+                )
             )
         )
         self.number = number_field()
@@ -130,9 +132,7 @@ class RecordNumberDialog(Dialog):
         self.column.addWidget(self.number)
         self.other = button(said("Choose that person"), self.accept)
         self.other.setAutoDefault(False)  # not by the Enter of a scanner
-        self.buttons(
-            said("Choose") if expected is None else said("Go on"), self._accept, between=self.other
-        )
+        self.buttons(said("Choose") if expected is None else said("Go on"), self._accept, between=self.other)
         self.other.hide()
 
     @property
@@ -203,7 +203,11 @@ class DeletePersonDialog(Dialog):
         )
         if may_be_sent:
             self.column.addWidget(
-                label(said("What was sent of them is erased in the clinic's cloud too, once it can't be put back any more."))
+                label(
+                    said(
+                        "What was sent of them is erased in the clinic's cloud too, once it can't be put back any more."
+                    )
+                )
             )
         self.forever = button(said("Delete for ever now…"), lambda: self._chosen("forever"))
         self.forever.setAutoDefault(False)

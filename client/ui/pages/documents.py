@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QStandardPaths, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QProgressBar,
+    QSizePolicy,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -36,14 +37,13 @@ from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
 from client.intake import Accepted, accept, accept_picture
 from client.intake.copies import write_copy
-from client.language import listing, said
+from client.language import said
 from client.pipeline.worker import Worker
 from client.store.documents import Document, Documents, Purpose
 from client.store.outbox import Item, ItemKind, Outbox
 from client.ui import look
 from client.ui.pages.dialogs import ConfirmDialog
 from client.ui.pages.document_preview import PreviewDialog
-from client.ui.pages.files import documents_folder
 from client.ui.pages.page_photo import PagePhotoDialog
 from client.ui.views import documents
 from client.ui.views.documents import DocumentRow
@@ -157,13 +157,13 @@ class DocumentsPage(Page):
         self.column.addWidget(self._nothing_else, 1)
         self._nothing_else.hide()
         self.setAcceptDrops(True)
-        self.viewport().setAcceptDrops(False)  # what is dropped anywhere on the page is the page's
         self._show_rows()
 
     # What is shown
 
     def _add_ways_in(self, column: QVBoxLayout) -> None:
         self.target = _Target()
+        self.target.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         inside = QVBoxLayout(self.target)
         inside.setContentsMargins(16, 14, 16, 14)
         inside.addWidget(label(said("Drop files here, or choose them: PDF, JPEG or PNG.")))
@@ -212,6 +212,7 @@ class DocumentsPage(Page):
 
     def _add_list(self, column: QVBoxLayout) -> None:
         self.nothing = label(said("Nothing is kept here yet."), "muted")
+        self.nothing.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         column.addWidget(self.nothing)
         self.table = Table(
             said("Documents, the newest first"),
@@ -230,6 +231,7 @@ class DocumentsPage(Page):
             row.addWidget(one)
         row.addStretch(1)
         column.addLayout(row)
+        column.addStretch(0)
 
     def show_person(self, person: str | None, name: str) -> None:
         """Whose documents they are. name: "" for a guest. Nothing of anybody else stays on the page."""
@@ -342,7 +344,7 @@ class DocumentsPage(Page):
         chosen, _kind = QFileDialog.getOpenFileNames(
             self.window(),
             said("Add documents"),
-            str(documents_folder()),
+            str(_documents_folder()),
             said("Documents and pictures (*.pdf *.png *.jpg *.jpeg);;All files (*)"),
         )
         self.add_files([Path(one) for one in chosen])
@@ -558,11 +560,17 @@ class DocumentsPage(Page):
         row = self.chosen()
         if row is None or not row.drawn:
             return
-        asked = self._asked
 
-        def got(data: bytes) -> None:
-            if asked == self._asked or any(one.id == row.id for one in self._rows):
-                PreviewDialog(self.window(), row.title, data, row.media_type).exec()
+        def show(data: bytes) -> None:
+            if self.isVisible() and any(
+                one.id == row.id for one in self._rows
+            ):  # not locked meanwhile, nor somebody else's turn
+                dialog = PreviewDialog(self.window(), row.title, data, row.media_type)
+                dialog.exec()
+                dialog.deleteLater()
+
+        def got(data: bytes) -> None:  # whoever tells the answer does not wait until the dialog is closed
+            QTimer.singleShot(0, self, lambda: show(data))
 
         self._ask(lambda kept: b"".join(kept.documents.read(row.id)), got, self.failed.emit)
 
@@ -579,7 +587,7 @@ class DocumentsPage(Page):
         ):
             return
         name = documents.copy_name(row.title, row.media_type)
-        chosen, _kind = QFileDialog.getSaveFileName(self.window(), title, str(documents_folder() / name))
+        chosen, _kind = QFileDialog.getSaveFileName(self.window(), title, str(_documents_folder() / name))
         if not chosen:
             return
         path = Path(chosen)
@@ -632,6 +640,12 @@ def _owed(outbox: Outbox) -> Mapping[str, Item]:
         found.update({item.id: item for item in page if item.kind == ItemKind.DOCUMENT})
         after = page[-1].seq
     return found
+
+
+def _documents_folder() -> Path:
+    """Where somebody's documents usually are; where there is no such folder, their home."""
+    found = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+    return Path(found) if found and Path(found).is_dir() else Path.home()
 
 
 def _dropped(event: QDropEvent) -> list[Path]:

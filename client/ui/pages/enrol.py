@@ -1,4 +1,4 @@
-"""This device comes to a clinic, and leaves it."""
+"""How this device comes to a clinic, and leaves it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class EnrolDialog(Dialog):
             self.column.addWidget(label(said("Address of the clinic's server:")))
             self.column.addWidget(self.address)
         else:
-            self.column.addWidget(label(said("With the clinic at {server}.", server=server_of(server)), "muted"))
+            self.column.addWidget(
+                label(said("With the clinic at {server}.", server=server_of(server)), "muted")
+            )
         self.busy = label("", "muted")
         self.busy.hide()
         self.column.addWidget(self.busy)
@@ -119,7 +121,9 @@ class Enrolling(Job):
             state = self.shelf.state
             if isinstance(state, Open):
                 self.notice.tell(
-                    said("This device is enrolled with the clinic at {server}.", server=server_of(state.server))
+                    said(
+                        "This device is enrolled with the clinic at {server}.", server=server_of(state.server)
+                    )
                 )
 
         self.shelf.over_network(lambda kept: kept.enrol(code, address), done, otherwise)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QStandardPaths
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QStandardPaths, Qt, QTimer
+from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
-from client.language import said
-from client.reports.files import write_report, write_table
-from client.store.observations import Observations, utc_offset_min
-from client.store.scans import earlier_heart_rates
+from client.errors import HealthHelperError
+from client.language import listing, said
+from client.parts import Kept
+from client.pipeline import handing_on
+from client.reports import exports
+from client.reports.contents import Dot
+from client.reports.files import write_report
+from client.store.observations import utc_offset_min
 from client.ui.pages.job import Job, shown_name
 from client.ui.pages.result import Shown
 from client.ui.shelf import Open
 from client.ui.views.files import path_as_chosen
+
+_SHOWN_AFTER_MS, _LOOK_EVERY_MS = 500, 100
 
 
 class Files(Job):
@@ -24,7 +29,7 @@ class Files(Job):
     def report(self, shown: Shown, language: str) -> None:
         """The report of what a result page shows."""
         record, line, whose = shown.record, shown.kept, shown.whose
-        path = self._ask_path(
+        path = self.ask_path(
             f"health-helper-{record.taken_at.astimezone():%Y-%m-%d-%H%M}.pdf",
             said("Report (*.pdf);;Data (*.json)"),
             said("Save the report of this scan"),
@@ -34,7 +39,7 @@ class Files(Job):
         # On the clock of the place where it was taken, which may be another one by now.
         offset_min = utc_offset_min(record.taken_at) if line is None else line.utc_offset_min
 
-        def write(history: list[tuple[datetime, float]]) -> None:
+        def write(history: list[Dot]) -> None:
             write_report(
                 record,
                 path,
@@ -42,6 +47,7 @@ class Files(Job):
                 name=whose or None,
                 utc_offset_min=offset_min,
                 history=history,
+                scan_id=None if line is None else line.id,
             )
 
         def written(_: None) -> None:
@@ -52,43 +58,65 @@ class Files(Job):
         if line is not None and isinstance(self.shelf.state, Open):
             person = line.person
             self.shelf.ask(
-                lambda kept: write(earlier_heart_rates(kept, person, record.taken_at)),
+                lambda kept: write(handing_on.history(kept, person, record.taken_at)),
                 written,
                 self.tell_fault,
             )
         else:
             self.shelf.elsewhere(lambda: write([]), written, self.tell_fault)
 
-    def export(self, person: str | None) -> None:
-        """All that is kept of one person."""
-        path = self._ask_path(
-            "health-helper.csv",
-            said("Table (*.csv);;Data (*.json)"),
+    def export(self, person: str | None, language: str = "en") -> None:
+        """All that is kept of one person. It may take long: it is written beside everything else, and can be stopped."""
+        path = self.ask_path(
+            "health-helper.zip",
+            said(
+                "Everything, with documents (*.zip);;Table (*.csv);;Data (*.json);;For another system, FHIR (*.fhir.json);;"
+                "Overview (*.pdf)"
+            ),
             said("Save all that is kept: {name}", name=shown_name(self.name_of(person))),
         )
         if path is None:
             return
+        watch = _Watch(self.window, path.name)
+        name = self.name_of(person) or None
+        now = self.clock.utc()
 
-        def write(kept: Observations) -> int:
-            from client.store.export import COLUMNS, rows
-
-            found = rows(kept, person, whole=path.suffix.lower() == ".json")
-            write_table(found, COLUMNS, path)
-            return len(found)
-
-        def written(count: int) -> None:
-            self.notice.tell(
-                said(
-                    "Written: {name}, {count} kept, in the folder {folder}. It is not encrypted.",
-                    name=path.name,
-                    count=count,
-                    folder=path.parent,
-                )
+        def write(kept: Kept) -> tuple[int, tuple[str, ...]]:
+            everything = handing_on.everything(
+                kept.observations, kept.documents, kept.consents, kept.tasks, person, now=now
             )
+            done = exports.write(
+                everything,
+                path,
+                language=language,
+                report=handing_on.report_of(kept.observations, person, language=language, name=name),
+                progress=watch.tell,
+                cancelled=lambda: watch.stopped or not isinstance(self.shelf.state, Open),
+            )
+            return everything.count, done.left_out
 
-        self.shelf.ask(write, written, self.tell_fault)
+        def written(done: tuple[int, tuple[str, ...]]) -> None:
+            watch.end()
+            count, left_out = done
+            told = said(
+                "Written: {name}, {count} kept, in the folder {folder}. It is not encrypted.",
+                name=path.name,
+                count=count,
+                folder=path.parent,
+            )
+            if left_out:
+                titles = listing(left_out)
+                told = f"{told} {said('Damaged documents were left out: {titles}.', titles=titles)}"
+            self.notice.tell(told)
 
-    def _ask_path(self, name: str, kinds: str, title: str) -> Path | None:
+        def failed(fault: HealthHelperError) -> None:
+            watch.end()
+            self.tell_fault(fault)
+
+        self.shelf.over_network(write, written, failed)
+
+    def ask_path(self, name: str, kinds: str, title: str) -> Path | None:
+        """Where a file is to be written; None where nowhere. name: suggested. kinds: as Qt's dialogs take them."""
         typed, kind = QFileDialog.getSaveFileName(self.window, title, str(_documents() / name), kinds)
         if not typed:
             return None
@@ -97,6 +125,41 @@ class Files(Job):
             return path
         question = said("{name} is there already. Replace it?", name=path.name)
         return path if self.confirmed(title, question, said("Replace")) else None
+
+
+class _Watch:
+    """How far a file is, for the person who waits for it. `tell` and `stopped` are for the thread that writes."""
+
+    def __init__(self, window: QWidget, name: str) -> None:
+        self.stopped = False
+        self._done = 0.0
+        self._dialog = QProgressDialog(
+            said("Writing {name} …", name=name), said("Stop"), 0, 100, window, Qt.WindowType.Dialog
+        )
+        self._dialog.setWindowModality(Qt.WindowModality.WindowModal)
+        self._dialog.setMinimumDuration(_SHOWN_AFTER_MS)
+        self._dialog.setAutoReset(False)
+        self._dialog.setAutoClose(False)
+        self._dialog.setValue(0)  # from here on it counts until it shows itself
+        self._dialog.canceled.connect(self._stop)
+        self._timer = QTimer(self._dialog)
+        self._timer.setInterval(_LOOK_EVERY_MS)
+        self._timer.timeout.connect(lambda: self._dialog.setValue(round(100.0 * self._done)))
+        self._timer.start()
+
+    def tell(self, done: float) -> None:
+        """0 to 1."""
+        self._done = done
+
+    def end(self) -> None:
+        """It is written, or will not be."""
+        self._timer.stop()
+        self._dialog.canceled.disconnect(self._stop)
+        self._dialog.close()
+        self._dialog.deleteLater()
+
+    def _stop(self) -> None:
+        self.stopped = True
 
 
 def _documents() -> Path:

@@ -21,9 +21,10 @@ from PySide6.QtGui import (
     QPolygonF,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from client.devices.ports import FrameSource
+from client.errors import HealthHelperError
 from client.language import marked, said
 from client.pipeline.preview import Preview
 from client.pipeline.worker import Worker
@@ -223,9 +224,13 @@ def whole(frame: ByteArray, inset: float) -> FloatArray:
 
 
 class PagePhotoDialog(Dialog):
-    """taken: the page once it was accepted: uint8 BGR [shape=(height, width, 3)]. One page; each is a document of its own."""
+    """taken: the page once it was accepted: uint8 BGR [shape=(height, width, 3)]. One page; each is a document of its own.
+
+    make_source: opens nothing yet; where it raises at once (there is no camera), so does this.
+    """
 
     def __init__(self, parent: QWidget, make_source: Callable[[], FrameSource]) -> None:
+        self._source: FrameSource | None = make_source()
         super().__init__(parent, said("Photograph a page"))
         self.taken: ByteArray | None = None
         self._make_source = make_source
@@ -233,6 +238,7 @@ class PagePhotoDialog(Dialog):
         self._worker = Worker("page")
         self._finding: Future[Quad | None] | None = None
         self._found: Quad | None = None
+        self._focus_is_due = True
         self._frame: ByteArray | None = None
         self._frozen: ByteArray | None = None
         self._straight: Future[ByteArray] | None = None
@@ -247,10 +253,10 @@ class PagePhotoDialog(Dialog):
         row = QHBoxLayout()
         self.picture = SheetPicture()
         self.picture.changed.connect(self._soon.start)
-        self.result = Picture()
-        self.result.setAccessibleName(said("The page as it will be kept"))
+        self.straight = Picture()
+        self.straight.setAccessibleName(said("The page as it will be kept"))
         row.addWidget(self.picture, 3)
-        row.addWidget(self.result, 2)
+        row.addWidget(self.straight, 2)
         self.column.addLayout(row, 1)
         self.column.addWidget(self.wrong)
         row = QHBoxLayout()
@@ -275,10 +281,14 @@ class PagePhotoDialog(Dialog):
         self._set_state(frozen=False)
         self._say(said("Lay the page flat, in even light, and hold the camera so that it fills the picture."))
         if self._preview is None:
-            self._preview = Preview(self._make_source())
+            source, self._source = self._source, None
+            try:
+                self._preview = Preview(self._make_source() if source is None else source)
+            except HealthHelperError as fault:  # it was unplugged since the last one
+                self.tell(f"{fault.title}. {fault.remedy}")
+                return
             self._preview.__enter__()
         self._timer.start()
-        self.take.setFocus()
 
     def freeze(self) -> None:
         """Keep the picture that is seen now."""
@@ -303,7 +313,6 @@ class PagePhotoDialog(Dialog):
         if max(frame.shape[:2]) < _FEWEST_LINES:
             words += " " + said("The camera's picture is coarse: small print may not be legible.")
         self._say(words)
-        self.use.setFocus()
         self._timer.start()
         self._straighten()
 
@@ -315,15 +324,16 @@ class PagePhotoDialog(Dialog):
         self._worker.end(_END_S)
         self._frame = self._frozen = None
         self.picture.show_picture(None, None, sure=True, handles=False)
-        self.result.show_frame(None, mirrored=False, guide=None)
+        self.straight.show_frame(None, mirrored=False, guide=None)
 
     def _set_state(self, *, frozen: bool) -> None:
-        for one in (self.again, self.as_it_is, self.use, self.result):
+        for one in (self.again, self.as_it_is, self.use, self.straight):
             one.setVisible(frozen)
         self.take.setVisible(not frozen)
         self.take.setEnabled(False)
         self.use.setEnabled(False)
         (self.use if frozen else self.take).setDefault(True)
+        self._focus_is_due = True
 
     def _stop_camera(self) -> None:
         preview, self._preview = self._preview, None
@@ -347,7 +357,7 @@ class PagePhotoDialog(Dialog):
             image = frame.image
             self._finding = self._worker.do(lambda: find_page(image))
         self._frame = frame.image
-        self.take.setEnabled(True)
+        self._enable(self.take)
         found = self._found
         self.picture.show_picture(
             frame.image,
@@ -366,11 +376,15 @@ class PagePhotoDialog(Dialog):
         if self._straight is not None and self._straight.done() and not self._soon.isActive():
             straight = self._straight.result()
             straight.flags.writeable = False
-            self.result.show_frame(straight, mirrored=False, guide=None)
-            had_focus = self.focusWidget() in (None, self)
-            self.use.setEnabled(True)
-            if had_focus:
-                self.use.setFocus()
+            self.straight.show_frame(straight, mirrored=False, guide=None)
+            self._enable(self.use)
+
+    def _enable(self, what: QPushButton) -> None:
+        """The first time in each state it gets the focus, which it could not have before; later the person has put it somewhere."""
+        what.setEnabled(True)
+        if self._focus_is_due:
+            self._focus_is_due = False
+            what.setFocus()
 
     def _use(self) -> None:
         if self._straight is not None and self._straight.done():

@@ -86,7 +86,9 @@ class People(Job):
             name=name,
         )
         if may_be_sent:
-            words += " " + said("What was sent of them is erased in the clinic's cloud as soon as it can be reached.")
+            words += " " + said(
+                "What was sent of them is erased in the clinic's cloud as soon as it can be reached."
+            )
         if not self.confirmed(said("Delete for ever"), words, said("Delete {name} for ever", name=name)):
             return
 

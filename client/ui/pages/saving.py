@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QWidget
@@ -111,6 +110,21 @@ class Saving(Job):
             lambda _: then(),
             not_now,
         )
+
+    def guest_agrees(self) -> bool | None:
+        """Whether what a guest adds now may be sent; None where it is not to be added after all. The answer is noted."""
+        state = self.shelf.state
+        if not isinstance(state, Open) or not state.server:
+            return False
+        if not state.policy.ask_for_consent:
+            return True
+        dialog = SharingDialog(self.window, question("", server_of(state.server)))
+        dialog.exec()
+        if not dialog.choice:
+            return None
+        given = dialog.choice == "send"
+        self._note(None, CLOUD_VERSION, given=given, then=lambda: None, not_now=self._tell_not_noted)
+        return given
 
     def note_measuring(self, version: int) -> None:
         """What was agreed to on the first page, where the store does not have it yet. version: of its text."""

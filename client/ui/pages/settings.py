@@ -147,9 +147,7 @@ class SettingsPage(Page):
         self.lock_button = button(said("Lock now"), self.lock_now.emit)
         self.add_button = button(said("Add a person…"), self.add_person.emit)
         self.find_button = button(said("Choose a person by their record number…"), self.find_person.emit)
-        self.rename_button = button(
-            said("Rename the chosen person, or change their record number…"), self.rename_person.emit
-        )
+        self.rename_button = button(said("Rename the chosen person…"), self.rename_person.emit)
         self.remove_button = button(said("Delete the chosen person…"), self.remove_person.emit)
         self.deleted_button = button(said("Deleted items…"), self.deleted.emit)
         for one in (

@@ -90,7 +90,9 @@ class TasksPage(Page):
     def _show(self, rows: list[TaskRow]) -> None:
         self._rows = rows
         self.words.setText(
-            said("Somebody should look at these readings and at whom they are of. None of them is a diagnosis.")
+            said(
+                "Somebody should look at these readings and at whom they are of. None of them is a diagnosis."
+            )
             if rows
             else said("Nothing has to be looked at.")
         )

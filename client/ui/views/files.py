@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_ENDING = re.compile(r"\*(\.\w+)")
+_ENDING = re.compile(r"\*((?:\.\w+)+)")
 
 
 def path_as_chosen(typed: str, kind: str, kinds: str) -> Path:
@@ -17,9 +17,11 @@ def path_as_chosen(typed: str, kind: str, kinds: str) -> Path:
     endings = _ENDING.findall(kinds)
     wanted = next(iter(_ENDING.findall(kind)), endings[0])
     path = Path(typed)
-    ending = path.suffix.lower()
+    name = path.name
+    fitting = [one for one in endings if name.lower().endswith(one) and len(name) > len(one)]
+    ending = max(fitting, key=len, default="")  # of ".json" and ".fhir.json" the whole one
     if ending == wanted:
         return path
-    if ending not in endings:
-        return path.with_name(path.name + wanted)
-    return path.with_suffix(wanted) if ending == endings[0] else path
+    if not ending:
+        return path.with_name(name + wanted)
+    return path.with_name(name[: -len(ending)] + wanted) if ending == endings[0] else path

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from client.language import marked, said
-from client.pipeline.sync import SyncState, SyncStatus
+from client.pipeline.sync import Sending, SyncState, SyncStatus
 from client.store.observations import Kind
 from client.store.outbox import Item, ItemKind, ItemState
 from client.ui.views.history import KINDS, LEFT_TO_RIGHT
@@ -72,7 +72,9 @@ REASONS: Mapping[str, Words] = {
         marked("Add it again as a PDF or a picture, and delete this one."),
     ),
     "forbidden": Words(marked("The clinic does not allow this device to send it."), _ASK_ADMINISTRATOR),
-    "not_allowed_here": Words(marked("The clinic does not allow this device to send it."), _ASK_ADMINISTRATOR),
+    "not_allowed_here": Words(
+        marked("The clinic does not allow this device to send it."), _ASK_ADMINISTRATOR
+    ),
     "not_found": Words(marked("The server does not know what this is about."), _TELL_SERVER),
     "bad_request": Words(marked("The server does not understand what was sent."), _NEWEST_VERSION),
     "other_version": Words(
@@ -116,16 +118,16 @@ REASONS: Mapping[str, Words] = {
     "connection_broken": Words(marked("The connection broke off."), _BY_ITSELF),
     "unreachable": Words(marked("There is no way from this network to the server."), _BY_ITSELF),
     "timed_out": Words(marked("The server did not answer in time."), _BY_ITSELF),
-    "closed": Words(
-        marked("Sending was ended."), marked("It is sent when the program runs again.")
-    ),
+    "closed": Words(marked("Sending was ended."), marked("It is sent when the program runs again.")),
     "tls_failed": Words(
         marked("No secure connection to the server can be made in this network."),
         marked("Log in to the network if it asks for it, or use another one."),
     ),
     "certificate_untrusted": Words(
         marked("The certificate shown for the server is not trusted by this computer."),
-        marked("Ask whoever manages this computer to install the network's certificate, or use another network."),
+        marked(
+            "Ask whoever manages this computer to install the network's certificate, or use another network."
+        ),
     ),
     "certificate_wrong_host": Words(
         marked("The certificate shown is for another server."),
@@ -135,12 +137,8 @@ REASONS: Mapping[str, Words] = {
         marked("The server's certificate has expired, if this computer's date is right."),
         marked("Check the date and time of this computer."),
     ),
-    "clock_wrong": Words(
-        marked("The clock of this computer is wrong."), marked("Set its date and time.")
-    ),
-    "clock_skew": Words(
-        marked("The clock of this computer is wrong."), marked("Set its date and time.")
-    ),
+    "clock_wrong": Words(marked("The clock of this computer is wrong."), marked("Set its date and time.")),
+    "clock_skew": Words(marked("The clock of this computer is wrong."), marked("Set its date and time.")),
     "captive_portal": Words(
         marked("This network wants a login first."),
         marked("Open a web page in a browser and log in there, or use another network."),
@@ -182,7 +180,9 @@ def reason_words(code: str | None) -> str:
         return ""
     found = REASONS.get(code)
     if found is None:
-        return said("The reason is one of a newer version: {code}. {remedy}", code=code, remedy=said(_NEWEST_VERSION))
+        return said(
+            "The reason is one of a newer version: {code}. {remedy}", code=code, remedy=said(_NEWEST_VERSION)
+        )
     return f"{said(found.seen)} {said(found.remedy)}"
 
 
@@ -195,6 +195,7 @@ _TROUBLES: Mapping[SyncState, tuple[str, Role]] = {
     SyncState.REVOKED: (marked("Enrolment ended"), Role.DANGER),
     SyncState.SIGN_IN_LOST: (marked("Sign-in lost"), Role.DANGER),
     SyncState.KEYRING_LOCKED: (marked("Key store locked"), Role.WARNING),
+    SyncState.FAILED: (marked("Sending failed"), Role.DANGER),
 }
 
 
@@ -225,7 +226,11 @@ def _badge(status: SyncStatus, now: datetime) -> tuple[str, Role]:
         return said("Refused: {count}", count=counts.parked), Role.DANGER
     waiting = counts.pending + counts.sending
     if not waiting:
-        return (said("All sent"), Role.GOOD) if status.last_success_utc else (said("Nothing to send"), Role.MUTED)
+        return (
+            (said("All sent"), Role.GOOD)
+            if status.last_success_utc
+            else (said("Nothing to send"), Role.MUTED)
+        )
     is_late = counts.oldest_made_at is not None and now - counts.oldest_made_at > OVERDUE
     role = Role.WARNING if is_late else Role.MUTED
     if status.state is SyncState.SENDING:
@@ -236,13 +241,21 @@ def _badge(status: SyncStatus, now: datetime) -> tuple[str, Role]:
 def summary(status: SyncStatus) -> str:
     """How many, and when something was sent last, in one line."""
     counts = status.counts
-    parts = [said("Waiting: {count}. Refused: {refused}.", count=counts.pending + counts.sending, refused=counts.parked)]
+    parts = [
+        said(
+            "Waiting: {count}. Refused: {refused}.",
+            count=counts.pending + counts.sending,
+            refused=counts.parked,
+        )
+    ]
     if counts.held:
         parts.append(
-            said("Held back: {count} (deleted and can be put back, or for another clinic).", count=counts.held)
+            said(
+                "Held back: {count} (deleted and can be put back, or for another clinic).", count=counts.held
+            )
         )
     parts.append(
-        said("Nothing was sent yet.")
+        said("Nothing was sent since the program was started.")
         if status.last_success_utc is None
         else said("Last sent: {when}.", when=moment(status.last_success_utc))
     )
@@ -314,5 +327,13 @@ def _thing(item: Item, kind: str | None, title: str | None) -> str:
     if item.kind == ItemKind.DOCUMENT:
         return title or said("Document")
     if item.kind == ItemKind.OBSERVATION:
-        return next((said(words) for known, words in KINDS.items() if known == kind), kind or said(KINDS[Kind.SCAN]))
+        return next(
+            (said(words) for known, words in KINDS.items() if known == kind), kind or said(KINDS[Kind.SCAN])
+        )
     return item.kind
+
+
+def percent(progress: Sending) -> int:
+    """How much of a file is sent, 0 to 100."""
+    whole = max(1, progress.length_bytes)
+    return min(100, 100 * progress.sent_bytes // whole)

@@ -78,6 +78,7 @@ class Line(Transport):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         most_bytes: int = wire.ANSWER_BYTES,
+        media_type: str = "application/json",
     ) -> Reply:
         path = urlsplit(url).path
         self.asked.append(path)
@@ -86,7 +87,9 @@ class Line(Transport):
             broken = faults.ConnectionBroken()
             broken.reached = False
             raise broken
-        reply = super().request(method, url, headers=headers, body=body, most_bytes=most_bytes)
+        reply = super().request(
+            method, url, headers=headers, body=body, most_bytes=most_bytes, media_type=media_type
+        )
         if path in self.loses:
             raise faults.ConnectionBroken
         return reply

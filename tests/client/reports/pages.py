@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2
 
 _STRING = rb"\(((?:\\.|[^\\()])*)\)"
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+
+
+@contextmanager
+def opened(pdf: bytes) -> Iterator[Any]:
+    """By another library than the one that wrote it: what a reader of PDFs makes of it."""
+    document = pypdfium2.PdfDocument(pdf)  # type: ignore[no-untyped-call]  # it ships no types
+    try:
+        yield document
+    finally:
+        document.close()  # type: ignore[no-untyped-call]  # as above
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
-import pypdfium2
 import pytest
 
 from client.reports.contents import Everything, Person
@@ -19,16 +18,13 @@ from tests.client.reports.kept import AT, CONSENTS, document, entry, everything,
 from tests.client.reports.languages import in_a_long_language as in_a_long_language  # noqa: PLC0414 (a fixture)
 from tests.client.reports.languages import in_arabic as in_arabic  # noqa: PLC0414 (a fixture)
 from tests.client.reports.languages import in_language as in_language  # noqa: PLC0414 (a fixture)
-from tests.client.reports.pages import alternatives, metadata
+from tests.client.reports.pages import alternatives, metadata, opened
 
 
 def pages(pdf: bytes) -> list[str]:
     """What is written on each, read by another library than the one that wrote it."""
-    document_ = pypdfium2.PdfDocument(pdf)
-    try:
+    with opened(pdf) as document_:
         return [" ".join(page.get_textpage().get_text_range().split()) for page in document_]
-    finally:
-        document_.close()
 
 
 def many(count: int) -> Everything:
@@ -124,24 +120,18 @@ def test_every_word_goes_through_the_persons_language() -> None:
 @pytest.mark.usefixtures("in_a_long_language")
 def test_long_words_and_titles_stay_on_their_pages() -> None:
     kept = replace(many(40), documents=tuple(document(n, "W" * 200) for n in range(30)))
-    document_ = pypdfium2.PdfDocument(render(kept))
-    try:
+    with opened(render(kept)) as document_:
         for page in document_:
             text = page.get_textpage()
             boxes = [text.get_charbox(index) for index in range(text.count_chars())]
             for (left, bottom, right, top), _ in itertools.groupby(boxes):
                 assert left > 40.0 and right < 555.0 and bottom > 20.0 and top < 822.0
-    finally:
-        document_.close()
 
 
 @pytest.mark.usefixtures("in_arabic")
 def test_a_language_from_right_to_left_is_mirrored() -> None:
-    document_ = pypdfium2.PdfDocument(render(everything(), language="ar"))
-    try:
+    with opened(render(everything(), language="ar")) as document_:
         text = document_[0].get_textpage()
         whole = text.get_text_range()
         left, *_ = text.get_charbox(whole.index("Health Helper"))
         assert left > 300.0
-    finally:
-        document_.close()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pypdfium2
 import pytest
 
 from client import weights
@@ -35,6 +34,7 @@ from tests.client.reports.pages import (
     drawing,
     metadata,
     objects,
+    opened,
     page_count,
     pieces,
     words,
@@ -298,11 +298,8 @@ def test_lines_of_a_chart_are_few_and_inside(low: float, high: float) -> None:
 
 def picture(pdf: bytes, page: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """The page as it is printed, in shades of grey."""
-    document = pypdfium2.PdfDocument(pdf)
-    try:
+    with opened(pdf) as document:
         image = document[page].render(scale=3.0, grayscale=True).to_numpy().copy()
-    finally:
-        document.close()
     return np.ascontiguousarray(image.reshape(image.shape[:2]))
 
 

@@ -139,9 +139,14 @@ def test_transactions_are_in_it_and_nothing_else(database: Database) -> None:
 
 def test_what_cannot_be_committed_is_not_in_it(database: Database) -> None:
     put(database, "a")
-    with pytest.raises(Exception, match="FOREIGN KEY"), database.changes() as change:
-        change.ask("PRAGMA defer_foreign_keys = ON")  # then COMMIT is what fails
-        change.do("INSERT INTO task VALUES ('t', 'no observation', 'x', 'y', NULL)")
+
+    def refer_to_nothing() -> None:
+        with database.changes() as change:
+            change.ask("PRAGMA defer_foreign_keys = ON")  # then COMMIT is what fails
+            change.do("INSERT INTO task VALUES ('t', 'no observation', 'x', 'y', NULL)")
+
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        refer_to_nothing()
     assert committed(database) == ["a"]
     put(database, "b")
     assert committed(database) == ["a", "b"]
@@ -277,10 +282,14 @@ def test_a_disk_that_fills_up_keeps_what_was_and_says_so(small_place: Path, left
         put(opened, "before")
         other = fill(small_place, left)
         kept = ["before"]
-        with pytest.raises(DiskFull):
+
+        def go_on() -> None:
             for number in range(1000):
                 put(opened, f"while {number:04d}", "x" * 1000)
                 kept.append(f"while {number:04d}")
+
+        with pytest.raises(DiskFull):
+            go_on()
         assert names(opened) == kept == committed(opened)
         other.unlink()
         put(opened, "~after")

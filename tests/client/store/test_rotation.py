@@ -56,8 +56,8 @@ def test_everything_is_locked_with_the_new_key(filled: Path, vault: MemoryVault,
     assert vault.kept.keys() == {VAULT_ENTRY} and vault.kept != old.kept
     assert scans(filled, vault) == 6
     left = {one.relative_to(filled).as_posix() for one in filled.rglob("*") if one.suffix != ".lock"}
-    assert left == {FILE_NAME, "backups", "backups/000003.db", "health-helper.journal", "key-id"}
-    for one in (FILE_NAME, "backups/000003.db"):
+    assert left == {FILE_NAME, "backups", "backups/000004.db", "health-helper.journal", "key-id"}
+    for one in (FILE_NAME, "backups/000004.db"):
         copy = Path(shutil.copy(filled / one, tmp_path / "copy"))
         with pytest.raises(StoreDamaged):
             Database(copy, old.kept[VAULT_ENTRY], is_copy=True)

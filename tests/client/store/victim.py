@@ -28,6 +28,7 @@ from client.devices.opencv import prepare_opencv
 from client.parts import Kept
 from client.store import database
 from client.store.database import FILE_NAME, Database, migrations
+from client.store.documents import Documents
 from client.store.forgetting import Forgetting
 from client.store.observations import Kind, Line, Numbers, Observation, Observations
 from client.store.opening import (
@@ -139,10 +140,10 @@ def _saving(folder: Path) -> None:
 class _Telling(Observations):
     """Says "keeping ID DIGEST" before it keeps a scan, and "done ID SECONDS" once it is kept."""
 
-    def save(self, observation: Observation) -> bool:
+    def save(self, observation: Observation, *, guest_agrees: bool = False) -> bool:
         say(f"keeping {observation.line.id} {digest(observation)}")
         begun_s = time.monotonic()
-        new = super().save(observation)
+        new = super().save(observation, guest_agrees=guest_agrees)
         say(f"done {observation.line.id} {time.monotonic() - begun_s}")
         return new
 
@@ -210,7 +211,8 @@ def _deleting(folder: Path) -> None:
 
 
 def _purging(folder: Path) -> None:
-    forgetting = Forgetting(_opened(folder))
+    database = _opened(folder)
+    forgetting = Forgetting(database, Documents(database))
     say("ready")
     forgetting.purge(deleted_before=NOW + timedelta(days=1), now=NOW)
     say("done")

@@ -75,3 +75,21 @@ def test_it_never_steps_back_nor_stands_still(steps: list[tuple[float, float]]) 
 )
 def test_the_name_of_a_file_has_the_ending_of_the_chosen_kind(typed: str, kind: str, name: str) -> None:
     assert path_as_chosen(f"/home/{typed}", kind, BOTH) == Path("/home") / name
+
+
+KINDS = "All (*.zip);;Table (*.csv);;Data (*.json);;FHIR (*.fhir.json)"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "name"),
+    [
+        ("a.zip", "FHIR (*.fhir.json)", "a.fhir.json"),
+        ("a", "FHIR (*.fhir.json)", "a.fhir.json"),
+        ("a.fhir.json", "All (*.zip)", "a.fhir.json"),
+        ("a.fhir.json", "Data (*.json)", "a.fhir.json"),
+        ("a.json", "Data (*.json)", "a.json"),
+        (".zip", "All (*.zip)", ".zip.zip"),
+    ],
+)
+def test_an_ending_can_have_two_parts(typed: str, kind: str, name: str) -> None:
+    assert path_as_chosen(f"/home/{typed}", kind, KINDS) == Path("/home") / name
