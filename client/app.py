@@ -9,12 +9,15 @@ import contextlib
 import errno
 import io
 import os
+import platform
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, TextIO, cast
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
@@ -34,17 +37,25 @@ from client.parts import (
     WindowChoice,
 )
 from client.pipeline.run import Engine
-from client.store.database import Database, StoreFault
-from client.vault import SystemVault
+from client.policy import Policy
+from client.policy import load as load_policy
+from client.store.database import StoreFault
+from client.vault import SystemVault, Vault
 from edge_models.types import ByteArray, Frame
+
+if TYPE_CHECKING:
+    from client.store.opening import Opened
 
 FACE_NET = "face_rfb_320"
 DEMO_FACE = "astronaut"
 DEMO_FPS = 30.0
+_SYNC_END_S = 2.0
+"""What is under way to the cloud then is sent again the next time."""
 
 
 def real_parts(clock: Clock) -> Parts:
     """The application as it is shipped."""
+    policy = cache(load_policy)  # once: what holds for a program holds until it ends
     return Parts(
         clock=clock,
         started_s=clock.now_s(),
@@ -60,8 +71,8 @@ def real_parts(clock: Clock) -> Parts:
         weights=_weights,
         write_clip=_write_clip,
         portrait=_portrait,
-        store=lambda: _store(clock),
-        restore_store=lambda typed: _restore_store(typed, clock),
+        store=lambda: _store(clock, policy()),
+        restore_store=lambda typed: _restore_store(typed, clock, policy()),
         window=_window,
     )
 
@@ -296,16 +307,15 @@ def _window(parts: Parts, choice: WindowChoice) -> int:
     return run_window(parts, choice)
 
 
-def _store(clock: Clock) -> Kept:
+def _store(clock: Clock, policy: Policy) -> Kept:
     from client.store.opening import open_store
 
     vault = SystemVault()
-    opened = open_store(config.store_folder(), vault)
-    return _kept(opened.database, vault, clock, needs_recovery_key=opened.needs_recovery_key)
+    return kept_of(open_store(config.store_folder(), vault), vault, clock, policy)
 
 
-def _restore_store(typed: str, clock: Clock) -> Kept:
-    from client.store.opening import needs_recovery_key, restore
+def _restore_store(typed: str, clock: Clock, policy: Policy) -> Kept:
+    from client.store.opening import Opened, needs_recovery_key, restore
     from client.store.recovery import RecoveryKey
 
     vault, folder = SystemVault(), config.store_folder()
@@ -315,21 +325,79 @@ def _restore_store(typed: str, clock: Clock) -> Kept:
     except BaseException:
         database.close()
         raise
-    return _kept(database, vault, clock, needs_recovery_key=needs)
+    return kept_of(Opened(database, needs), vault, clock, policy)
 
 
-def _kept(database: Database, vault: SystemVault, clock: Clock, *, needs_recovery_key: bool) -> Kept:
-    """The open store as commands and window get it; what was deleted long enough ago is gone for ever from here on."""
+def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
+    """The open store as commands and window get it. Nothing is sent yet."""
+    from client.pipeline.membership import Membership
+    from client.pipeline.scan_reports import scan_reports
+    from client.pipeline.sync import SyncThread, Uploader
+    from client.store import backups
+    from client.store.consents import Consents
+    from client.store.documents import Documents
+    from client.store.forgetting import Forgetting
     from client.store.observations import Observations
-    from client.store.opening import confirm_recovery_key, new_recovery_key
+    from client.store.opening import confirm_recovery_key, new_recovery_key, rotate_key
+    from client.store.outbox import Outbox
+    from client.store.tasks import Tasks
 
-    observations = Observations(database)
-    with contextlib.suppress(StoreFault):  # what is kept can be read all the same
-        observations.purge_old(now=clock.utc())
+    database, folder = opened.database, opened.database.path.parent
+    observations, outbox, documents = Observations(database), Outbox(database), Documents(database)
+    forgetting = Forgetting(database, documents)
+    membership = Membership(vault, outbox, clock, policy)
+    uploader = Uploader(
+        outbox,
+        observations,
+        documents,
+        connect=membership.connect,
+        enrolment=membership.entry,
+        folder=folder,
+        clock=clock,
+        rng=SystemRandom(),
+        version=config.version(),
+        system=f"{platform.system()} {platform.release()}",
+        before_acknowledged=scan_reports(observations, documents, clock)
+        if policy.send_scan_reports
+        else lambda _observation: None,
+    )
+
+    def chores() -> None:
+        """What is kept can be read all the same, whatever can't be done of it."""
+        now = clock.utc()
+        with contextlib.suppress(StoreFault):
+            forgetting.purge_old(now, policy.keep_deleted_days)
+            forgetting.retention(now, policy.keep_days)
+            documents.tidy()
+        with contextlib.suppress(StoreFault):
+            backups.make_if_due(
+                database, now, every_hours=policy.backup_every_hours, kept=policy.backups_kept
+            )
+
+    sync = SyncThread(uploader, clock, chores)
+
+    def close() -> None:
+        if sync.end(_SYNC_END_S):
+            uploader.close()
+        database.close()
+
     return Kept(
         observations=observations,
-        needs_recovery_key=needs_recovery_key,
-        new_recovery_key=lambda: new_recovery_key(config.store_folder(), vault).to_text(),
-        confirm_recovery_key=lambda: confirm_recovery_key(config.store_folder(), database),
-        close=database.close,
+        outbox=outbox,
+        documents=documents,
+        consents=Consents(database),
+        tasks=Tasks(database),
+        forgetting=forgetting,
+        sync=sync,
+        policy=policy,
+        healed=opened.healed,
+        needs_recovery_key=opened.needs_recovery_key,
+        new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
+        confirm_recovery_key=lambda: confirm_recovery_key(folder, database),
+        rotate_key=lambda: rotate_key(folder, vault),
+        enrol=lambda code, url: membership.enrol(code, url, uploader),
+        leave=lambda: membership.leave(uploader),
+        chores=chores,
+        back_up=lambda: database.back_up(kept=policy.backups_kept),
+        close=close,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,15 @@ from client.clock import Clock
 from client.devices.ports import Compression, FrameSource, LevelSource, SourceFacts
 from client.pipeline.run import Engine
 from client.pipeline.session import Goal
+from client.pipeline.sync import SyncThread
+from client.policy import Policy
+from client.store.backups import Healed
+from client.store.consents import Consents
+from client.store.documents import Documents
+from client.store.forgetting import Forgetting
 from client.store.observations import Observations
+from client.store.outbox import Outbox
+from client.store.tasks import Tasks
 from edge_models.types import ByteArray, Frame
 
 
@@ -79,23 +87,45 @@ class Demo:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An open store. Leaving the block closes it.
+    """An open store. Leaving the block closes it, after the chores if nothing went wrong.
 
-    needs_recovery_key: nobody has said to have one on paper. new_recovery_key: makes one to be shown, as printed; in force from
-    confirm_recovery_key on.
+    policy: of this installation. healed: the store was damaged and has been mended by this opening. needs_recovery_key: nobody has said to have one
+    on paper. new_recovery_key: makes one to be shown, as printed; in force from confirm_recovery_key on. rotate_key: the store gets another
+    key; then it has to be opened anew, and needs a new recovery key.
+
+    sync: sends what is owed; not started yet. enrol: (code as typed, the server's address or None for the policy's) → url, clinic_id and device_id;
+    asks over the network. leave: this device belongs to no clinic any more; what waits stays.
+    chores: what is due once a day: what was deleted long ago is gone for ever, what is too old goes, a backup is made. back_up: makes one now.
     """
 
     observations: Observations
+    outbox: Outbox
+    documents: Documents
+    consents: Consents
+    tasks: Tasks
+    forgetting: Forgetting
+    sync: SyncThread
+    policy: Policy
+    healed: Healed | None
     needs_recovery_key: bool
     new_recovery_key: Callable[[], str]
     confirm_recovery_key: Callable[[], None]
+    rotate_key: Callable[[], None]
+    enrol: Callable[[str, str | None], Mapping[str, str]]
+    leave: Callable[[], None]
+    chores: Callable[[], None]
+    back_up: Callable[[], None]
     close: Callable[[], None]
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.chores()
+        finally:
+            self.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import typer
 
-from client.cli import bench, cameras, doctor, kept, scan, window
+from client.cli import bench, cameras, doctor, documents, enrol, kept, people, scan, sync, window
 from client.config import version
-from client.parts import Parts
+from client.parts import Kept, Parts
+from client.store.opening import tell
 
 
 def commands(parts: Parts) -> typer.Typer:
@@ -34,6 +38,15 @@ def commands(parts: Parts) -> typer.Typer:
     ) -> None:
         pass
 
-    for module in (window, scan, kept, cameras, doctor, bench):
-        module.add(app, parts)
+    window.add(app, parts)  # it tells by itself what became of its store
+    here = replace(parts, store=lambda: _told(parts.store()))
+    for module in (scan, people, kept, documents, enrol, sync, cameras, doctor, bench):
+        module.add(app, here)
     return app
+
+
+def _told(kept: Kept) -> Kept:
+    """A store that was damaged has been mended: the person should know."""
+    if kept.healed is not None:
+        print(tell(kept.healed), file=sys.stderr)
+    return kept

@@ -1,4 +1,4 @@
-"""What is kept on this device, in the terminal: `people`, `history`, `export`, `report`, `recovery-key`.
+"""What is kept on this device, in the terminal: `history`, `export`, `report`, `tasks`, `recovery-key`, `rotate-key`, `backup`.
 
 Exit status: 0 done · 2 bad input or usage · 4 the store can't be opened.
 """
@@ -14,12 +14,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from client.cli.people import person_named, remind, sure
 from client.errors import BadInput, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
 from client.reports.files import EXPORT, TABLES, check_free, check_target, write_report, write_table
 from client.reports.wording import interval_text
-from client.store.observations import Kind, Line, Person, name_key
+from client.store.observations import Kind, Line
 
 GUEST = "guest"
 SHOWN_LINES = 20
@@ -33,39 +34,8 @@ PersonOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")]
 
 
-def person_named(kept: Kept, name: str) -> Person:
-    """The person of this name on this device. Raises BadInput where there is none."""
-    for person in kept.observations.people():
-        if name_key(person.name) == name_key(name):
-            return person
-    raise BadInput(
-        title=said("There is nobody of this name on this device"),
-        remedy=said('Add them first: health-helper people --add "NAME".'),
-    )
-
-
 def add(app: typer.Typer, parts: Parts) -> None:
     """Register the commands."""
-
-    @app.command()
-    def people(
-        new: Annotated[
-            str | None, typer.Option("--add", metavar="NAME", help="Add somebody of this name.")
-        ] = None,
-    ) -> None:
-        """The people for whom scans are kept on this device, or one more of them."""
-        with parts.store() as kept:
-            if new is not None:
-                person = kept.observations.add_person(new, now=parts.clock.utc())
-                print(f"Added: {person.name}", file=sys.stderr)
-            found = kept.observations.people()
-            for person in found:
-                print(f"{person.name}  ({kept.observations.count(person.id)} kept)")
-            if not found:
-                print(
-                    'Nobody has been added yet: scans are for the guest. Add somebody: people --add "NAME".'
-                )
-            _remind(kept)
 
     @app.command()
     def history(
@@ -94,7 +64,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 console.print(_table(kept, lines, ids=ids), crop=False)
             else:
                 print(_nothing(kept, person))
-            _remind(kept)
+            remind(kept)
 
     @app.command()
     def export(
@@ -195,6 +165,62 @@ def add(app: typer.Typer, parts: Parts) -> None:
             kept.confirm_recovery_key()
             print("It is in force now, instead of any older one.", file=sys.stderr)
 
+    @app.command(name="rotate-key")
+    def rotate_key(
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    ) -> None:
+        """Lock the store with a new key, with its backups: where somebody may have got hold of the old one."""
+        with parts.store() as kept:
+            sure(
+                "Lock the store with a new key? The recovery key on paper opens it no more, and other windows of Health Helper have to be "
+                "opened anew.",
+                yes=yes,
+            )
+            kept.rotate_key()
+        print(
+            "The store has a new key. Throw the old recovery key away, and make a new one: health-helper recovery-key.",
+            file=sys.stderr,
+        )
+
+    @app.command()
+    def backup() -> None:
+        """Make a backup of the database now, beside it and encrypted like it. One is made by itself each day."""
+        with parts.store() as kept:
+            kept.back_up()
+        print("A backup has been made.", file=sys.stderr)
+
+    _add_tasks(app, parts)
+
+
+def _add_tasks(app: typer.Typer, parts: Parts) -> None:
+    tasks = typer.Typer(help="Readings that the clinic's staff should look at.", no_args_is_help=True)
+    app.add_typer(tasks, name="tasks")
+
+    @tasks.command(name="list")
+    def list_tasks() -> None:
+        """Those that nobody has looked at, the newest first."""
+        from client.store.tasks import sentence
+
+        with parts.store() as kept:
+            found = kept.tasks.open()
+            names = {person.id: person.name for person in kept.observations.people()}
+            for task in found:
+                whose = GUEST if task.person is None else names.get(task.person, "somebody")
+                print(f"{task.id}  {task.taken_at:%Y-%m-%d %H:%M} UTC  {whose}: {sentence(task.reason)}")
+            if not found:
+                print("Nothing has to be looked at.")
+
+    @tasks.command()
+    def done(task: Annotated[str, typer.Argument(metavar="ID", help="See: tasks list.")]) -> None:
+        """Somebody has looked at it."""
+        with parts.store() as kept:
+            if not kept.tasks.done(task, parts.clock.utc()):
+                raise BadInput(
+                    title=said("There is no such task, or somebody has looked at it already"),
+                    remedy=said("See 'health-helper tasks list' for those that are open."),
+                )
+        print("Done.", file=sys.stderr)
+
 
 def _written_down() -> bool:
     """Asked before an older key on paper is worth nothing; where nobody can answer, it is not."""
@@ -278,11 +304,3 @@ def _newest_scan(kept: Kept, person: str | None) -> str:
     if newest is None:
         raise BadInput(title=said("No scan is kept yet"), remedy=said("Measure first: health-helper scan."))
     return newest.id
-
-
-def _remind(kept: Kept) -> None:
-    if kept.needs_recovery_key:
-        print(
-            "This store has no recovery key on paper yet: run 'health-helper recovery-key' and write it down.",
-            file=sys.stderr,
-        )

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -25,7 +25,7 @@ from rich.console import Console
 from client import log
 from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
-from client.cli.kept import person_named
+from client.cli.people import guest_agrees, note_what_is_on_paper, person_named, record_sharing
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
 from client.language import said
@@ -95,6 +95,15 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 metavar="NAME", help="Save it for this person (see: health-helper people). Default: a guest."
             ),
         ] = None,
+        agree: Annotated[
+            bool,
+            typer.Option(
+                "--agree", help="With --person: they agree that what is kept of them is sent to the clinic."
+            ),
+        ] = False,
+        share: Annotated[
+            bool, typer.Option("--share", help="Of a guest who agrees: it is sent to the clinic too.")
+        ] = False,
         verbose: Annotated[
             bool, typer.Option("--verbose", help="Log to standard error; names nobody and no file.")
         ] = False,
@@ -110,14 +119,14 @@ def add(app: typer.Typer, parts: Parts) -> None:
         log.start(verbose=verbose)
         if report is not None:
             check_target(report)
-        if person is not None:
-            if no_save:
-                raise BadInput(
-                    title=said("--person and --no-save contradict each other"),
-                    remedy=said("Give one of them."),
-                )
-            with parts.store() as kept:  # before anybody sits still for it
-                person_named(kept, person)
+        _check_sharing(person, agree=agree, share=share, no_save=no_save)
+        if person is not None or share:
+            with closing(parts.store()) as kept:  # before anybody sits still for it
+                if person is not None:
+                    whose = person_named(kept, person)
+                    if agree:
+                        record_sharing(kept, whose, parts.clock, given=True)
+                guest_agrees(kept, share=share)
         live_screen = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not verbose
         wanted_demo = _demo(
             demo,
@@ -139,7 +148,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         )
         outcome = _run(parts, source, goal, display)
         record, fault = _saved(
-            parts, to_record(outcome, taken_at=parts.clock.utc()), person, wanted=not no_save
+            parts, to_record(outcome, taken_at=parts.clock.utc()), person, wanted=not no_save, share=share
         )  # never raises: see there
         if as_json:
             card.show(record, errors)
@@ -154,12 +163,38 @@ def add(app: typer.Typer, parts: Parts) -> None:
             print(f"Report written: {report.name}", file=sys.stderr)
         if fault is not None and not isinstance(fault, HealthHelperError):
             raise fault  # a bug of ours, or Ctrl-C: after the result was shown
+        if record.saved:
+            _do_chores(parts)
         if outcome.session.ended_by is EndedBy.PERSON:
             print(STOPPED_EARLY, file=sys.stderr)
             raise typer.Exit(Interrupted.exit_status)
         if outcome.session.ended_by is EndedBy.HOPELESS:
             print(gave_up(outcome.result.quality.limiting_factor), file=sys.stderr)
         raise typer.Exit(NOT_SHOWN if record.heart_rate.value is None else SHOWN)
+
+
+def _check_sharing(person: str | None, *, agree: bool, share: bool, no_save: bool) -> None:
+    for wrong, names in (
+        (no_save and person is not None, ("--person", "--no-save")),
+        (no_save and share, ("--share", "--no-save")),
+        (share and person is not None, ("--person", "--share")),
+    ):
+        if wrong:
+            raise BadInput(
+                title=said("{one} and {other} contradict each other", one=names[0], other=names[1]),
+                remedy=said("Give one of them."),
+            )
+    if agree and person is None:
+        raise BadInput(
+            title=said("--agree is for a person"),
+            remedy=said("Add --person NAME; for a guest there is --share."),
+        )
+
+
+def _do_chores(parts: Parts) -> None:
+    """After the result was shown: nobody waits for them."""
+    with suppress(StoreFault, VaultFault), parts.store():
+        pass
 
 
 def _seconds(seconds: float | None) -> float | None:
@@ -290,7 +325,7 @@ def _counted_signals() -> Iterator[_Signals]:
 
 
 def _saved(
-    parts: Parts, record: ScanRecord, person: str | None, *, wanted: bool
+    parts: Parts, record: ScanRecord, person: str | None, *, wanted: bool, share: bool
 ) -> tuple[ScanRecord, BaseException | None]:
     """The record with what became of it, and what kept it from being saved. Nothing that happens here may take the result away."""
     reason = not_kept_because(record) if wanted else "no_save"
@@ -298,11 +333,16 @@ def _saved(
         return replace(record, saved_reason=reason), None
     kept_record = replace(record, saved=True, saved_reason=None)
     try:
-        with parts.store() as kept:
+        with closing(parts.store()) as kept:
             from client.store.scans import to_observation
 
-            whose = None if person is None else person_named(kept, person).id
-            kept.observations.save(to_observation(kept_record, person=whose))
+            whose = None if person is None else person_named(kept, person)
+            if whose is not None:
+                note_what_is_on_paper(kept, whose, parts.clock)
+            kept.observations.save(
+                to_observation(kept_record, person=None if whose is None else whose.id),
+                guest_agrees=guest_agrees(kept, share=share),
+            )
     except (StoreFault, VaultFault) as fault:
         return replace(record, saved_reason=fault.code), fault
     except BaseException as other:  # noqa: BLE001 (shown first, raised afterwards)

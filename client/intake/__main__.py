@@ -1,7 +1,7 @@
 """The process in which a file is looked at (see `apart`): first it gives up what it does not need, then it reads.
 
 Standard input: one line of JSON, then the file. {"do": "picture", "media_type"}: cleaned (see `picture`). {"do": "pdf"}: checked and
-counted. {"do": "page", "page", "longest_px"}: a page of a PDF, drawn. Standard output: a line once all is loaded, one line of JSON, bytes.
+counted. {"do": "page", "page", "longest_px"}: a page of a PDF, drawn. {"do": "small", "longest_px"}: a picture to be looked at. Standard output: a line once all is loaded, one line of JSON, bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
 
 def _load(job: str) -> None:
     """Before files and memory are bounded; a fault of ours shows before the file can be blamed."""
-    importlib.import_module("client.intake.picture" if job == "picture" else "client.intake.pdf")
+    importlib.import_module("client.intake.picture" if job in {"picture", "small"} else "client.intake.pdf")
 
 
 def _give_up() -> None:
@@ -63,6 +63,11 @@ def _done(job: dict[str, Any], data: bytes) -> tuple[dict[str, object], bytes]:
 
         clean = cleaned(data, MediaType(job["media_type"]))
         return {"media_type": str(clean.media_type), "smaller": clean.smaller}, clean.data
+    if job["do"] == "small":
+        from client.intake.picture import small
+
+        image = small(data, int(job["longest_px"]))
+        return {"width": image.shape[1], "height": image.shape[0], "pages": 1}, image.tobytes()
     from client.intake import pdf
 
     if job["do"] == "pdf":

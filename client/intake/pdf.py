@@ -32,6 +32,10 @@ _ACTIVE_NAMES = {
     *(b"JavaScript", b"Launch", b"EmbeddedFile", b"EmbeddedFiles", b"RichMedia", b"XFA", b"SubmitForm"),
     *(b"ImportData", b"GoToE"),
 }
+_ACTIVE_KINDS = re.compile(
+    rb"/S[\s\x00]*/(?:GoToR|Rendition|Movie|Sound|RichMediaExecute|GoTo3DView)(?![A-Za-z0-9])"
+    rb"|/Subtype[\s\x00]*/(?:Movie|Sound|Screen|FileAttachment|3D)(?![A-Za-z0-9])"
+)
 _CALLS_WHEN_OPENED = re.compile(
     rb"/OpenAction[\s\x00]*<<[^>]{0,400}?/URI[\s\x00]*[(<]"
     rb"|/(?:A|#41){2}[\s\x00]*<<[\s\x00]*/(?:[OCEXDUKFV]|Fo|Bl|P[OCVI]|W[CSP]|D[SP])[\s\x00]*(?:<<|\d)"
@@ -150,7 +154,7 @@ def _acts(data: bytes) -> bool:
             name = _ESCAPE.sub(lambda digits: bytes.fromhex(digits.group(1).decode()), name)
         if name in _ACTIVE_NAMES:
             return True
-    return _CALLS_WHEN_OPENED.search(data) is not None
+    return _ACTIVE_KINDS.search(data) is not None or _CALLS_WHEN_OPENED.search(data) is not None
 
 
 def _object_streams(data: bytes) -> Iterator[bytes]:

@@ -38,17 +38,19 @@ def sheet(
 ) -> Sheet:
     """data: of a kept document. page: from 0. longest_px: of the longer side, in pixels, 1 to LONGEST_PX.
 
-    A PDF is drawn in a process of its own (`apart`). Raises BadInput where it cannot be drawn, Interrupted, EnvironmentFault.
+    Drawn in a process of its own (`apart`). Raises BadInput where it cannot be drawn, Interrupted, EnvironmentFault.
     """
     import numpy as np
 
     longest_px = max(1, min(longest_px, LONGEST_PX))
     try:
-        if media_type != MediaType.PDF:
-            from client.intake.picture import small
-
-            return Sheet(small(data, longest_px), 1)
-        answer = apart.ask({"do": "page", "page": page, "longest_px": longest_px}, data, cancelled=cancelled)
+        answer = apart.ask(
+            {"do": "page", "page": page, "longest_px": longest_px}
+            if media_type == MediaType.PDF
+            else {"do": "small", "longest_px": longest_px},
+            data,
+            cancelled=cancelled,
+        )
         width, height, pages = (answer.number(name) for name in ("width", "height", "pages"))
     except apart.Cancelled:
         raise interrupted() from None

@@ -42,6 +42,7 @@ class Refused(Exception):
 
 
 _PRINT_IT = marked("Open it where you have it from, print it into a new PDF, and hand that in.")
+_SAVE_ANEW = marked("Open it in another program, save or print it anew, and hand that in.")
 _SENTENCES: Mapping[Refusal, tuple[str, str]] = {
     Refusal.DAMAGED: (
         marked("{name} is damaged or cut off"),
@@ -63,8 +64,8 @@ _SENTENCES: Mapping[Refusal, tuple[str, str]] = {
         ),
         _PRINT_IT,
     ),
-    Refusal.BOMB: (marked("{name} grows beyond measure when it is unpacked"), _PRINT_IT),
-    Refusal.TOO_COMPLEX: (marked("{name} is too complicated to be looked at safely"), _PRINT_IT),
+    Refusal.BOMB: (marked("{name} grows beyond measure when it is unpacked"), _SAVE_ANEW),
+    Refusal.TOO_COMPLEX: (marked("{name} is too complicated to be looked at safely"), _SAVE_ANEW),
     Refusal.TOO_MANY_PAGES: (
         marked("{name} has more than {pages} pages"),
         marked("Hand in the pages that matter, in several files."),

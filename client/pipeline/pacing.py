@@ -41,11 +41,11 @@ class Pacing:
         self._until_s = max(self._until_s, self._clock.now_s() + seconds)
 
     def rest(self, name: str, seconds: float) -> None:
-        """This one not for so long."""
+        """That one not for so long."""
         self._rests[name] = self._clock.now_s() + seconds
 
     def rest_after(self, name: str, tries: int, retry_after_s: float | None) -> None:
-        """The same after it has failed. tries: how often, 1 or more."""
+        """As `rest`, after it has failed. tries: how often, 1 or more."""
         self.rest(name, delay_s(tries - 1, self._rng, retry_after_s))
 
     def clear(self) -> None:

@@ -233,7 +233,7 @@ class Uploader:
         rng: Random,
         version: str,
         system: str,
-        before_acknowledged: Callable[[Observation, Item], None] = lambda _observation, _item: None,
+        before_acknowledged: Callable[[Observation], None] = lambda _observation: None,
     ) -> None:
         """connect: makes a connection, once there is somebody to send to. enrolment: url, clinic_id and device_id that the key store has, or
         None; raises VaultFault. folder: the store's. before_acknowledged: is told of each observation that the cloud has, before the
@@ -304,10 +304,10 @@ class Uploader:
         """Nothing is sent in this block: who this device is may change in it."""
         self._interrupted.set()
         with self._turn:
-            self._look = True
-            yield
             if not self._stopped.is_set():
                 self._interrupted.clear()
+            self._look = True
+            yield
 
     # One step
 
@@ -650,7 +650,7 @@ class Uploader:
         became = {one.at: one.status for one in result.results}
         spent = [item for at, item in enumerate(sent) if became[at] in _SPENT]
         for item in spent:
-            self._before_acknowledged(kept[item.id], item)
+            self._told(kept[item.id])
         self._acknowledge([item.id for item in spent])
         for at, item in enumerate(sent):
             if became[at] in _FOR_GOOD:
@@ -659,6 +659,14 @@ class Uploader:
                 self._suspects.add(item.id)
                 self._rest(item, faults.AnswerUnreadable.code)
         self._limit = min(max(2 * self._limit, 1), self._max_batch)
+
+    def _told(self, kept: Observation) -> None:
+        try:
+            self._before_acknowledged(kept)
+        except StoreFault:
+            raise
+        except Exception as bug:  # noqa: BLE001 (the cloud has it all the same)
+            self.bug = bug
 
     # Erasures
 
@@ -713,15 +721,7 @@ class Uploader:
 
     def _send_file(self, cloud: CloudPort, item: Item, document: Document) -> None:
         self._show_progress(document, 0)
-        new = wire.NewUpload(
-            id=document.id,
-            patient_id=item.patient,
-            purpose=wire.Purpose(document.purpose),
-            media_type=wire.MediaType(document.media_type),
-            length_bytes=document.length_bytes,
-            sha256=document.sha256,
-        )
-        place = cloud.announce(new)
+        place = cloud.announce(_announced(item, document))
         if place.url is not None:
             cloud.put(place, self._chunks(document), document.length_bytes)
         try:
@@ -794,6 +794,24 @@ class Uploader:
 def _look(id_: str) -> str:
     """Resting is its state's asking, not itself."""
     return f"look {id_}"
+
+
+def _announced(item: Item, document: Document) -> wire.NewUpload:
+    """Raises Unfit for what only a newer version knows."""
+    try:
+        purpose, media_type = wire.Purpose(document.purpose), wire.MediaType(document.media_type)
+    except ValueError:
+        raise Unfit("a purpose and a media type") from None
+    new = wire.NewUpload(
+        id=document.id,
+        patient_id=item.patient,
+        purpose=purpose,
+        media_type=media_type,
+        length_bytes=document.length_bytes,
+        sha256=document.sha256,
+    )
+    new.to_json()
+    return new
 
 
 def _failed() -> EnvironmentFault:

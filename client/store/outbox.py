@@ -119,21 +119,21 @@ class Outbox:
                 (ids,),
             )
             change.do(
-                f"INSERT INTO told (patient, clinic) SELECT DISTINCT patient, clinic FROM outbox WHERE id {_AMONG}"  # noqa: S608
-                " AND kind <> 'erasure' ON CONFLICT DO NOTHING",  # fixed text
+                f"INSERT INTO told (patient, clinic) SELECT DISTINCT patient, clinic FROM outbox WHERE id {_AMONG}"  # noqa: S608 (fixed text)
+                " AND kind <> 'erasure' ON CONFLICT DO NOTHING",
                 (ids,),
             )
         return [_item((*row[:4], str(ItemState.SENDING), row[5], row[6] + 1, row[7])) for row in rows]
 
     def acknowledge(self, ids: Collection[str], *, now: datetime) -> None:
         """The cloud has them. Of an acknowledged erasure nothing is left, nor of whom it was for; an id that is not there any more,
-        because it was purged meanwhile, is passed over: its erasure is owed already.
+        because it was purged meanwhile, is passed over: that the cloud may have it is in `told` since it was claimed.
         """
         these = _json(ids)
         with self._database.changes() as change:
             change.do(
-                "INSERT INTO sent (id, kind, patient, clinic, at) SELECT id, kind, patient, clinic, ? FROM outbox"  # noqa: S608
-                f" WHERE id {_AMONG} AND kind <> 'erasure' ON CONFLICT DO NOTHING",  # fixed text
+                "INSERT INTO sent (id, kind, patient, clinic, at) SELECT id, kind, patient, clinic, ? FROM outbox"  # noqa: S608 (fixed text)
+                f" WHERE id {_AMONG} AND kind <> 'erasure' ON CONFLICT DO NOTHING",
                 (text_of(now), these),
             )
             for table in ("sent", "told"):
@@ -165,7 +165,7 @@ class Outbox:
         these = _json(ids)
         with self._database.changes() as change:
             change.do(
-                f"UPDATE outbox SET state = ?, reason = ?, tries = max(tries - ?, 0) WHERE state = 'sending' AND id {_AMONG}",  # noqa: S608
+                f"UPDATE outbox SET state = ?, reason = ?, tries = max(tries - ?, 0) WHERE state = 'sending' AND id {_AMONG}",  # noqa: S608 (fixed text)
                 (str(state), reason, less, these),
             )
             change.do(  # whoever withdrew their consent while it was on its way

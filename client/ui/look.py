@@ -100,6 +100,7 @@ def _sheet(p: Palette, points: float) -> str:
     QPushButton#nav {{ border-color: transparent; background: transparent; }}
     QPushButton#nav:focus {{ border: 2px solid {p.accent}; }}
     QPushButton#badge {{ background: {p.surface}; font-weight: 600; }}
+    QPushButton#badge:checked {{ border: 2px solid {p.text}; }}
     QProgressBar {{ min-height: 0.8em; max-height: 0.8em; background: {p.raised}; border: 1px solid {p.control};
                    border-radius: 6px; }}
     QProgressBar::chunk {{ background: {p.accent}; border-radius: 5px; }}

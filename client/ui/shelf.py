@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOOK_EVERY_MS = 30
 _END_S = 3.0
-_SYNC_END_S = 2.0
-"""What is under way to the cloud then is sent again the next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +152,16 @@ class Shelf(QObject):
         if self._sync is not None:
             self._sync.wake()
 
+    def try_sync_now(self) -> None:
+        """Somebody wants it tried now, whatever it waits for."""
+        if self._sync is not None:
+            self._sync.try_now()
+
+    def scanned(self, *, shown: bool) -> None:
+        """A scan of somebody has ended; shown: with a heart rate. How many there are is told to the clinic."""
+        if self._sync is not None:
+            self._sync.uploader.scanned(shown=shown)
+
     def cancel_sending(self, item: str) -> None:
         """Not this file, for now: it waits until somebody wants it tried again."""
         if self._sync is not None:
@@ -269,7 +277,6 @@ class Shelf(QObject):
         """In the worker's thread, as whatever touches _kept."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
-            kept.sync.end(_SYNC_END_S)
             kept.close()
 
     def _opening(self, make: Callable[[], Kept]) -> None:

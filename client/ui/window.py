@@ -171,7 +171,7 @@ class Window(QMainWindow):
         self.to_history = self._page_button(bar.first, said("History"), self.go_to_history, "Ctrl+2")
         self.to_documents = self._page_button(bar.first, said("Documents"), self.go_to_documents, "Ctrl+3")
         self.to_settings = self._page_button(bar.first, said("Settings"), self.go_to_settings, "Ctrl+4")
-        self.to_tasks = self._page_button(bar.first, count_words(0), self.go_to_tasks, "Ctrl+5")
+        self.to_tasks = self._page_button(bar.last, count_words(0), self.go_to_tasks, "Ctrl+5")
         self.to_tasks.hide()
         self.to_sync = button("", self.go_to_sync)
         self.to_sync.setObjectName("badge")
@@ -369,6 +369,8 @@ class Window(QMainWindow):
         self.used()  # who was measured is there, and has touched nothing
         self._free_bar()
         self._unsaved = _Unsaved(record, self._scan_began_s) if not_kept_because(record) is None else None
+        if not record.simulated:
+            self._shelf.scanned(shown=record.heart_rate.value is not None)
         self._show_result(Shown(record, None, self._name()))
         self.result_shown.emit(record)
 
@@ -634,7 +636,6 @@ class Window(QMainWindow):
     def _show_tasks(self, count: int) -> None:
         self.to_tasks.setText(count_words(count))
         self.to_tasks.setVisible(count > 0)
-        self.bar.fit()
 
     def _read_tasks(self) -> None:
         if self.pages.currentWidget() is self.tasks and isinstance(self._shelf.state, Open):
@@ -657,7 +658,6 @@ class Window(QMainWindow):
                 self.to_sync.setAccessibleName(shown.spoken)
                 self.to_sync.setToolTip(shown.spoken)
                 with_role(self.to_sync, shown.role)
-            self.bar.fit()
         current = self.pages.currentWidget()
         if current is self.documents and status is not None:
             now = status.progress

@@ -17,6 +17,8 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -30,21 +32,47 @@ from backend_lambda.wire import Feature
 from tests.stand_ins.api_gateway import ApiGateway, BufferedContext
 from tests.stand_ins.aws.s3 import Created
 from tests.stand_ins.aws.server import AwsStandIn
-from tests.stand_ins.postgres import Postgres
+from tests.stand_ins.postgres import Postgres, Urls
 
 DOCUMENTS, AUDIT, KEY, AUDIENCE = "documents", "audit", "signing-key", "health-helper"
 TRIES = 3
 """Of an event that failed, as the object store's own deliveries."""
 RETRY_AFTER_S = 0.2
+EVENTS = "events-done"
+"""A file with a version on each line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What outlives a local cloud that is killed. folder: of S3's objects, of the events that were worked on, of the signing key.
+
+    urls: of a database that somebody else runs. aws_port: of the stand-ins. public_url, aws_public_url: where devices reach the API and
+    S3, which the API's own requests to S3 go to as well; "" is where they are.
+    """
+
+    folder: Path
+    urls: Urls
+    aws_port: int
+    public_url: str = ""
+    aws_public_url: str = ""
 
 
 class LocalCloud:
-    """Serves until the block is left. settings: of every function, over those made here (names as in `Settings`)."""
+    """Serves until the block is left. settings: of every function, over those made here (names as in `Settings`).
+
+    lasting: without it all that it knows is gone when it ends, and it runs the database itself.
+    """
 
     def __init__(
-        self, port: int = 0, *, durable: bool = False, settings: dict[str, str] | None = None
+        self,
+        port: int = 0,
+        *,
+        durable: bool = False,
+        settings: dict[str, str] | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
         self._port, self._durable, self._more = port, durable, dict(settings or {})
+        self._lasting = lasting
         self._stack = ExitStack()
         self._arrived: queue.SimpleQueue[Created | None] = queue.SimpleQueue()
         self.lost_events: list[str] = []
@@ -64,19 +92,24 @@ class LocalCloud:
         self._stack.close()
 
     def _start(self) -> None:
-        self.postgres = self._stack.enter_context(Postgres(durable=self._durable))
-        self.urls = self.postgres.migrated()
-        self.aws = self._stack.enter_context(AwsStandIn())
+        lasting = self._lasting
+        if lasting is None:
+            self.postgres = self._stack.enter_context(Postgres(durable=self._durable))
+            self.urls = self.postgres.migrated()
+            self.aws = self._stack.enter_context(AwsStandIn())
+        else:
+            self.urls = lasting.urls
+            self.aws = self._stack.enter_context(AwsStandIn(lasting.aws_port, kept=lasting.folder / "s3"))
         self.aws.s3.add_bucket(DOCUMENTS)
         self.aws.s3.add_bucket(AUDIT, can_lock=True)
-        self.aws.kms.add_key(KEY)
+        self.aws.kms.add_key(KEY, None if lasting is None else lasting.folder / "signing-key.pem")
         self._stack.callback(_put_back, dict(os.environ))
         os.environ.update(self.aws.environment())
         os.environ.update(POWERTOOLS_METRICS_NAMESPACE="HealthHelper", POWERTOOLS_SERVICE_NAME="local")
         self.gateway = ApiGateway(
             handler.lambda_handler, {(chat.METHOD, chat.PATH): self._talked}, self._port
         )
-        self.url = self.gateway.url
+        self.url = self.gateway.url if lasting is None else lasting.public_url or self.gateway.url
         self._stack.callback(_forget_settings)
         _forget_settings()
         os.environ.update(self._variables(self.urls.api))  # the API's function reads its own environment
@@ -91,6 +124,8 @@ class LocalCloud:
             looking.flush,
         )
         self.aws.s3.listeners.append(self._arrived.put)
+        for missed in self._missed():
+            self._arrived.put(missed)
         worker = threading.Thread(target=self._work, name="object-events")
         worker.start()
         self._stack.callback(worker.join)
@@ -117,7 +152,7 @@ class LocalCloud:
             "audit_bucket": AUDIT,
             "model_ids": "stand-in-model,stand-in-fallback",
             "mail_from": "reports@example.org",
-            "aws_endpoint_url": self.aws.url,
+            "aws_endpoint_url": (self._lasting and self._lasting.aws_public_url) or self.aws.url,
             **self._more,
         }
         return {f"HH_{name.upper()}": value for name, value in facts.items()}
@@ -136,6 +171,17 @@ class LocalCloud:
                     if not left:
                         self.lost_events.append(type(error).__name__)
                     threading.Event().wait(RETRY_AFTER_S)
+            if self._lasting is not None:
+                with (self._lasting.folder / EVENTS).open("a") as done:
+                    done.write(f"{made.version_id}\n")
+
+    def _missed(self) -> list[Created]:
+        """Events that an earlier process was killed before: a queue keeps them."""
+        if self._lasting is None:
+            return []
+        worked_on = self._lasting.folder / EVENTS
+        done = set(worked_on.read_text().splitlines()) if worked_on.exists() else set()
+        return [made for made in self.aws.s3.created(DOCUMENTS) if made.version_id not in done]
 
     def admin_token(self, role: str, clinic_id: UUID | None = None) -> str:
         """A person who is signed in for a day."""

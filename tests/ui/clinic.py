@@ -25,6 +25,7 @@ class HandSync:
     def __init__(self) -> None:
         self.status = SENT_ALL
         self.calls: list[str] = []
+        self.uploader = self
 
     def start(self) -> None:
         self.calls.append("start")
@@ -32,12 +33,17 @@ class HandSync:
     def wake(self) -> None:
         self.calls.append("wake")
 
+    def try_now(self) -> None:
+        self.calls.append("try_now")
+
+    def scanned(self, *, shown: bool) -> None:
+        self.calls.append(f"scanned {shown}")
+
     def cancel(self, item: str) -> None:
         self.calls.append(f"cancel {item}")
 
-    def end(self, timeout_s: float) -> bool:
+    def end(self) -> None:
         self.calls.append("end")
-        return timeout_s > 0
 
 
 @dataclass
@@ -57,15 +63,19 @@ class Clinic:
             self.hold()
             if self.fault is not None:
                 raise self.fault
-            of_store.outbox.set_enrolled(
-                {"url": url or policy.cloud_url or SERVER, "clinic_id": "clinic", "device_id": "device"}
-            )
+            facts = {"url": url or policy.cloud_url or SERVER, "clinic_id": "clinic", "device_id": "device"}
+            of_store.outbox.set_enrolled(facts)
+            return facts
 
         def leave() -> None:
             of_store.outbox.set_enrolled(None)
 
+        def close() -> None:
+            self.sync.end()
+            of_store.close()
+
         sync: Any = self.sync
-        return replace(of_store, sync=sync, policy=policy, enrol=enrol, leave=leave)
+        return replace(of_store, sync=sync, policy=policy, enrol=enrol, leave=leave, close=close)
 
 
 def with_clinic(room: Room, *, enrolled: bool = True, policy: Policy | None = None) -> Clinic:

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from client.app import real_parts
+from client.app import kept_of, real_parts
 from client.clock import SystemClock
 from client.parts import CameraEntry, Kept, Parts, WindowChoice
 from client.pipeline.session import Goal
-from client.store.observations import Observations
-from client.store.opening import restore
+from client.policy import Policy
+from client.store.opening import Opened, restore
 from client.store.recovery import RecoveryKey
 from edge_models.simulate.scene import Scene, render
 from tests.client.store.conftest import MemoryVault, kept_in
@@ -113,7 +113,7 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
 
     def restored(typed: str) -> Kept:
         database = restore(folder, vault, RecoveryKey.from_text(typed))
-        return Kept(Observations(database), False, lambda: "", lambda: None, database.close)
+        return kept_of(Opened(database, needs_recovery_key=False), vault, SystemClock(), Policy())
 
     parts = replace(
         real_parts(SystemClock()),

@@ -12,26 +12,38 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit, QTableWidget, QWidget
 
+from client.cloud.faults import CertificateUntrusted
 from client.language import Sentence
-from client.store.observations import Deleted, Person, new_id
+from client.parts import Kept
+from client.pipeline.sync import Sending, SyncState, SyncStatus
+from client.store.entries import to_observation as to_entry
+from client.store.observations import Deleted, Kind, Person, new_id
+from client.store.outbox import Counts, ItemKind
 from client.store.scans import to_observation
 from client.ui.pages.deleted import DeletedDialog
 from client.ui.pages.dialogs import (
     ConfirmDialog,
+    DeletePersonDialog,
     EntryDialog,
     NameDialog,
+    RecordNumberDialog,
     RecoveryDialog,
     RestoreDialog,
+    SharingDialog,
     UnsavedDialog,
 )
+from client.ui.pages.enrol import EnrolDialog
+from client.ui.pages.saving import SharedDialog
 from client.ui.shelf import Open
 from client.ui.translations import LANGUAGES
+from client.ui.views import sharing
 from client.ui.views.palette import SHAPES_ON, THEMES, WORDS_ON, contrast
 from client.ui.widgets.layout import Page
 from client.ui.window import Window
 from edge_models.types import Trace
 from tests.client.store.conftest import NOW
 from tests.client.store.test_scans import record as scan_record
+from tests.ui.clinic import with_clinic
 from tests.ui.conftest import Room
 from tests.ui.looking import pause, shot, wait_for
 
@@ -66,6 +78,15 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     yield "history", window
     window.go_to_settings()
     yield "settings", window
+    window.go_to_documents()
+    pause(200)
+    yield "documents", window
+    window.go_to_sync()
+    pause(400)
+    yield "sync", window
+    window.go_to_tasks()
+    pause(200)
+    yield "tasks", window
     window.notice.tell("Something has happened. Do something about it.", "Do it", lambda: None)
     yield "notice", window
     window.notice.hide()
@@ -77,12 +98,27 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
         ("recovery", RecoveryDialog(window, "AAAA-BBBB-CCCC-DDDD", lambda: None)),
         ("restore", RestoreDialog(window)),
         ("deleted", DeletedDialog(window, _deleted())),
+        ("number", _wrong_number(window)),
+        ("sharing", SharingDialog(window, sharing.question("Ana", "clinic.example.org"))),
+        ("shared", SharedDialog(window, "Ana", "clinic.example.org", None)),
+        ("delete", DeletePersonDialog(window, "Ana", 30, may_be_sent=True)),
+        ("enrol", EnrolDialog(window, None, lambda *_: None)),
     ):
         dialog.show()
         pause(30)
         yield name, dialog
         dialog.close()
         dialog.deleteLater()
+
+
+def _wrong_number(window: Window) -> RecordNumberDialog:
+    """With somebody else's number, and what that leads to."""
+    ana, ben = (Person(new_id(), name, NOW, number) for name, number in (("Ana", "123"), ("Ben", "456")))
+    dialog = RecordNumberDialog(window, [ana, ben], ana)
+    dialog.show()
+    dialog.number.setText("456")
+    dialog.ok.click()
+    return dialog
 
 
 def _deleted() -> list[Deleted]:
@@ -93,10 +129,31 @@ def _deleted() -> list[Deleted]:
 
 
 def _started(room: Room, **preferences: object) -> Window:
+    """Enrolled, with something to be sent, something that was refused and something to look at."""
+    clinic = with_clinic(room)
     running = room.start(**preferences)
     wait_for(lambda: isinstance(running.shelf.state, Open), "an open store")
     window: Window = running.window
+    done: list[object] = []
+    running.shelf.change(_fill, done.append, done.append)
+    wait_for(lambda: done, "what is kept")
+    assert done == [None]
+    clinic.sync.status = SyncStatus(
+        SyncState.UNTRUSTED,
+        Counts(1, 0, 1, 0, NOW),
+        CertificateUntrusted("Some Proxy"),
+        NOW,
+        Sending("file", 1_000_000, 9_000_000),
+    )
     return window
+
+
+def _fill(kept: Kept) -> None:
+    for _ in range(2):
+        made = to_entry(Kind.BLOOD_PRESSURE, {"systolic": 190.0, "diastolic": 100.0}, NOW, None)
+        kept.observations.save(made, guest_agrees=True)
+    refused = kept.outbox.claim(ItemKind.OBSERVATION, 1)
+    kept.outbox.park([refused[0].id], "invalid")
 
 
 def test_every_control_has_a_name_and_a_role(room: Room) -> None:

@@ -17,7 +17,7 @@ from tests.ui.looking import click, pause, press, wait_for
 from tests.ui.scripted import with_camera
 
 
-@pytest.mark.parametrize("key", [Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_3])
+@pytest.mark.parametrize("key", [Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_3, Qt.Key.Key_4, Qt.Key.Key_5])
 def test_no_key_leads_past_the_first_page(room: Room, key: Qt.Key) -> None:
     window = room.start(consent=0).window
     window.activateWindow()
@@ -27,7 +27,18 @@ def test_no_key_leads_past_the_first_page(room: Room, key: Qt.Key) -> None:
     assert window.pages.currentWidget() is window.welcome and not window.bar.isVisible()
 
 
-@pytest.mark.parametrize("go", [Window.go_to_scan, Window.go_to_history, Window.go_to_settings, Window.begin])
+@pytest.mark.parametrize(
+    "go",
+    [
+        Window.go_to_scan,
+        Window.go_to_history,
+        Window.go_to_documents,
+        Window.go_to_settings,
+        Window.go_to_sync,
+        Window.go_to_tasks,
+        Window.begin,
+    ],
+)
 def test_nothing_in_the_program_does_either(room: Room, go: Callable[[Window], None]) -> None:
     with_camera(room)
     running = room.start(consent=0)
@@ -55,7 +66,7 @@ def test_the_keys_work_once_it_is_there(room: Room) -> None:
     window = room.start().window
     window.activateWindow()
     pause(50)
-    QTest.keyClick(window, Qt.Key.Key_3, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(window, Qt.Key.Key_4, Qt.KeyboardModifier.ControlModifier)
     wait_for(lambda: window.pages.currentWidget() is window.settings, "the settings")
 
 

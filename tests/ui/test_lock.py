@@ -12,10 +12,10 @@ from PySide6.QtWidgets import QApplication, QDialog, QLabel
 
 from client.clock import SystemClock
 from client.parts import Kept
-from client.vault import VaultMissing
 from client.ui.pages.dialogs import EntryDialog, RecoveryDialog
 from client.ui.shelf import Closed, Open, Unusable
 from client.ui.views.guard import STALE_AFTER_S
+from client.vault import VaultMissing
 from tests.client.store.conftest import kept_in
 from tests.client.store.test_scans import record as scan_record
 from tests.ui.conftest import Room

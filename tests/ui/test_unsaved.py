@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from client.parts import Kept
 from client.store.database import DiskFull
 from client.store.observations import Observation, Observations
-from client.vault import VaultLocked
 from client.ui.pages.dialogs import UnsavedDialog
 from client.ui.shelf import Open, Opening, Unusable
+from client.vault import VaultLocked
 from tests.client.store.conftest import kept_in
 from tests.client.store.test_scans import record as scan_record
 from tests.ui.conftest import Room

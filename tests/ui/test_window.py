@@ -15,12 +15,12 @@ from client.errors import EnvironmentFault
 from client.parts import WindowChoice
 from client.store.observations import Kind, Observations
 from client.store.scans import to_observation
-from client.vault import VaultFault, VaultLocked, VaultMissing
 from client.ui.pages.dialogs import ConfirmDialog, EntryDialog, RecoveryDialog
 from client.ui.preferences import PreferencesFile
 from client.ui.shelf import Closed, Open, Unusable
 from client.ui.widgets.plots import CoursePlot
 from client.ui.window import Window
+from client.vault import VaultFault, VaultLocked, VaultMissing
 from edge_models.types import Reason, TrendPoint
 from tests.client.pipeline.fakes import estimate, scan_result
 from tests.client.store.conftest import NOW
@@ -83,17 +83,25 @@ def test_without_a_key_store_it_says_so_measures_and_keeps_nothing(room: Room, f
     assert page.save_button.isEnabled()
 
 
-def test_a_damaged_store_is_told_and_left_as_it_is(room: Room) -> None:
-    running, _window = opened(room)
+def test_a_damaged_store_is_mended_and_told_in_plain_words_once(room: Room) -> None:
+    running, window = opened(room)
+    with_person(running, window, "Ana")
     running.window.close()
     running.end()
     database = next((room.folder / "store").glob("*.db"))
     damaged = b"\x00" * 4096 + database.read_bytes()[4096:]
     database.write_bytes(damaged)
     again = room.start()
-    wait_for(lambda: isinstance(again.shelf.state, Unusable), "the trouble")
-    assert "damaged" in again.window.notice.words
-    assert database.read_bytes() == damaged
+    wait_for(lambda: isinstance(again.shelf.state, Open), "the mended store")
+    assert "has been put together again" in again.window.notice.words
+    assert again.window.person.findText("Ana") >= 0
+    assert damaged in [one.read_bytes() for one in (room.folder / "store").glob("damaged-*")]
+    shot(again.window, "store-mended")
+    again.window.notice.hide()
+    again.shelf.close()
+    again.shelf.open()
+    wait_for(lambda: isinstance(again.shelf.state, Open), "the store once more")
+    assert "put together" not in again.window.notice.words
 
 
 def test_saved_under_the_chosen_name_and_never_under_another_without_asking(room: Room) -> None:

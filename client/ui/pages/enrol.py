@@ -139,7 +139,7 @@ class Enrolling(Job):
             server=server_of(state.server),
         )
         if self.confirmed(said("Leave the clinic"), question, said("Leave the clinic")):
-            self.shelf.change(
+            self.shelf.over_network(  # what is under way is waited for
                 lambda kept: kept.leave(),
                 lambda _: self.notice.tell(said("This device is enrolled with no clinic any more.")),
                 self.tell_fault,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
@@ -33,8 +34,10 @@ from client.ui.pages.dialogs import Dialog
 from client.ui.widgets.layout import button, label
 from client.ui.widgets.notice import announce
 from client.ui.widgets.picture import Picture
-from edge_models.page import SURE, Quad, find_page, straighten
 from edge_models.types import ByteArray, FloatArray
+
+if TYPE_CHECKING:
+    from edge_models.page import Quad
 
 _LOOK_EVERY_MS = 60
 _END_S = 1.0
@@ -223,6 +226,27 @@ def whole(frame: ByteArray, inset: float) -> FloatArray:
     return np.asarray(edges, np.float64) - 0.5
 
 
+# OpenCV is loaded once a camera has been opened, which gives it its settings, and not with the window.
+
+
+def _found_in(image: ByteArray) -> Quad | None:
+    from edge_models.page import find_page
+
+    return find_page(image)
+
+
+def _is_sure(found: Quad | None) -> bool:
+    from edge_models.page import SURE
+
+    return found is not None and found.confidence >= SURE
+
+
+def _straight(image: ByteArray, corners: FloatArray) -> ByteArray:
+    from edge_models.page import Quad, straighten
+
+    return straighten(image, Quad(corners, 1.0))
+
+
 class PagePhotoDialog(Dialog):
     """taken: the page once it was accepted: uint8 BGR [shape=(height, width, 3)]. One page; each is a document of its own.
 
@@ -296,10 +320,9 @@ class PagePhotoDialog(Dialog):
             return
         frame = self._frozen = self._frame
         self._stop_camera()
-        self._found = find_page(frame)
-        found = self._found
+        found = self._found = _found_in(frame)
         corners = whole(frame, 0.1) if found is None else found.corners
-        sure = found is not None and found.confidence >= SURE
+        sure = _is_sure(found)
         self.picture.show_picture(frame, corners, sure=sure, handles=True)
         self._set_state(frozen=True)
         if found is None:
@@ -355,21 +378,21 @@ class PagePhotoDialog(Dialog):
             self._found, self._finding = self._finding.result(), None
         if self._finding is None and frame.image is not self._frame:
             image = frame.image
-            self._finding = self._worker.do(lambda: find_page(image))
+            self._finding = self._worker.do(lambda: _found_in(image))
         self._frame = frame.image
         self._enable(self.take)
         found = self._found
         self.picture.show_picture(
             frame.image,
             None if found is None else found.corners,
-            sure=found is not None and found.confidence >= SURE,
+            sure=_is_sure(found),
             handles=False,
         )
 
     def _straighten(self) -> None:
         frame, corners = self._frozen, self.picture.corners
         if frame is not None and corners is not None:
-            self._straight = self._worker.do(lambda: straighten(frame, Quad(corners, 1.0)))
+            self._straight = self._worker.do(lambda: _straight(frame, corners))
             self.use.setEnabled(False)
 
     def _look_at_result(self) -> None:

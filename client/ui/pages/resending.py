@@ -22,7 +22,12 @@ class Resending(Job):
         """These, or all that were refused: as if they had never been tried."""
 
         def done(count: int) -> None:
-            self.notice.tell(said("To be tried again: {count}.", count=count))
+            self.shelf.try_sync_now()
+            self.notice.tell(
+                said("To be tried again: {count}.", count=count)
+                if count
+                else said("What waits is tried now.")
+            )
 
         self.shelf.change(lambda kept: kept.outbox.retry(ids), done, self.tell_fault)
 

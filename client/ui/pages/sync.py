@@ -95,6 +95,7 @@ class SyncPage(Page):
         self.table.setWordWrap(True)
         self.table.setMinimumHeight(10 * self.table.fontMetrics().height())
         self.table.itemSelectionChanged.connect(self._show_chosen)
+        self.table.horizontalHeader().sectionResized.connect(self.table.resizeRowsToContents)
         self.column.addWidget(self.table, 1)
         self.again = button(said("Try this again"), self._retry_chosen)
         self.all_again = button(said("Try all again"), lambda: self.retry.emit(None))
@@ -139,7 +140,7 @@ class SyncPage(Page):
         self.summary.setText(sync.summary(status))
         self._show_progress(status)
         self.send_earlier.setEnabled(enrolled)
-        self.all_again.setEnabled(status.counts.parked > 0)
+        self.all_again.setEnabled(enrolled and status.counts.parked + status.counts.pending > 0)
         self.write.setEnabled(status.counts.parked > 0)
         stamp = (status.counts, status.state, status.last_success_utc)
         if stamp != self._stamp:

@@ -39,6 +39,7 @@ class TasksPage(Page):
         self.table.setWordWrap(True)
         self.table.setMinimumHeight(10 * self.table.fontMetrics().height())
         self.table.itemSelectionChanged.connect(self._show_chosen)
+        self.table.horizontalHeader().sectionResized.connect(self.table.resizeRowsToContents)
         self.column.addWidget(self.table, 1)
         line = QHBoxLayout()
         self.done = button(said("Done: I have looked at it"), self._done)

@@ -137,6 +137,10 @@ REASONS: Mapping[str, Words] = {
         marked("The server's certificate has expired, if this computer's date is right."),
         marked("Check the date and time of this computer."),
     ),
+    "authorities_unreadable": Words(
+        marked("The certificates that this computer's policy names could not be read."),
+        marked("Ask whoever manages this computer to put them right."),
+    ),
     "clock_wrong": Words(marked("The clock of this computer is wrong."), marked("Set its date and time.")),
     "clock_skew": Words(marked("The clock of this computer is wrong."), marked("Set its date and time.")),
     "captive_portal": Words(
@@ -158,6 +162,10 @@ REASONS: Mapping[str, Words] = {
     "rate_limited": Words(marked("The server took no more at that moment."), _BY_ITSELF),
     "url_expired": Words(marked("The time to send this file was over."), _BY_ITSELF),
     "answer_unreadable": Words(marked("The server's answer could not be read."), _TELL_SERVER),
+    **dict.fromkeys(
+        ("unauthenticated", "token_expired", "proof_replayed"),
+        Words(marked("The server did not accept this device's sign-in just then."), _BY_ITSELF),
+    ),
     "device_revoked": Words(
         marked("The clinic has ended the enrolment of this device."),
         marked("Ask the clinic's administrator for a new code and enrol it anew."),
@@ -286,7 +294,7 @@ def moment(at: datetime) -> str:
 _STATES: Mapping[str, str] = {
     ItemState.PENDING: marked("Waits"),
     ItemState.SENDING: marked("Is being sent"),
-    ItemState.PARKED: marked("Refused"),
+    ItemState.PARKED: marked("Put aside"),
     ItemState.HELD: marked("Held back"),
 }
 

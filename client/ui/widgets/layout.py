@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFormLayout,
@@ -121,10 +121,10 @@ class Bar(QFrame):
         self._grid.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         self._grid.setColumnStretch(1, 1)
         self._lines = 0
-        self.fit()
+        self._fit()
 
-    def fit(self) -> None:
-        """One line or two; to be called when what stands in it has become other."""
+    def _fit(self) -> None:
+        """One line or two."""
         around = self._grid.contentsMargins()
         sides = around.left() + around.right()
         widths = [one.sizeHint().width() for one in (self._first, self._last)]
@@ -141,4 +141,11 @@ class Bar(QFrame):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         super().resizeEvent(event)
-        self.fit()
+        self._fit()
+
+    def event(self, event: QEvent) -> bool:
+        """What stands in it has become other."""
+        done = super().event(event)
+        if event.type() is QEvent.Type.LayoutRequest:
+            self._fit()
+        return done

@@ -58,6 +58,8 @@ ACTIVE: dict[str, Callable[[], bytes]] = {
         b"/Type /Catalog", b"/Type /Catalog /OpenAction<</S/J#61vaScript/JS(x)>>"
     ),
     "call when opened": lambda: making.rewritten(_opens_with(_action("/URI", URI="http://x"))),
+    "other file": lambda: making.rewritten(_opens_with(_action("/GoToR", F="//host/x"))),
+    "sound": lambda: making.rewritten(_opens_with(_action("/Sound"))),
     "form that sends": lambda: making.rewritten(_opens_with(_action("/SubmitForm", F="http://x"))),
 }
 

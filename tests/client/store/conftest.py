@@ -6,15 +6,19 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from client.app import kept_of
+from client.clock import SystemClock
 from client.parts import Kept
+from client.policy import Policy
 from client.store.database import FILE_NAME, Database
 from client.store.observations import Observations
-from client.store.opening import confirm_recovery_key, new_recovery_key, open_store
+from client.store.opening import open_store
 from client.vault import Vault
 
 KEY = bytes(range(32))
@@ -46,15 +50,8 @@ class MemoryVault:
 
 
 def kept_in(folder: Path, vault: Vault) -> Kept:
-    """The store of this folder, open, as the commands and the window get it."""
-    opened = open_store(folder, vault)
-    return Kept(
-        observations=Observations(opened.database),
-        needs_recovery_key=opened.needs_recovery_key,
-        new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
-        confirm_recovery_key=lambda: confirm_recovery_key(folder, opened.database),
-        close=opened.database.close,
-    )
+    """The store of this folder, open, as the commands and the window get it. What is due once a day is not done by itself."""
+    return replace(kept_of(open_store(folder, vault), vault, SystemClock(), Policy()), chores=lambda: None)
 
 
 @contextmanager

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from tests.stand_ins.aws.exchange import Refused
 from tests.stand_ins.aws.service_models import Service
@@ -21,8 +28,18 @@ class Kms:
         self.disabled: set[str] = set()
         self.service = Service("kms", {"Sign": self._sign, "GetPublicKey": self._public_key})
 
-    def add_key(self, name: str) -> ec.EllipticCurvePrivateKey:
-        return self.keys.setdefault(name, ec.generate_private_key(ec.SECP256R1()))
+    def add_key(self, name: str, file: Path | None = None) -> ec.EllipticCurvePrivateKey:
+        """file: where it lies for a stand-in that is started again."""
+        if file is not None and file.exists():
+            found = load_pem_private_key(file.read_bytes(), None)
+            assert isinstance(found, ec.EllipticCurvePrivateKey)
+            return self.keys.setdefault(name, found)
+        made = self.keys.setdefault(name, ec.generate_private_key(ec.SECP256R1()))
+        if file is not None:
+            part = file.with_suffix(".part")
+            part.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            part.replace(file)
+        return made
 
     def _key(self, name: str) -> ec.EllipticCurvePrivateKey:
         if name not in self.keys:

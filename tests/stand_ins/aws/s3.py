@@ -12,6 +12,7 @@ import binascii
 import email.utils
 import hashlib
 import json
+import os
 import re
 import secrets
 import threading
@@ -66,6 +67,8 @@ class Version:
     made_s: float
     tags: dict[str, str] = field(default_factory=dict)
     locked_until_s: float | None = None
+    how: str = ""
+    """As `Created.how`."""
 
     @property
     def etag(self) -> str:
@@ -123,6 +126,96 @@ class Created:
         }
 
 
+class Kept:
+    """What of the buckets lies on the disk: a file for each content, and a log, written to before anybody is answered.
+
+    Outlives a process that is killed at any moment, not a machine that loses its power.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._contents = folder / "contents"
+        self._contents.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "log"
+
+    def buckets(self) -> dict[str, Bucket]:
+        """As they were. A last line that was cut was never answered."""
+        found: dict[str, Bucket] = {}
+        lines = self._log.read_bytes().split(b"\n") if self._log.exists() else [b""]
+        for line in lines[:-1]:
+            did, name, versioned, can_lock, key, id_, *rest = json.loads(line)
+            bucket = found.setdefault(name, Bucket(name, versioned, can_lock))
+            versions = bucket.versions.setdefault(key, [])
+            if did == "tag":
+                next(one for one in versions if one.id == id_).tags = rest[0]
+                continue
+            versions[:] = [one for one in versions if one.id != id_]
+            if did == "add":
+                is_there, size, md5, sha256, headers, made_s, tags, locked_until_s, how = rest
+                versions.append(
+                    Version(
+                        id_,
+                        self._contents / id_ if is_there else None,
+                        size,
+                        bytes.fromhex(md5),
+                        None if sha256 is None else bytes.fromhex(sha256),
+                        headers,
+                        made_s,
+                        tags,
+                        locked_until_s,
+                        how,
+                    )
+                )
+            if not versions:
+                del bucket.versions[key]
+        if lines[-1]:
+            self._log.write_bytes(b"\n".join([*lines[:-1], b""]))
+        return found
+
+    def add(self, bucket: Bucket, key: str, version: Version) -> None:
+        """Its content lies in a file from here on."""
+        if version.content is not None:
+            file = self._contents / version.id
+            if isinstance(version.content, Path):
+                version.content.replace(file)
+            else:
+                part = file.with_suffix(".part")
+                part.write_bytes(version.content)
+                part.replace(file)
+            version.content = file
+        sha256 = None if version.sha256 is None else version.sha256.hex()
+        self._write(
+            "add",
+            bucket,
+            key,
+            version,
+            version.content is not None,
+            version.size,
+            version.md5.hex(),
+            sha256,
+            version.headers,
+            version.made_s,
+            version.tags,
+            version.locked_until_s,
+            version.how,
+        )
+
+    def remove(self, bucket: Bucket, key: str, version: Version) -> None:
+        """Before its content is."""
+        self._write("remove", bucket, key, version)
+
+    def tag(self, bucket: Bucket, key: str, version: Version) -> None:
+        """As its tags are now."""
+        self._write("tag", bucket, key, version, version.tags)
+
+    def _write(self, did: str, bucket: Bucket, key: str, version: Version, *rest: object) -> None:
+        line = json.dumps([did, bucket.name, bucket.versioned, bucket.can_lock, key, version.id, *rest])
+        file = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, line.encode() + b"\n")
+        finally:
+            os.close(file)
+
+
 class S3:
     """The buckets, and what HTTP asks of them.
 
@@ -130,11 +223,13 @@ class S3:
     malware_scan: tags every object as GuardDuty does, by whether it holds the EICAR test file.
     """
 
-    def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, now_s: Callable[[], float], kept: Kept | None = None) -> None:
+        """kept: what is made here outlives this process, however that ends, and what earlier ones made is here again."""
         self._folder = folder
         self._now_s = now_s
         self._lock = threading.RLock()
-        self.buckets: dict[str, Bucket] = {}
+        self._kept = kept
+        self.buckets: dict[str, Bucket] = {} if kept is None else kept.buckets()
         self.listeners: list[Callable[[Created], None]] = []
         self.malware_scan = False
 
@@ -142,6 +237,18 @@ class S3:
         assert _NAME.fullmatch(name), name
         with self._lock:
             return self.buckets.setdefault(name, Bucket(name, versioned or can_lock, can_lock))
+
+    def created(self, bucket: str) -> Iterator[Created]:
+        """An event for each version that is there, as when it was made; for whoever was killed before working on it."""
+        with self._lock:
+            found = [
+                (key, version)
+                for key, versions in self.buckets[bucket].versions.items()
+                for version in versions
+                if version.how
+            ]
+        for key, version in found:
+            yield _created(bucket, key, version)
 
     def newest(self, bucket: str, key: str) -> Version | None:
         """For tests. None: there is none, or it is deleted."""
@@ -524,26 +631,21 @@ class S3:
             self._now_s(),
             tags or {},
             locked_until_s,
+            how,
         )
+        if how and self.malware_scan:
+            found = EICAR in version.read()
+            version.tags["GuardDutyMalwareScanStatus"] = "THREATS_FOUND" if found else "NO_THREATS_FOUND"
         with self._lock:
             versions = bucket.versions.setdefault(key, [])
             for old in [old for old in versions if old.id == version.id]:
                 versions.remove(old)
                 _drop(old)
+            if self._kept is not None:
+                self._kept.add(bucket, key, version)
             versions.append(version)
-        if how and self.malware_scan:
-            found = EICAR in version.read()
-            version.tags["GuardDutyMalwareScanStatus"] = "THREATS_FOUND" if found else "NO_THREATS_FOUND"
         if how:
-            made = Created(
-                bucket.name,
-                key,
-                version.id,
-                size,
-                version.etag,
-                how,
-                datetime.fromtimestamp(version.made_s, UTC),
-            )
+            made = _created(bucket.name, key, version)
             for listener in self.listeners:
                 listener(made)
         return version
@@ -602,6 +704,8 @@ class S3:
             return None
         if found.locked_until_s is not None and self._now_s() < found.locked_until_s:
             raise Refused(403, "AccessDenied", "Access Denied because object protected by object lock.")
+        if self._kept is not None:
+            self._kept.remove(bucket, key, found)
         versions.remove(found)
         if not versions:
             del bucket.versions[key]
@@ -628,6 +732,8 @@ class S3:
                 if "" in given or not all(map(_TAG.fullmatch, [*given, *given.values()])):
                     raise Refused(400, "InvalidTag", "The TagKey or TagValue you have provided is invalid")
                 found.tags = given
+                if self._kept is not None:
+                    self._kept.tag(bucket, key, found)
                 return Answer(200, headers[1:])
         raise Refused(501, "NotImplemented", "The stand-in cannot do this to tags.")
 
@@ -785,6 +891,11 @@ def _from_base64(text: str, size: int | None) -> bytes | None:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _created(bucket: str, key: str, version: Version) -> Created:
+    made = datetime.fromtimestamp(version.made_s, UTC)
+    return Created(bucket, key, version.id, version.size, version.etag, version.how, made)
 
 
 def _drop(version: Version) -> None:

@@ -38,7 +38,7 @@ from tests.stand_ins.aws.knowledge import Knowledge
 from tests.stand_ins.aws.oidc import OidcIssuer
 from tests.stand_ins.aws.polly import Polly
 from tests.stand_ins.aws.recognition import ComprehendMedical, Textract
-from tests.stand_ins.aws.s3 import S3
+from tests.stand_ins.aws.s3 import S3, Kept
 from tests.stand_ins.aws.secrets import SecretsManager
 from tests.stand_ins.aws.service_models import Service
 from tests.stand_ins.aws.ses import Ses
@@ -57,7 +57,7 @@ class AwsStandIn:
     HealthLake, Parameter Store and an OIDC issuer, on one port of 127.0.0.1.
 
     clock: seconds since 1970, by which signatures are judged. workers: so many connections are served at once; an idle one
-    makes room for one that waits. port: 0 takes a free one.
+    makes room for one that waits. port: 0 takes a free one. kept: of S3's objects, for a stand-in that is killed and started again.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class AwsStandIn:
         region: str = "eu-central-1",
         clock: Callable[[], float] = time.time,
         workers: int = 24,
+        kept: Path | None = None,
     ) -> None:
         self.region = region
         self.clock = clock
@@ -80,7 +81,7 @@ class AwsStandIn:
         self.failures: list[BaseException] = []
         """Bugs of the stand-in itself. A test that finds one here should fail."""
         self._folder = Path(tempfile.mkdtemp(prefix="aws-stand-in-"))
-        self.s3 = S3(self._folder, self.now_s)
+        self.s3 = S3(self._folder, self.now_s, None if kept is None else Kept(kept))
         self.bedrock = Bedrock(self.stopped)
         self.knowledge = Knowledge(self.s3, self.now_s)
         self.kms = Kms()

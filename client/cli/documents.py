@@ -1,0 +1,143 @@
+"""`health-helper documents`: files of people: added, listed, removed, saved as a copy.
+
+Exit status: 0 done · 2 bad input or usage · 4 the store can't be opened, or a file can't be read or written.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.cli.people import guest_agrees, note_what_is_on_paper, person_named
+from client.errors import BadInput, HealthHelperError
+from client.language import said
+from client.parts import Kept, Parts
+from client.reports.files import check_free
+from client.store.documents import Document, Purpose
+
+PersonOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Whose (see: health-helper people). Default: the guest's.")
+]
+
+
+def add(app: typer.Typer, parts: Parts) -> None:
+    """Register the commands."""
+    documents = typer.Typer(help="Files of people: reports, letters, pictures of them.", no_args_is_help=True)
+    app.add_typer(documents, name="documents")
+
+    @documents.command(name="add")
+    def add_files(
+        files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="PDF, PNG or JPEG.")],
+        person: PersonOption = None,
+        share: Annotated[
+            bool,
+            typer.Option("--share", help="Of a guest who agrees: it is sent to the clinic too."),
+        ] = False,
+    ) -> None:
+        """Keep files, encrypted. They are looked through first; a picture keeps its pixels and nothing else."""
+        from client.intake import accept
+
+        if share and person is not None:
+            raise BadInput(
+                title=said("--share is for a guest"),
+                remedy=said("A person agrees with: people --share NAME yes."),
+            )
+        failed: HealthHelperError | None = None
+        with parts.store() as kept:
+            whose = None if person is None else person_named(kept, person)
+            agrees = guest_agrees(kept, share=share)
+            if whose is not None:
+                note_what_is_on_paper(kept, whose, parts.clock)
+            for file in files:
+                try:
+                    accepted = accept(file)
+                except HealthHelperError as fault:
+                    print(f"Not added: {file.name}. {fault.title}. {fault.remedy}", file=sys.stderr)
+                    failed = fault
+                    continue
+                made = kept.documents.add(
+                    accepted.chunks(),
+                    person=None if whose is None else whose.id,
+                    purpose=Purpose.MEDICAL_REPORT,
+                    media_type=accepted.media_type,
+                    title=accepted.title,
+                    pages=accepted.pages,
+                    now=parts.clock.utc(),
+                    guest_agrees=agrees,
+                )
+                for note in accepted.notes:
+                    print(f"{file.name}: {note}", file=sys.stderr)
+                print(made.id)
+        if failed is not None:
+            raise typer.Exit(failed.exit_status)
+
+    @documents.command(name="list")
+    def list_files(person: PersonOption = None) -> None:
+        """The files of one person, the newest first."""
+        with parts.store() as kept:
+            found = kept.documents.list(None if person is None else person_named(kept, person).id)
+            sent = kept.outbox.sent([one.id for one in found])
+            waiting = {
+                item.id: item.state
+                for item in kept.outbox.items(limit=_ALL)
+                if item.id in {one.id for one in found}
+            }
+            for one in found:
+                print(
+                    f"{one.id}  {one.added_at:%Y-%m-%d}  {one.media_type}  {one.length_bytes} bytes  {_state(one, waiting, sent)}  {one.title}"
+                )
+            if not found:
+                print("No file is kept.")
+
+    @documents.command()
+    def remove(document: Annotated[str, typer.Argument(metavar="ID", help="See: documents list.")]) -> None:
+        """Delete a file; in the window it can be put back for a while."""
+        with parts.store() as kept:
+            _found(kept, document)
+            kept.documents.delete(document, parts.clock.utc())
+            print(
+                f"Deleted. It can be put back in the window for {kept.policy.keep_deleted_days} days.",
+                file=sys.stderr,
+            )
+
+    @documents.command()
+    def save(
+        document: Annotated[str, typer.Argument(metavar="ID", help="See: documents list.")],
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy.")],
+        force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")] = False,
+    ) -> None:
+        """Write a copy of a file. It is not encrypted: keep it safe."""
+        from client.intake.copies import write_copy
+
+        if not force:
+            check_free(file)
+        with parts.store() as kept:
+            _found(kept, document)
+            write_copy(kept.documents.read(document), file)
+        print(f"Written: {file.name}. It is not encrypted.", file=sys.stderr)
+
+
+_ALL = 1_000_000
+
+
+def _found(kept: Kept, document: str) -> Document:
+    found = kept.documents.get(document)
+    if found is None:
+        raise BadInput(
+            title=said("There is no such file on this device"),
+            remedy=said("See 'health-helper documents list' for what is kept."),
+        )
+    return found
+
+
+def _state(one: Document, waiting: dict[str, str], sent: set[str]) -> str:
+    if one.id in waiting:
+        return {"pending": "waits", "sending": "being sent", "parked": "refused"}.get(
+            waiting[one.id], "held back"
+        )
+    if one.cloud_state is not None:
+        return f"sent, {one.cloud_state}" + (f" ({one.cloud_reason})" if one.cloud_reason else "")
+    return "sent" if one.id in sent else "kept here"
