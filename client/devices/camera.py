@@ -26,8 +26,21 @@ from client.errors import EnvironmentFault, SourceStalled
 from client.language import Sentence, marked, said
 from edge_models.types import ByteArray, Frame
 
-_WIDTH_PX, _HEIGHT_PX, _FPS = 640, 480, 30.0
-"""What is asked for. A face needs no more pixels, and a pulse needs the rate and no compression."""
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a camera is asked for. codes: FourCC, the better one first; the first that reaches the rate is taken."""
+
+    width_px: int
+    height_px: int
+    fps: float
+    codes: tuple[str, ...]
+
+
+FACE = Format(640, 480, 30.0, ("YUYV", "MJPG"))
+"""A face needs no more pixels, and a pulse needs the rate and no compression."""
+PAGE = Format(1920, 1080, 10.0, ("MJPG", "YUYV"))
+"""Small print needs pixels, and a page that lies there needs no rate; over USB only JPEG brings so many."""
 _WARM_UP_FRAMES = 5
 _FAILURES_TO_REOPEN = 3
 _REOPEN_EVERY_S = 1.0
@@ -56,7 +69,7 @@ class Camera:
     SourceStalled; the camera is then looked for under its id and opened again, so the caller may go on
     reading. open_s: how long `open` waits for a picture that is not black. lock_after_s: when exposure and
     white balance, settled by then, are held still (a camera that regulates them moves the very colours that
-    are measured). capture, list_cameras: for tests.
+    are measured). wanted: what is asked for; a camera that has it not gives what is nearest. capture, list_cameras: for tests.
 
     Frames carry the driver's own times where these increase and agree with the machine's monotonic clock,
     otherwise the moment of the grab; the facts say which. Copies of the last picture are dropped.
@@ -69,6 +82,7 @@ class Camera:
         stall_s: float = 1.5,
         open_s: float = 5.0,
         lock_after_s: float = 2.0,
+        wanted: Format = FACE,
         clock: Clock | None = None,
         capture: Callable[[FoundCamera], Capture] | None = None,
         list_cameras: Callable[[], Sequence[FoundCamera]] = cameras,
@@ -77,6 +91,7 @@ class Camera:
         self._stall_s = stall_s
         self._open_s = open_s
         self._lock_after_s = lock_after_s
+        self._wanted = wanted
         self._clock = clock or SystemClock()
         self._new_capture = capture or _new_capture
         self._list_cameras = list_cameras
@@ -122,6 +137,7 @@ class Camera:
             list_cameras=self._list_cameras,
             clock=self._clock,
             lock_after_s=self._lock_after_s,
+            wanted=self._wanted,
         )
         reader.start()
         return reader
@@ -267,8 +283,10 @@ class _Reader:
         list_cameras: Callable[[], Sequence[FoundCamera]],
         clock: Clock,
         lock_after_s: float,
+        wanted: Format,
     ) -> None:
         self._camera = camera
+        self._wanted = wanted
         self._new_capture = new_capture
         self._list_cameras = list_cameras
         self._clock = clock
@@ -351,7 +369,7 @@ class _Reader:
             capture.release()
             self._in_driver_since_s = None
             return None
-        self._format = _ask_for_format(capture)
+        self._format = _ask_for_format(capture, self._wanted)
         import cv2
 
         fps = capture.get(cv2.CAP_PROP_FPS)
@@ -473,22 +491,22 @@ def _new_capture(camera: FoundCamera) -> Capture:
     return cv2.VideoCapture(camera.index)
 
 
-def _ask_for_format(capture: Capture) -> Sentence:
-    """640×480 at 30 /s, uncompressed where that reaches the rate; a sentence that says what it became.
+def _ask_for_format(capture: Capture, wanted: Format) -> Sentence:
+    """What is wanted, in the first code that reaches the rate; a sentence that says what it became.
 
     JPEG's colour subsampling and 8×8 blocks take away part of a pulse that is a fraction of a grey level.
     """
     import cv2
 
     fps = width = height = 0.0
-    for code in ("YUYV", "MJPG"):
+    for code in wanted.codes:
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*code))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, _WIDTH_PX)
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, _HEIGHT_PX)
-        capture.set(cv2.CAP_PROP_FPS, _FPS)
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, wanted.width_px)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wanted.height_px)
+        capture.set(cv2.CAP_PROP_FPS, wanted.fps)
         fps = capture.get(cv2.CAP_PROP_FPS)
         width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if fps >= 0.95 * _FPS or fps <= 0:  # 0: the driver does not say; uncompressed is the safer guess
+        if fps >= 0.95 * wanted.fps or fps <= 0:  # 0: the driver does not say; uncompressed is the safer guess
             break
     number = int(capture.get(cv2.CAP_PROP_FOURCC))
     code = bytes((number >> shift) & 0xFF for shift in (0, 8, 16, 24)).decode("latin-1")
