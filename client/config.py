@@ -69,8 +69,13 @@ def policy_file() -> Path:
     for file in of_system:
         if os.path.lexists(file):  # one that may not be read is there all the same
             return file
+    return named_policy_file() or of_system[0]
+
+
+def named_policy_file() -> Path | None:
+    """The one that the environment names, which then has to be there."""
     named = os.environ.get("HEALTH_HELPER_POLICY")
-    return Path(named) if named else of_system[0]
+    return Path(named) if named else None
 
 
 def _site_folders() -> list[Path]:

@@ -5,12 +5,15 @@
     ca_file = "our-authority.pem"
     keep_days = 365
 
-Where there is no such file, the defaults hold. A file with a mistake stops the program: half a policy is none.
+Where there is no such file, the defaults hold. A file with a mistake stops the program: half a policy is none. So does one that is named
+and gone, and one that everybody on this computer may change: its proxy and authorities would be theirs.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -23,7 +26,11 @@ from client.language import said
 
 _MAX_BYTES = 100_000
 _WEB = re.compile(r"https?://[!-~]+")
-_SAFE = re.compile(r"https://[!-~]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/[!-~]*)?")
+_SAFE = re.compile(
+    r"(https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
+    r"(/[A-Za-z0-9._~:/@!$&'()*+,;=%-]*)?"
+)
+"""Without a user name, which looks like a host and is none, and without a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +62,32 @@ def load() -> Policy:
     try:
         with file.open("rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return Policy()
+    except FileNotFoundError as error:
+        if not os.path.lexists(file) and file != config.named_policy_file():
+            return Policy()
+        raise _unreadable(error) from None
     except OSError as error:
-        raise _fault(
-            said("The policy of this computer cannot be read ({kind})", kind=type(error).__name__)
-        ) from None
-    return read(data, file.parent)
+        raise _unreadable(error) from None
+    found = read(data, file.parent)
+    if any(_is_everybodys(one) for one in (file, file.parent, found.ca_file) if one is not None):
+        raise _fault(said("The policy of this computer can be changed by everybody who uses it"))
+    return found
+
+
+def _unreadable(error: OSError) -> EnvironmentFault:
+    return _fault(said("The policy of this computer cannot be read ({kind})", kind=type(error).__name__))
+
+
+def _is_everybodys(path: Path) -> bool:
+    """Whether anybody may write to it, or put another in its place (not in a folder like /tmp: in it each has their own). Under Windows
+    the mode says nothing of that.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False  # certificates that are not there are told when they are needed
+    own = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+    return os.name == "posix" and bool(mode & stat.S_IWOTH) and not own
 
 
 def read(data: bytes, folder: Path) -> Policy:

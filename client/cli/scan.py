@@ -341,7 +341,7 @@ def _saved(
                 note_what_is_on_paper(kept, whose, parts.clock)
             kept.observations.save(
                 to_observation(kept_record, person=None if whose is None else whose.id),
-                guest_agrees=guest_agrees(kept, share=share),
+                guest_agrees=guest_agrees(kept, share=share and kept.outbox.enrolled() is not None),
             )
     except (StoreFault, VaultFault) as fault:
         return replace(record, saved_reason=fault.code), fault

@@ -96,18 +96,23 @@ def _sent(kept: Kept, clock: Clock, *, as_json: bool) -> int:
             if wait_s and (found.state not in _FINE or not found.counts.pending or wait_s > patience_s):
                 break
             patience_s -= wait_s
-            threading.Event().wait(wait_s)
+            wait(wait_s)
     except KeyboardInterrupt:
         raise Interrupted(
             title=said("Stopped before the end"), remedy=said("What waits is sent the next time.")
         ) from None
     if as_json:
         _show(kept, clock, found, as_json=True)
-    if found.state not in _FINE:
+    if found.fault is not None or found.state not in _FINE:
         fault = found.fault or _why(found.state)
         print(f"Not sent. {fault.title}. {fault.remedy}", file=sys.stderr)
         return EnvironmentFault.exit_status
     return WAITS if found.counts.pending or found.counts.parked else 0
+
+
+def wait(seconds: float) -> None:
+    """Do nothing for so long."""
+    threading.Event().wait(seconds)
 
 
 def _watched(kept: Kept) -> int:
@@ -122,7 +127,7 @@ def _watched(kept: Kept) -> int:
             if line != before:
                 print(line, file=sys.stderr, flush=True)
                 before = line
-            threading.Event().wait(_LOOK_EVERY_S)
+            wait(_LOOK_EVERY_S)
     except KeyboardInterrupt:
         return Interrupted.exit_status
 

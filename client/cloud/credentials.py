@@ -35,7 +35,7 @@ from client.cloud.forms import (
     parsed,
     web_url,
 )
-from client.cloud.transport import Reply, Transport, read_answer
+from client.cloud.transport import Reply, Transport, address, read_answer
 from client.cloud.wire import ANSWER_BYTES, Code, PublicKey, TokenRequest, Tokens
 from client.vault import Vault, VaultFault
 
@@ -46,8 +46,7 @@ URL_CHARACTERS = 200
 EARLY_S = 60.0
 """An access token is renewed this long before its end, so that none ends on its way."""
 _UNAUTHORIZED, _CONFLICT = 401, 409
-_NONE = b"{}"
-"""An entry that is none."""
+_TRIAL = f"{ENTRY}-trial"
 _SAME_TIME_S = 30.0
 """The server takes a proof whose time differs by less than 60 s."""
 _KEY_BYTES = 32
@@ -169,7 +168,8 @@ class Credentials:
     def signed_in(self, transport: Transport) -> tuple[Entry, Key, str]:
         """Who asks, and with which access token; it is renewed where its time is over, by one thread while others wait.
 
-        Raises CloudFault: NotEnrolled; DeviceRevoked and SignInLost without asking again, as long as the entry is the same.
+        Raises CloudFault: NotEnrolled, also where the policy wants another server; DeviceRevoked and SignInLost without asking again, as
+        long as the entry is the same.
         """
         found = self._still_good(transport)
         if found is None:
@@ -190,12 +190,14 @@ class Credentials:
             self._ended = entry, why
 
     def check_writable(self) -> None:
-        """Raises VaultFault where an entry could not be written now. What is kept stays as it is."""
+        """Raises VaultFault where an entry could not be written now. What is kept stays as it is.
+
+        Under another name: to write back what was read would undo what another process has renewed meanwhile, which ends the enrolment.
+        """
         with self._lock:
-            kept = self._vault.read(ENTRY)
-            self._vault.write(ENTRY, kept or _NONE)
-            if kept is None:
-                self._vault.forget(ENTRY)
+            self._vault.read(ENTRY)
+            self._vault.write(_TRIAL, b"x" * MAX_ENTRY_BYTES)
+            self._vault.forget(_TRIAL)
 
     def keep(self, entry: Entry, *, by: bytes | None = None) -> None:
         """Instead of any other. Where it cannot be written it is good all the same, in this process, and is written as soon as that works.
@@ -238,6 +240,8 @@ class Credentials:
 
     def _renewed(self, transport: Transport) -> tuple[Entry, Key, str]:
         entry = self._to_renew()
+        if not _is_wanted(entry.url, transport.policy.cloud_url):
+            raise faults.NotEnrolled
         key = Key(entry.key)
         asked = TokenRequest(entry.refresh_token, entry.request_id)
         reply = ask_signed(transport, key, "POST", entry.url, "/v1/token", body=asked.body())
@@ -314,6 +318,16 @@ class Credentials:
                 return
         self._vault.write(ENTRY, self._entry.to_bytes())
         self._before = None
+
+
+def _is_wanted(url: str, by_policy: str | None) -> bool:
+    """Whether an enrolment that is there, of a time before the policy perhaps, is with the server that the policy wants."""
+    if by_policy is None:
+        return True
+    try:
+        return str(address(url)).rstrip("/") == str(address(by_policy)).rstrip("/")
+    except Unfit:
+        return False
 
 
 def ask_signed(

@@ -6,15 +6,15 @@ the person is told that the code may be used up, for the server gives no second 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from client.cloud import faults
 from client.cloud.credentials import URL_CHARACTERS, Credentials, Entry, Key, ask_signed
-from client.cloud.forms import Unfit, as_label, web_url
-from client.cloud.transport import Transport, read_answer
+from client.cloud.forms import Unfit, as_label
+from client.cloud.transport import Transport, address, read_answer
 from client.cloud.wire import Code, Enrol
 from client.cloud.wire import Enrolled as Answer
 from client.errors import BadInput, EnvironmentFault
@@ -126,16 +126,15 @@ def _server(url: str | None, transport: Transport) -> str:
 
 
 def _address(url: str | None) -> str:
-    """Of the API, without a slash at its end."""
-    given = (url or "").strip()
-    try:
-        address = web_url(given).rstrip("/")
-        parts = urlsplit(address)
-    except ValueError:
-        address, parts = "", urlsplit("")
-    if not address or len(address) > URL_CHARACTERS or parts.query or parts.fragment or not parts.hostname:
+    """Of the API, in one spelling, without a slash at its end."""
+    found = ""
+    with contextlib.suppress(Unfit):
+        parts = address((url or "").strip())
+        if not parts.query and not parts.fragment:
+            found = str(parts).rstrip("/")
+    if not 0 < len(found) <= URL_CHARACTERS:
         raise BadInput(
             title=said("The server's address is none that can be used"),
             remedy=said("Type it as the clinic's administrator gave it; it begins with https://."),
         )
-    return address
+    return found

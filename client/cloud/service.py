@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from client.cloud import faults
 from client.cloud.credentials import Credentials, Entry, ask_signed
 from client.cloud.forms import Unfit, identifier
-from client.cloud.transport import Reply, Transport, read_answer, refuse
+from client.cloud.transport import Reply, Transport, address, read_answer, refuse
 from client.cloud.wire import (
     ANSWER_BYTES,
     Answer,
@@ -62,9 +62,12 @@ class Cloud:
 
     def announce(self, new: NewUpload) -> UploadUrl:
         """A place for a file; the same again gets another. url None: it is there already."""
-        found = self._answer("POST", "/v1/uploads", UploadUrl, request=new)
+        entry, reply = self._ask("POST", "/v1/uploads", body=_body(new), most_bytes=UploadUrl.most_bytes)
+        found = read_answer(reply, UploadUrl)
         if found.id != identifier(new.id):
             raise faults.AnswerUnreadable("UploadUrl.id")
+        if found.url is not None and not _may_take_files(found.url, entry.url):
+            raise faults.AnswerUnreadable("UploadUrl.url")
         return found
 
     def put(self, place: UploadUrl, chunks: Iterable[bytes], length_bytes: int) -> None:
@@ -143,7 +146,8 @@ class Cloud:
     ) -> A:
         body = None if request is None else _body(request)
         asked = "" if query is None else "?" + urlencode(query)
-        return read_answer(self._ask(method, path, query=asked, body=body, most_bytes=kind.most_bytes), kind)
+        _, reply = self._ask(method, path, query=asked, body=body, most_bytes=kind.most_bytes)
+        return read_answer(reply, kind)
 
     def _ask(
         self,
@@ -153,15 +157,15 @@ class Cloud:
         query: str = "",
         body: bytes | None = None,
         most_bytes: int = ANSWER_BYTES,
-    ) -> Reply:
-        """A success. With another access token once, where the server takes this one no more."""
+    ) -> tuple[Entry, Reply]:
+        """A success, and who has asked. With another access token once, where the server takes this one no more."""
         entry, reply = self._asked(method, path, query, body, most_bytes)
         if reply.status == _UNAUTHORIZED:
             problem = reply.problem
             if problem is None or problem.code not in _FINAL:
                 entry, reply = self._asked(method, path, query, body, most_bytes)
         if 200 <= reply.status < 300:
-            return reply
+            return entry, reply
         try:
             refuse(reply)
         except faults.DeviceRevoked:
@@ -194,6 +198,15 @@ def _body(request: Request) -> bytes:
         return request.body()
     except Unfit:
         raise faults.Refused(422, Code.INVALID) from None
+
+
+def _may_take_files(url: str, api: str) -> bool:
+    """Plain HTTP, which is for this machine itself only, never where the API is elsewhere: its answer would choose what of us is knocked at."""
+    try:
+        scheme = address(url).scheme
+    except Unfit:
+        return False
+    return scheme == "https" or api.startswith("http:")
 
 
 def _judge_put(reply: Reply) -> None:

@@ -26,7 +26,7 @@ import httpx
 
 from client.clock import Clock
 from client.cloud import faults
-from client.cloud.forms import bearer, header_name, web_url
+from client.cloud.forms import Unfit, bearer, header_name, web_url
 from client.cloud.wire import ANSWER_BYTES, Answer, AnswerUnreadable, Code, Problem
 from client.policy import Policy
 
@@ -37,6 +37,8 @@ _NO_CONTENT, _UNAUTHORIZED, _TOO_MANY, _PORTAL = 204, 401, 429, 511
 _LONGEST_RETRY_AFTER_S = 400 * 86_400.0
 _ISSUER_S = 3.0
 _DAY = timedelta(days=1)
+_YEARS = range(2020, 2200)
+"""Of a clock that may be believed. Others are lies, and those near the end of the calendar cannot be counted on from."""
 
 _EXPIRED: Final = {10, 0x800B0101, -67818}
 """Of OpenSSL (X509_V_ERR_CERT_HAS_EXPIRED), Windows (CERT_E_EXPIRED) and macOS (errSecCertificateExpired)."""
@@ -286,7 +288,7 @@ class Transport:
         checked = {header_name(name): bearer(value) for name, value in headers.items()}
         request = httpx.Request(
             method,
-            web_url(url),
+            address(url),
             headers=checked,
             content=content,
             extensions={"timeout": self._timeouts(), "trace": self._watcher(asking)},
@@ -415,7 +417,8 @@ class Transport:
                 proxy=None
                 if proxy is None
                 else httpx.Proxy(
-                    proxy, ssl_context=trust(self.policy.ca_file) if proxy.startswith("https:") else None
+                    proxy,
+                    ssl_context=trust(self.policy.ca_file) if proxy.lower().startswith("https:") else None,
                 ),
             )
         except (ValueError, httpx.InvalidURL):
@@ -490,6 +493,16 @@ class Transport:
         return faults.CertificateUntrusted(issuer)
 
 
+def address(url: str) -> httpx.URL:
+    """In one spelling: the host in small letters, no port where it is the usual one. Raises Unfit for what is no address to ask at."""
+    try:
+        found = httpx.URL(web_url(url))
+        found.host.encode("idna")  # as the system does it when it looks the name up
+    except (httpx.InvalidURL, UnicodeError):
+        raise Unfit("a URL of https") from None
+    return found
+
+
 def trust(ca_file: Path | None) -> ssl.SSLContext:
     """What this system trusts, and the authorities in ca_file. Raises AuthoritiesUnreadable.
 
@@ -497,7 +510,10 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     """
     if sys.platform.startswith("linux"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        _load_of_linux(context)
+        with contextlib.suppress(
+            OSError
+        ):  # a damaged file of the system's: then nobody is trusted, and that is told
+            _load_of_linux(context)
     else:
         import truststore
 
@@ -606,12 +622,13 @@ def _grouped(headers: httpx.Headers) -> dict[str, list[str]]:
 
 
 def _http_date(text: str) -> datetime | None:
-    """RFC 9110 §5.6.7; in UTC. None for anything else."""
+    """RFC 9110 §5.6.7; in UTC. None for anything else, and for a year that cannot be."""
     try:
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
+    return found if found.year in _YEARS else None
 
 
 # --- Answers of the API ------------------------------------------------------------------------------

@@ -203,7 +203,10 @@ class Shelf(QObject):
             self._wait_for(self._network.do(lambda: job(kept)), done, otherwise)
 
         def done(found: T) -> None:
-            self.change(lambda _: found, then, otherwise)
+            if isinstance(self.state, Open):
+                self.change(lambda _: found, then, lambda _: then(found))
+            else:  # locked meanwhile; it is done all the same
+                then(found)
 
         self.ask_kept(lambda kept: kept, got, otherwise)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.store.test_vault import START, UNLOCK, on_a_bus
+from tests.client.test_vault import START, UNLOCK, on_a_bus
 
 pytestmark = pytest.mark.slow
 

@@ -44,8 +44,17 @@ class Dialog(QDialog):
         """What keeps it from being accepted."""
         self.wrong.setText(words)
         self.wrong.setVisible(bool(words))
+        self.grow()
         if words:
             announce(self.wrong, words)
+
+    def grow(self) -> None:
+        """Wider and higher, if there is more in it now than there is room for."""
+        if self.isVisible():
+            self.column.invalidate()
+            self.column.activate()
+            width = max(self.width(), self.column.totalMinimumSize().width())
+            self.resize(width, max(self.height(), self.column.totalHeightForWidth(width)))
 
     def buttons(self, words: str, do: Callable[[], object], *, between: QPushButton | None = None) -> None:
         """At its end: one that leaves everything as it is, and one that does it."""

@@ -98,6 +98,7 @@ class EnrolDialog(Dialog):
         self.busy.setVisible(bool(words))
         for one in (self.ok, self.code, self.address):
             one.setEnabled(not words)
+        self.grow()
 
 
 class Enrolling(Job):

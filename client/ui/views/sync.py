@@ -234,11 +234,7 @@ def _badge(status: SyncStatus, now: datetime) -> tuple[str, Role]:
         return said("Refused: {count}", count=counts.parked), Role.DANGER
     waiting = counts.pending + counts.sending
     if not waiting:
-        return (
-            (said("All sent"), Role.GOOD)
-            if status.last_success_utc
-            else (said("Nothing to send"), Role.MUTED)
-        )
+        return said("All sent"), Role.GOOD
     is_late = counts.oldest_made_at is not None and now - counts.oldest_made_at > OVERDUE
     role = Role.WARNING if is_late else Role.MUTED
     if status.state is SyncState.SENDING:

@@ -12,14 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from fpdf import FPDF
 
 from client.app import run
 from client.cli.doctor import State, check_store
 from client.parts import Kept
+from client.pipeline.sharing import ON_PAPER_VERSION, question
+from client.policy import Policy
+from client.store.backups import newest_at
+from client.store.consents import CLOUD_VERSION
 from client.store.database import DiskFull
 from client.store.entries import to_observation as entry
 from client.store.export import COLUMNS, ENTERED
 from client.store.observations import Kind, Line, Numbers, Observation, new_id
+from client.ui.views import sharing
 from edge_models.types import Reason, Trace
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import CountingEngine, ScriptedSource, estimate, frames, scan_result
@@ -324,5 +330,194 @@ def test_the_doctor_looks_whether_the_store_opens(
     command("recovery-key")
     assert "1 people" in check_store(parts, path).says
     path.write_bytes(b"nonsense" * 1000)
+    said = command("people")  # which mends it, and says so
+    assert "Ada" in said.out and "has been put together again" in said.err
     check = check_store(parts, path)
-    assert check.state is State.WARN and "damaged" in check.says and check.remedy
+    assert check.state is State.OK and "1 people" in check.says
+
+
+# --- People, their documents, what staff should look at ---------------------------------------------
+
+
+def test_a_record_number_is_kept_with_a_person(command: Command, store: Callable[[], Kept]) -> None:
+    assert command("people", "--add", "Ada", "--record-number", "A 17").status == 0
+    with store() as kept:
+        found = kept.observations.person_with_record_number("a17")
+    assert found is not None and found.name == "Ada"
+    assert command("people", "--record-number", "A 17").status == 2
+    assert command("people", "--add", "Zoë", "--record-number", "a17").status == 2
+
+
+def test_somebody_is_deleted_and_can_be_put_back_or_not(
+    command: Command, bench: Bench, store: Callable[[], Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("people", "--add", "Ada")
+    command("people", "--add", "Zoë")
+    answers(monkeypatch, False)
+    assert command("people", "--delete", "Ada").status == 130
+    answers(monkeypatch, True)
+    assert command("people", "--delete", "ada").status == 0
+    assert "Zoë" in command("people").out and "Ada" not in command("people").out
+    with store() as kept:
+        assert [
+            one.person.name for one in kept.observations.deleted(now=bench.clock.utc()) if one.person
+        ] == ["Ada"]
+    assert command("people", "--delete", "Zoë", "--forever", "--yes").status == 0
+    with store() as kept:
+        assert kept.observations.people() == []
+        assert len(kept.observations.deleted(now=bench.clock.utc())) == 1
+    assert command("people", "--forever").status == 2
+    assert command("people", "--delete", "Nobody", "--yes").status == 2
+
+
+def test_what_somebody_agrees_to_is_shown_and_kept(command: Command, store: Callable[[], Kept]) -> None:
+    command("people", "--add", "Ada")
+    assert "not enrolled" in command("people", "--share", "Ada", "yes").err
+    assert command("people", "--send-earlier", "Ada").status == 2
+    enrol(store)
+    assert command("people", "--share", "Ada", "perhaps").status == 2
+    assert "has not agreed" in command("people", "--send-earlier", "Ada").err
+    said = command("people", "--share", "Ada", "yes")
+    assert said.status == 0 and "clinic at cloud.example" in said.err and "never sent" in said.err
+    assert command("people", "--share", "Ada", "NO").status == 0
+    with store() as kept:
+        [ada] = kept.observations.people()
+        decisions = [(one.subject, one.version, one.given) for one in kept.consents.all(ada.id)]
+    assert decisions == [("cloud", CLOUD_VERSION, True), ("cloud", CLOUD_VERSION, False)]
+
+
+def test_the_terminal_and_the_window_ask_the_same() -> None:
+    for name in ("Ada", ""):
+        assert question(name, "cloud.example") == sharing.question(name, "cloud.example")
+    assert ON_PAPER_VERSION == sharing.ON_PAPER_VERSION
+
+
+def enrol(store: Callable[[], Kept]) -> None:
+    """Without a network."""
+    with store() as kept:
+        kept.outbox.set_enrolled(
+            {"url": "https://cloud.example/v", "clinic_id": "clinic-1", "device_id": "device-1"}
+        )
+
+
+def owed(store: Callable[[], Kept]) -> int:
+    with store() as kept:
+        return kept.outbox.counts().pending
+
+
+def test_a_scan_is_owed_to_the_clinic_where_somebody_agrees(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    assert scan(command, bench, "--share").status == 2  # before anybody sits still for it
+    command("people", "--add", "Ada")
+    enrol(store)
+    assert scan(command, bench).status == 0 and owed(store) == 0
+    assert scan(command, bench, "--person", "Ada").status == 0 and owed(store) == 0
+    assert scan(command, bench, "--share").status == 0 and owed(store) == 1
+    said = scan(command, bench, "--person", "Ada", "--agree")
+    assert said.status == 0 and "never sent" in said.err and owed(store) == 2
+    assert scan(command, bench, "--person", "Ada").status == 0 and owed(store) == 3
+    assert command("people", "--send-earlier", "Ada").status == 0 and owed(store) == 4
+
+
+def test_nobody_is_asked_where_it_is_agreed_in_writing(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    bench.store = lambda: replace(store(), policy=Policy(ask_for_consent=False))
+    command("people", "--add", "Ada")
+    assert scan(command, bench).status == 0 and owed(store) == 0  # no clinic
+    enrol(store)
+    assert scan(command, bench).status == 0 and owed(store) == 1
+    assert scan(command, bench, "--person", "Ada").status == 0 and owed(store) == 2
+    command("people", "--share", "Ada", "no")
+    assert scan(command, bench, "--person", "Ada").status == 0
+    assert owed(store) == 1  # what waited of her is not sent either
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--agree",),
+        ("--share", "--person", "Ada"),
+        ("--share", "--no-save"),
+        ("--person", "Ada", "--agree", "--no-save"),
+    ],
+)
+def test_flags_of_a_scan_that_contradict_each_other(
+    command: Command, bench: Bench, flags: tuple[str, ...]
+) -> None:
+    command("people", "--add", "Ada")
+    assert scan(command, bench, *flags).status == 2 and bench.asked == []
+
+
+def test_documents_are_added_listed_saved_and_removed(
+    command: Command, store: Callable[[], Kept], tmp_path: Path
+) -> None:
+    command("people", "--add", "Ada")
+    enrol(store)
+    command("people", "--share", "Ada", "yes")
+    letter, nonsense = tmp_path / "letter.pdf", tmp_path / "nonsense.pdf"
+    pdf = FPDF()
+    pdf.add_page()
+    letter.write_bytes(bytes(pdf.output()))
+    nonsense.write_bytes(b"no PDF")
+    said = command("documents", "add", str(nonsense), str(letter), "--person", "Ada")
+    assert said.status == 2 and "Not added: nonsense.pdf" in said.err
+    id_ = said.out.strip()  # the good one is kept all the same
+    assert owed(store) == 1
+    assert "waits  letter.pdf" in command("documents", "list", "--person", "Ada").out
+    assert command("documents", "list").out == "No file is kept.\n"
+    copy = tmp_path / "copy.pdf"
+    assert command("documents", "save", id_, str(copy)).status == 0
+    assert copy.read_bytes() == letter.read_bytes()
+    assert command("documents", "save", id_, str(copy)).status == 2
+    assert command("documents", "save", id_, str(copy), "--force").status == 0
+    assert command("documents", "remove", id_).status == 0
+    assert command("documents", "remove", id_).status == 2
+    assert command("documents", "list", "--person", "Ada").out == "No file is kept.\n"
+    assert command("documents", "add", str(letter), "--person", "Ada", "--share").status == 2
+    assert command("documents", "add", str(letter), "--share").status == 0 and owed(store) == 1
+
+
+def test_extreme_readings_are_put_before_staff_until_somebody_has_looked(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    assert command("tasks", "list").out == "Nothing has to be looked at.\n"
+    with store() as kept:
+        kept.observations.save(
+            entry(
+                Kind.BLOOD_PRESSURE,
+                {"systolic": 190, "diastolic": 80},
+                person=None,
+                taken_at=bench.clock.utc(),
+            )
+        )
+    line = command("tasks", "list").out
+    assert "guest: The systolic blood pressure was 180 mmHg or more" in line
+    assert command("tasks", "done", line.split()[0]).status == 0
+    assert command("tasks", "done", line.split()[0]).status == 2
+    assert command("tasks", "list").out == "Nothing has to be looked at.\n"
+
+
+def test_the_key_is_changed_and_everything_is_still_there(
+    command: Command, monkeypatch: pytest.MonkeyPatch, bench: Bench
+) -> None:
+    answers(monkeypatch, True)
+    command("people", "--add", "Ada")
+    command("recovery-key")
+    assert scan(command, bench, "--person", "Ada").status == 0
+    answers(monkeypatch, False)
+    assert command("rotate-key").status == 130
+    assert "recovery-key" not in command("history").err
+    said = command("rotate-key", "--yes")
+    assert said.status == 0 and "Throw the old recovery key away" in said.err
+    assert "(1 kept)" in command("people").out
+    assert "recovery-key" in command("history").err  # a new one is needed
+
+
+def test_a_backup_is_made_when_it_is_asked_for(command: Command, tmp_path: Path) -> None:
+    command("people", "--add", "Ada")
+    before = newest_at(tmp_path / "store" / "health-helper.db")
+    assert command("backup").status == 0
+    after = newest_at(tmp_path / "store" / "health-helper.db")
+    assert after is not None and (before is None or after >= before)

@@ -1,0 +1,520 @@
+"""Nothing personal and no secret is anywhere but where it belongs: random words stand in every field, and all that is left is searched.
+
+A full run by real processes, in a home of its own, with the whole cloud on the loopback: people, scans, an entry, documents, sending, a
+mailed link, reports and exports, the window, bugs, and every kind of fault of store and cloud. Then one person is deleted for ever, and
+another one stays. What belongs where is said beside each place.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import random
+import secrets
+import shutil
+import subprocess
+import sys
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import pytest
+from fpdf import FPDF
+
+from backend_lambda.services.uploads import folder_of
+from client.cloud.faults import CloudFault
+from client.store.database import FILE_NAME, StoreFault, backups_folder, connect
+from client.store.documents import DocumentDamaged
+from client.store.opening import VAULT_ENTRY
+from client.store.recovery import RecoveryKey
+from client.vault import VaultFault
+from edge_models.types import ByteArray, Frame
+from tests.client.intake.making import encoded, scene, segment
+from tests.scenarios.canaries import (
+    NOTES_WRITING,
+    PAGE_BYTES,
+    Canary,
+    Finder,
+    decrypted,
+    entropy_bits,
+    forms,
+    journal_in_the_clear,
+    kinds_below,
+    pages,
+    text_canary,
+)
+from tests.stand_ins.clips import write_clip
+
+pytestmark = pytest.mark.timeout(240)
+ROOT = Path(__file__).resolve().parents[2]
+HOMES = (
+    "HOME",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+)
+OF_A = ("name_a", "number_a", "note_a", "title_a", "content_a", "picture_a", "exif_a", "source_a")
+OF_B = ("name_b", "number_b", "note_b", "title_b", "content_b", "camera_b")
+SECRETS_TYPED = ("proxy_password", "fhir_token", "email")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Something that is left of the run. belongs: canaries that may be in it."""
+
+    where: str
+    data: bytes
+    belongs: frozenset[str] = frozenset()
+
+
+@dataclass
+class Home:
+    """What the application has of this machine. keys: the key store, which is no part of it."""
+
+    folder: Path
+    keys: Path
+    policy: Path
+    written: Path
+    said: list[Place] = field(default_factory=list)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "health-helper" / "store"
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            **dict.fromkeys(HOMES, str(self.folder)),
+            "TMPDIR": str(self.folder / "tmp"),
+            "PYTHONPATH": os.pathsep.join([str(self.written.parent), str(ROOT)]),
+            "PYTHON_KEYRING_BACKEND": "tests.stand_ins.file_keyring.FileKeyring",
+            "KEYS_OF_THE_TEST": str(self.keys),
+            "HEALTH_HELPER_POLICY": str(self.policy),
+            "PYTHONUTF8": "1",
+        }
+
+    def run(self, *arguments: str, shows: Iterable[str] = (), given: str = "", ends: int = 0) -> str:
+        """`health-helper` with these arguments. Returns what it printed. shows: what may be seen in its output."""
+        return self._ran(["-m", "client", *arguments], " ".join(arguments[:2]), shows, given, ends)
+
+    def do(self, name: str, *arguments: str, shows: Iterable[str] = (), ends: int = 0) -> str:
+        """A function of `canaries`, in a process of its own."""
+        words = f"import sys; from tests.scenarios import canaries; canaries.{name}(*sys.argv[1:])"
+        return self._ran(["-c", words, *arguments], name, shows, "", ends)
+
+    def _ran(self, words: list[str], what: str, shows: Iterable[str], given: str, ends: int) -> str:
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=self.environment(),
+            cwd=self.policy.parent,
+            input=given.encode(),
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == ends, (what, done.returncode, done.stdout[-2000:], done.stderr[-4000:])
+        self._keep(what, done.stdout, done.stderr, shows)
+        return done.stdout.decode()
+
+    def _keep(self, what: str, out: bytes, err: bytes, shows: Iterable[str]) -> None:
+        is_log = [line.startswith(b'{"event"') for line in err.splitlines()]
+        log, rest = (
+            b"\n".join(line for line, one in zip(err.splitlines(), is_log, strict=True) if one is wanted)
+            for wanted in (True, False)
+        )
+        at = len(self.said)
+        self.said += [
+            Place(f"{at} {what}: output", out, frozenset(shows)),
+            Place(f"{at} {what}: messages", rest, frozenset(shows)),
+            Place(f"{at} {what}: log", log),
+        ]
+
+    def secret(self, name: str) -> bytes:
+        """Of the key store."""
+        return bytes.fromhex(json.loads(self.keys.read_text())[f"health-helper {name}"])
+
+    def ask(self, sql: str) -> list[Any]:
+        with closing(connect(self.store / FILE_NAME, self.secret(VAULT_ENTRY))) as opened:
+            return list(opened.execute(sql))
+
+    def files(self) -> list[Place]:
+        """All that is below, with its name."""
+        found = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        names = [os.fsencode(path.relative_to(self.folder)) for path in found]
+        return [
+            Place(f"file {os.fsdecode(name)}", name + b"\n" + path.read_bytes())
+            for path, name in zip(found, names, strict=True)
+        ]
+
+
+class Cloud:
+    """The local cloud in a process of its own: what it prints, logs and measures is its file `log`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        words = f"from tests.scenarios import canaries; canaries.cloud({str(folder)!r})"
+        self._log: IO[bytes] = (folder / "log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=folder,
+            text=True,
+        )
+        self.url = self.clinic_id = ""
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        assert line, (self.folder / "log").read_text()[-4000:]
+        return line
+
+    def ready(self) -> None:
+        facts = json.loads(self._answer())
+        self.url, self.clinic_id = facts["url"], facts["clinic_id"]
+
+    def ask(self, what: str) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write(what + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def lines(self, name: str) -> list[Any]:
+        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+
+
+@dataclass
+class Run:
+    """canaries: by name. before, after: places before and after one person is deleted for ever. in_the_clear: those of the store's files
+    afterwards, read with the key.
+    """
+
+    home: Home
+    other: Home
+    canaries: dict[str, Canary]
+    before: list[Place]
+    after: list[Place]
+    store_before: list[Place]
+    clear_before: list[Place]
+    in_the_clear: list[Place]
+    met: dict[str, set[str]]
+    objects: list[list[Any]]
+    taken: Path
+
+    def strays(self, places: Iterable[Place], names: Iterable[str] | None = None) -> dict[str, set[str]]:
+        """What was found where it does not belong, by place. names: those that are looked for; None: all."""
+        wanted = [one for name, one in self.canaries.items() if names is None or name in names]
+        finder = Finder(wanted)
+        found = {place.where: finder(place.data) - place.belongs for place in places}
+        return {where: names for where, names in found.items() if names}
+
+
+# --- The full run ----------------------------------------------------------------------------------
+
+
+def _report(words: Sequence[str]) -> bytes:
+    made = FPDF()
+    made.set_compression(False)
+    made.add_page()
+    made.set_font("helvetica", size=12)
+    for word in words:
+        made.cell(0, 8, f"Finding {word}")
+    return bytes(made.output())
+
+
+def _picture(canary: Canary) -> bytes:
+    """With the canary as comment, as text of EXIF and of XMP, and behind its end; a smooth picture says nothing."""
+    text = canary.text.encode()
+    plain = encoded(scene(), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 95)
+    tiff = b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x0e\x00\x02" + len(text).to_bytes(4, "big") + b"\x00\x00\x00\x1a"
+    notes = segment(0xE1, b"Exif\x00\x00" + tiff + bytes(4) + text)
+    notes += segment(0xE1, b"http://ns.adobe.com/xap/1.0/\x00<x exif:GPSLatitude='" + text + b"'/>")
+    notes += segment(0xFE, text)
+    return plain[:2] + notes + plain[2:] + text
+
+
+def _canaries() -> dict[str, Canary]:
+    chance = random.Random(secrets.token_bytes(16))  # noqa: S311 (words, no secrets)
+    plain = {"content_a", "content_b", *SECRETS_TYPED}
+    names = (*OF_A, *OF_B, "folder", *SECRETS_TYPED)
+    return {name: text_canary(name, chance, plain=name in plain) for name in names}
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[None]:
+    """Of this module's window; without Xvfb Qt draws into its memory."""
+    before = {name: os.environ.get(name) for name in ("DISPLAY", "QT_QPA_PLATFORM")}
+    process = None
+    if sys.platform.startswith("linux") and shutil.which("Xvfb"):
+        end, begin = os.pipe()
+        process = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(begin), "-screen", "0", "1600x1400x24", "-nolisten", "tcp"],
+            pass_fds=(begin,),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(begin)
+        with os.fdopen(end) as answer:
+            os.environ.update(DISPLAY=f":{answer.readline().strip()}", QT_QPA_PLATFORM="xcb")
+    else:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    yield
+    if process is not None:
+        process.terminate()
+        process.wait()
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="module")
+def full_run(
+    tmp_path_factory: pytest.TempPathFactory, display: None, person: list[Frame]
+) -> Iterator[Run]:
+    top = tmp_path_factory.mktemp("canary")
+    cloud = Cloud(top / "cloud")
+    try:
+        yield _run(top, cloud, person)
+    finally:
+        cloud.close()
+
+
+def _home(top: Path, name: str, folder: str) -> Home:
+    place = top / name
+    (place / "notes").mkdir(parents=True)
+    home = Home(place / folder, place / "keys.json", place / "policy.toml", place / "notes" / "written")
+    home.folder.mkdir(mode=0o700)
+    (home.folder / "tmp").mkdir()
+    (place / "notes" / "sitecustomize.py").write_text(NOTES_WRITING.format(file=str(home.written)))
+    home.policy.write_text("send_scan_reports = true\n")
+    return home
+
+
+def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
+    canaries = _canaries()
+    word = {name: canary.text for name, canary in canaries.items()}
+    given, taken, scratch = (top / name for name in ("given", "taken", "scratch"))
+    for folder in (given, taken, scratch):
+        folder.mkdir()
+    report_a, report_b = given / f"{word['title_a']}.pdf", given / f"{word['title_b']}.pdf"
+    picture, clip = given / f"{word['picture_a']}.jpg", given / f"{word['source_a']}.mkv"
+    report_a.write_bytes(_report(canaries["content_a"].words))  # type: ignore[arg-type]  # words of text
+    report_b.write_bytes(_report(canaries["content_b"].words))  # type: ignore[arg-type]  # as above
+    picture.write_bytes(_picture(canaries["exif_a"]))
+    images: list[ByteArray] = [np.asarray(frame.image) for frame in person]
+    write_clip(top / "clip.mkv", images, fps=30.0).replace(clip)
+    home, other = _home(top, "one", word["folder"]), _home(top, "other", word["folder"])
+    cloud.ready()
+    codes = [cloud.ask("code") for _ in range(3)]
+    keys: list[bytes] = []
+
+    a, b = word["name_a"], word["name_b"]
+    names = {"name_a", "name_b"}
+    home.run("people", "--add", a, "--record-number", word["number_a"], shows=names)
+    home.run("people", "--add", b, "--record-number", word["number_b"], shows=names)
+    home.run("enrol", codes[0], "--url", cloud.url)
+    home.run("people", "--share", a, "yes", shows=names)
+    home.run("people", "--share", b, "yes", shows=names)
+    for name, note in ((a, "note_a"), (b, "note_b")):
+        home.do("enter", name, word[note])
+    home.run("scan", "--video", str(clip), "--person", a, "--json", "--verbose", shows={"source_a"})
+    home.do("scan_with_camera", word["camera_b"], str(clip), b, shows={"camera_b"})
+    home.run("documents", "add", str(report_a), str(picture), "--person", a, shows={"title_a", "picture_a"})
+    home.run("documents", "add", str(report_b), str(given / "no.pdf"), "--person", b, shows={"title_b"}, ends=2)
+    home.run("sync", "--once")
+    email = f"{word['email']}@example.org"
+    home.do("share", email, word["fhir_token"])
+
+    keys.append(home.secret(VAULT_ENTRY))
+    recovery = home.run("recovery-key", given="y\n", shows={"recovery_key"}, ends=0).splitlines()[0]
+    home.run("rotate-key", "--yes")
+    home.run("backup")
+    home.run("people", shows=names)
+    home.run("history", "--ids", "--person", a, shows={"name_a"})
+    home.run("history", "--json", "--person", a)
+    listed = home.run("documents", "list", "--person", a, shows={"title_a", "picture_a"})
+    document = next(line.split()[0] for line in listed.splitlines() if word["title_a"] in line)
+    home.run("documents", "save", document, str(taken / "copy.pdf"))
+    for name in ("all.json", "all.csv"):
+        home.run("export", str(taken / name), "--person", a, shows={"name_a"})
+    home.run("report", str(taken / "report.pdf"), "--person", a, shows={"name_a"})
+    home.run("tasks", "list", shows=names)
+    home.run("sync", "--status")
+    home.run("sync", "--status", "--json")
+    home.run("doctor", "--json")
+    home.run("doctor", "--repair")
+
+    personal = json.dumps([*word.values(), home.secret("device").decode(), home.secret(VAULT_ENTRY).hex()])
+    home.do("window", a, str(clip), str(report_a), personal)
+    home.do("bug", personal, ends=1)
+    home.do("bug_in_a_thread", personal)
+
+    other.run("people", "--add", a, "--record-number", word["number_a"], shows=names)
+    other.run("enrol", codes[1], "--url", cloud.url)
+    other.run("people", "--share", a, "yes", shows=names)
+    other.do("enter", a, word["note_a"])
+    added = other.run("documents", "add", str(report_a), "--person", a).split()
+    met = {name: scratch / f"met-{name}" for name in ("store", "cloud")}
+    # What is found to be damaged is told with its title, and an addition that fails with nothing.
+    other.do("store_faults", str(met["store"]), str(scratch), a, added[0], shows={"name_a", "title_a"})
+    other.do(
+        "cloud_faults", str(met["cloud"]), " ".join(word.values()), word["proxy_password"], codes[2], str(scratch / "policy.toml")
+    )
+
+    home.run("sync", "--once")
+    keys.append(home.secret(VAULT_ENTRY))
+    canaries |= _made(cloud, (home, other), keys, recovery, codes, email)
+    ids = dict((name, id_) for id_, name in home.ask("SELECT id, name FROM person"))
+    for who, name in (("a", a), ("b", b)):
+        canaries[f"patient_{who}"] = _of_uuids(f"patient_{who}", [ids[name]])
+        things = [
+            row[0]
+            for table in ("observation", "document")
+            for row in home.ask(f"SELECT id FROM {table} WHERE person = '{ids[name]}'")  # noqa: S608 (our own)
+        ]
+        canaries[f"things_{who}"] = _of_uuids(f"things_{who}", things)
+
+    had = Path(cloud.ask("dump"))
+    objects = json.loads((had / "objects").read_text())
+    store_before, clear_before = _raw(home), _clear(home, keys)
+    before = [
+        *home.said,
+        *other.said,
+        *home.files(),
+        *other.files(),
+        *_of_cloud(cloud, had, ids[a], ids[b]),
+    ]
+    home.run("people", "--delete", a, "--forever", "--yes", shows={"name_a", "name_b"})
+    home.run("sync", "--once")
+    had = Path(cloud.ask("dump"))
+    return Run(
+        home,
+        other,
+        canaries,
+        before,
+        [*_raw(home), *home.files(), *_of_cloud(cloud, had, ids[a], ids[b])],
+        store_before,
+        clear_before,
+        _clear(home, keys),
+        {name: set(path.read_text().split()) for name, path in met.items()},
+        objects,
+        taken,
+    )
+
+
+def _of_uuids(name: str, ids: Sequence[str]) -> Canary:
+    return Canary(name, tuple(form for id_ in ids for form in (id_, uuid.UUID(id_).bytes)))
+
+
+def _made(
+    cloud: Cloud, homes: Sequence[Home], keys: Sequence[bytes], recovery: str, codes: Sequence[str], email: str
+) -> dict[str, Canary]:
+    """What was made in the run, as canaries."""
+    answers = cloud.lines("tokens")
+    refresh = [answer["refresh_token"] for answer in answers]
+    access = [answer["access_token"].split(".")[-1] for answer in answers if "access_token" in answer]
+    private = [base64.b64decode(json.loads(home.secret("device"))["key"]) for home in homes]
+    plain_codes = [code.replace("-", "") for code in codes]
+    return {
+        one.name: one
+        for one in (
+            Canary("refresh_token", tuple(refresh)),
+            Canary("access_token", tuple(access)),
+            Canary("private_key", tuple(private)),
+            Canary("database_key", (*keys, homes[1].secret(VAULT_ENTRY))),
+            Canary("recovery_key", (recovery, recovery.replace("-", ""), RecoveryKey.from_text(recovery).secret)),
+            Canary("enrolment_code", (*codes, *plain_codes)),
+            Canary("email", (email,)),
+        )
+    }
+
+
+def _raw(home: Home) -> list[Place]:
+    return [Place(place.where, place.data) for place in home.files() if "store/" in place.where]
+
+
+def _clear(home: Home, keys: Sequence[bytes]) -> list[Place]:
+    """Databases, their logs and journals, read with every key that there ever was."""
+    found = []
+    folders = (home.store, backups_folder(home.store / FILE_NAME))
+    for path in sorted(path for folder in folders for path in folder.glob("*") if path.is_file()):
+        where = str(path.relative_to(home.store))
+        if ".journal" in path.name:
+            found.append(Place(where, b"".join(journal_in_the_clear(path, key) for key in keys)))
+        elif ".db" in path.name and not path.name.endswith("-shm"):
+            found.append(Place(where, b"".join(decrypted(path, key) for key in keys)))
+    return found
+
+
+def _of_cloud(cloud: Cloud, had: Path, patient_a: str, patient_b: str) -> list[Place]:
+    """What the cloud got, keeps, logs and measures."""
+    found = [
+        Place("cloud: log lines and measures", (cloud.folder / "log").read_bytes()),
+        Place("cloud: PostgreSQL's log", (had / "postgres-log").read_bytes()),
+        Place("cloud: mails", (had / "mails").read_bytes(), frozenset({"email"})),
+    ]
+    for number, request in enumerate(cloud.lines("requests")):
+        line, headers = request["line"], dict(request["headers"])
+        names = {name.lower(): value for name, value in headers.items()}
+        where = f"cloud: request {number} {line.split('?')[0][:80]}"
+        signed_in = names.pop("authorization", "") if request["to"].endswith("api_gateway") else ""
+        # The API erases and reads by the pseudonym and the ids of things, which are random and name nobody.
+        known = {"patient_a", "patient_b", "things_a", "things_b"}
+        found += [
+            Place(f"{where}: URL", line.encode(), frozenset(known)),
+            Place(f"{where}: headers", json.dumps(names, ensure_ascii=False).encode()),
+            Place(f"{where}: sign-in", signed_in.encode(), frozenset({"access_token"})),
+        ]
+    pseudonyms = frozenset({"patient_a", "patient_b", "things_a", "things_b"})
+    keep = {"observation", "upload", "audit", "share"}
+    for path in sorted(had.glob("table-*")):
+        table = path.name.removeprefix("table-")
+        found.append(
+            Place(f"cloud: table {table}", path.read_bytes(), pseudonyms if table in keep else frozenset())
+        )
+    folders = {
+        folder_of(uuid.UUID(cloud.clinic_id), uuid.UUID(patient)): f"content_{who}"
+        for who, patient in (("a", patient_a), ("b", patient_b))
+    }
+    for name, bucket, key, version, headers, tags, is_marker in json.loads((had / "objects").read_text()):
+        theirs = {canary for folder, canary in folders.items() if f"/{folder}/" in key}
+        facts = json.dumps([bucket, key, version, headers, tags, is_marker], ensure_ascii=False).encode()
+        things = frozenset({"things_a", "things_b"})
+        audit = pseudonyms if bucket == "audit" else frozenset()
+        found += [
+            Place(f"cloud: object {key}, its facts", facts, things),
+            Place(f"cloud: object {key}", (had / name).read_bytes(), frozenset(theirs) | audit),
+        ]
+    return found
+
+
+# --- What is asked ---------------------------------------------------------------------------------
+
+
+def test_nothing_is_anywhere_but_where_it_belongs(full_run: Run) -> None:
+    strays = full_run.strays(full_run.before)
+    assert not strays, strays
