@@ -80,8 +80,48 @@
         <translation>تعذرت كتابة التقرير {name}، السبب: {why}</translation>
     </message>
     <message>
+        <source>Give one of --once, --watch, --status, --retry [ID] and --export FOLDER; --json goes with --once and --status.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What waits is sent the next time.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Another program of Health Helper on this computer is sending</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing has to be done; or close its window and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is not enrolled with a clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing with this ID was refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>See &apos;health-helper sync --status&apos; for what was.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{name} is there already</source>
         <translation>الملف {name} موجود بالفعل</translation>
+    </message>
+    <message>
+        <source>Give another name.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The folder {name} can&apos;t be made ({kind})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose another place, or make room on its disk.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Give another name, or --force to replace it.</source>
@@ -144,8 +184,8 @@
         <translation>موجة النبض من الثانية {first} إلى الثانية {last} من القياس.</translation>
     </message>
     <message>
-        <source>Heart rate in the course of the scan (/min; gaps: withheld)</source>
-        <translation>معدل نبض القلب خلال القياس (في الدقيقة؛ الفجوات: قيم محجوبة)</translation>
+        <source>Heart rate in the course of the scan (/min; pale: 95 % interval; gaps: withheld)</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>No heart rate was shown at any moment.</source>
@@ -156,12 +196,12 @@
         <translation>معدل نبض القلب من الثانية {first} إلى الثانية {last} من القياس: بين {low} و{high} في الدقيقة.</translation>
     </message>
     <message>
-        <source>Heart rate over time (/min; a dot for each scan)</source>
-        <translation>معدل نبض القلب على مر الزمن (في الدقيقة؛ نقطة لكل قياس)</translation>
-    </message>
-    <message>
         <source>The heart rates of {count} scans from {first} to {last}: between {low} and {high} per minute.</source>
         <translation>معدلات نبض القلب من ‎{first} إلى ‎{last}، عدد القياسات {count}: بين {low} و{high} في الدقيقة.</translation>
+    </message>
+    <message>
+        <source>Heart rate over time (/min; pale: 95 % interval; upright lines: weeks)</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{seconds} s</source>
@@ -170,6 +210,10 @@
     <message>
         <source>How it was measured</source>
         <translation>كيف جرى القياس</translation>
+    </message>
+    <message>
+        <source>Method: remote photoplethysmography (a camera sees the pulse in the colour of the skin)</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Source: {source}</source>
@@ -184,8 +228,32 @@
         <translation>الإصدار {version}؛ خوارزمية معدل نبض القلب: {algorithm}</translation>
     </message>
     <message>
+        <source>The other values by {algorithms}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What limited it most: {why}.</source>
         <translation>أكثر ما حدّ من الجودة: {why}.</translation>
+    </message>
+    <message>
+        <source>Also seen: {reasons}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Report {id}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>SHA-256 of the scan: {sha256}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The code says both: with them whoever has the scan can see that its numbers are those of this page. They do not show who was measured.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>QR code: {text}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>What it is not</source>
@@ -556,6 +624,14 @@
         <translation>برنامج آخر يستخدم مخزن البيانات</translation>
     </message>
     <message>
+        <source>the store was mended or renewed meanwhile</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the file on the disk is damaged</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>the database of the store is missing</source>
         <translation>قاعدة بيانات المخزن مفقودة</translation>
     </message>
@@ -592,6 +668,10 @@
         <translation>الاسم</translation>
     </message>
     <message>
+        <source>Record number, typed or scanned (may be left out):</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Add</source>
         <translation>إضافة</translation>
     </message>
@@ -602,6 +682,62 @@
     <message>
         <source>Type a name.</source>
         <translation>اكتب اسمًا.</translation>
+    </message>
+    <message>
+        <source>Record number</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type or scan a person&apos;s record number, to choose them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Before this is saved for {name}: type or scan their record number.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose that person</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nobody on this device has this number. Try it again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This number belongs to somebody else on this device. Nothing was saved. Try it again, or choose that person and save then.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send to the clinic?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep here only</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send too</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Delete {name} and all that is kept of them? It can be put back for {days} days.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What was sent of them is erased in the clinic&apos;s cloud too, once it can&apos;t be put back any more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Delete for ever now…</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
@@ -728,12 +864,136 @@
         <translation>العناصر المحذوفة…</translation>
     </message>
     <message>
+        <source>{count} values from {first} to {last}: between {low} and {high}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Blood pressure</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending to the clinic&apos;s cloud</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Heart rate by camera (/min; pale: 95 % interval; upright lines: weeks)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Breathing rate by camera (/min; pale: 95 % interval)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Blood pressure, upper value (mmHg, typed in)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Blood pressure, lower value (mmHg, typed in)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Oxygen saturation (%, typed in)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Temperature (°C, typed in)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Weight (kg, typed in)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Health Helper: all that is kept</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Page {number} of {count}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Record number {number}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>All that is kept on this device, {when}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Version {version}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>All values by camera are estimates from the colour and movement of the picture, with their 95 % interval; a value that could not be trusted is not shown. Times are those of the place where it was measured.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Quality</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>not shown</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>simulated</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Scans by camera</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What</source>
         <translation>النوع</translation>
     </message>
     <message>
         <source>Values</source>
         <translation>القيم</translation>
+    </message>
+    <message>
+        <source>Readings that were typed in</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Title</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{size} kB</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Documents</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What for</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Version</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>agreed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>not agreed, or taken back</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Consents</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Details</source>
@@ -968,12 +1228,44 @@
         <translation>إضافة شخص…</translation>
     </message>
     <message>
+        <source>Choose a person by their record number…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Rename the chosen person…</source>
         <translation>تغيير اسم الشخص المختار…</translation>
     </message>
     <message>
         <source>Delete the chosen person…</source>
         <translation>حذف الشخص المختار…</translation>
+    </message>
+    <message>
+        <source>Clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Enrol this device…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is sent…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sharing of the chosen person…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Leave the clinic…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>For staff</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Readings to look at…</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Encrypted; its key is in this system&apos;s key store. People: {count}. Folder: {folder}</source>
@@ -990,6 +1282,34 @@
     <message>
         <source>The store is locked.</source>
         <translation>مخزن البيانات مقفل.</translation>
+    </message>
+    <message>
+        <source>Whether this device is enrolled is known once the store is open.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is enrolled with the clinic at {server}. What is kept of those who have agreed is sent there.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is enrolled with no clinic. Nothing that is kept leaves it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Enrol it anew…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What has to be looked at is known once the store is open.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Readings that somebody should look at: {count}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing has to be looked at.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Hide its picture</source>
@@ -1320,12 +1640,76 @@
         <translation>إغلاق</translation>
     </message>
     <message>
+        <source>Upper left corner</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Upper right corner</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Lower right corner</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Lower left corner</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Arrows move it; with Shift, in larger steps.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Camera picture</source>
         <translation>صورة الكاميرا</translation>
     </message>
     <message>
         <source>No picture yet</source>
         <translation>لا توجد صورة بعد</translation>
+    </message>
+    <message>
+        <source>Photograph a page</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The page as it will be kept</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Again</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Use as it is</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Take</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Use</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Lay the page flat, in even light, and hold the camera so that it fills the picture.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No sheet was found. Move the corners to those of the sheet, or use the picture as it is.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Is every word legible? The corners can be moved.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look at the corners: they may be wrong. They can be moved.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The camera&apos;s picture is coarse: small print may not be legible.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Progress of the scan</source>
@@ -1372,6 +1756,22 @@
         <translation>حُفظ باسم {name}.</translation>
     </message>
     <message>
+        <source>Nobody on this device has this record number. Nobody else was chosen.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Find by record number…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It was sent: the clinic&apos;s copy is erased once this can&apos;t be put back any more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It was sent: the clinic keeps its copy until all of this person is deleted for ever.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This was deleted before.</source>
         <translation>حُذف هذا من قبل.</translation>
     </message>
@@ -1400,6 +1800,114 @@
         <translation>تجاهلها</translation>
     </message>
     <message>
+        <source>Drop files here, or choose them: PDF, JPEG or PNG.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Place, time and camera are taken out of pictures. A PDF is kept as it is.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add files…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Photograph a page…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Adding</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Progress of adding</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Not added</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing is kept here yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Documents, the newest first</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>At the clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Preview</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Save a copy…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Documents of {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add documents</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Documents and pictures (*.pdf *.png *.jpg *.jpeg);;All files (*)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Photographed page {when}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>These are {count} files; at most {most} are added at once.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Something is being added already. Wait until that is done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Being cancelled …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Adding {at} of {total} …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Adding was cancelled.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>1 document was added.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{count} documents were added.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Save a copy</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The copy is not encrypted: whoever can open the folder can read it. Save it?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose where…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Written: {name}, in the folder {folder}. It is not encrypted.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Undo</source>
         <translation>تراجع</translation>
     </message>
@@ -1408,12 +1916,16 @@
         <translation>تم الحذف.</translation>
     </message>
     <message>
-        <source>Report (*.pdf);;Data (*.json)</source>
-        <translation>تقرير (*.pdf);;بيانات (*.json)</translation>
+        <source>This can&apos;t be put back any more</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Table (*.csv);;Data (*.json)</source>
-        <translation>جدول (*.csv);;بيانات (*.json)</translation>
+        <source>Add it again from where it came from.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Report (*.pdf);;Data (*.json)</source>
+        <translation>تقرير (*.pdf);;بيانات (*.json)</translation>
     </message>
     <message>
         <source>Save the report of this scan</source>
@@ -1422,6 +1934,10 @@
     <message>
         <source>Report written: {name}, in the folder {folder}</source>
         <translation>كُتب التقرير: {name}، في المجلد ‎{folder}‎</translation>
+    </message>
+    <message>
+        <source>Everything, with documents (*.zip);;Table (*.csv);;Data (*.json);;For another system, FHIR (*.fhir.json);;Overview (*.pdf)</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Save all that is kept: {name}</source>
@@ -1440,16 +1956,16 @@
         <translation>استبدال</translation>
     </message>
     <message>
+        <source>Writing {name} …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Choose a person at the top first; a guest has no name.</source>
         <translation>اختر أولًا شخصًا من الأعلى؛ فالضيف ليس له اسم.</translation>
     </message>
     <message>
         <source>Choose a person at the top first; a guest can&apos;t be deleted.</source>
         <translation>اختر أولًا شخصًا من الأعلى؛ لا يمكن حذف الضيف.</translation>
-    </message>
-    <message>
-        <source>Delete {name} and all that is kept of them? It can be put back for 30 days.</source>
-        <translation>هل تريد حذف {name} وكل ما هو محفوظ لهذا الشخص؟ يمكن استعادته خلال 30 يومًا.</translation>
     </message>
     <message>
         <source>Delete a person</source>
@@ -1462,6 +1978,26 @@
     <message>
         <source>{name} was deleted.</source>
         <translation>تم حذف {name}.</translation>
+    </message>
+    <message>
+        <source>Delete {name} and all that is kept of them for ever? Nobody can put this back, and backups on this device lose it too.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What was sent of them is erased in the clinic&apos;s cloud as soon as it can be reached.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Delete for ever</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Delete {name} for ever</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} was deleted for ever.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>This can&apos;t be put back: its person is deleted, or it was too long ago.</source>
@@ -2072,8 +2608,8 @@
         <translation>مخزن البيانات على هذا الجهاز تالف، فلا يمكن حفظ شيء فيه أو عرض شيء منه</translation>
     </message>
     <message>
-        <source>Put back a backup of its whole folder. The damaged file is left as it is.</source>
-        <translation>استعد نسخة احتياطية من مجلده كله. يُترك الملف التالف كما هو.</translation>
+        <source>Close Health Helper and open it again: it then puts the store together again from its backup. The damaged file is kept.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The store on this device was locked with another key than the one in this system&apos;s key store</source>
@@ -2114,6 +2650,14 @@
     <message>
         <source>Close the other window of Health Helper and try again.</source>
         <translation>أغلق نافذة Health Helper الأخرى وأعد المحاولة.</translation>
+    </message>
+    <message>
+        <source>Another program has renewed the store on this device, so this was not kept</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close Health Helper, open it again and save again.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The store on this device could not be read or written ({kind})</source>
@@ -2176,6 +2720,22 @@
         <translation>أضف حرفًا أول أو لقبًا، حتى لا يُحفظ شيء باسم الشخص الخطأ.</translation>
     </message>
     <message>
+        <source>This record number can&apos;t be used</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type or scan one of 1 to {most} signs.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is already somebody with this record number</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose that person, or check the number.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This person is not on this device</source>
         <translation>هذا الشخص غير موجود على هذا الجهاز</translation>
     </message>
@@ -2190,6 +2750,42 @@
     <message>
         <source>Put back a backup of its whole folder. To start a new store instead, remove the file {name} from it.</source>
         <translation>استعد نسخة احتياطية من مجلده كله. ولبدء مخزن جديد بدلًا من ذلك، أزل منه الملف {name}.</translation>
+    </message>
+    <message>
+        <source>Nothing is kept on this device yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Database: every page is whole.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Backups: {number} were damaged and have been removed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Journal: it was damaged; it has been begun anew.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A new backup has been made.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Backups and journal: whole.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Documents: {number} can&apos;t be read any more: {names}. Add them again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store was damaged and has been put together again from its backup; nothing is lost. The damaged file is kept as {name}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The store was damaged, and so was its backup. What could be read has been put together again; look through what is missing. The damaged file is kept as {name}.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>There is no store with a recovery key in this folder ({names})</source>
@@ -2328,6 +2924,42 @@
         <translation>أضف الشخص أولًا: ‎health-helper people --add &quot;NAME&quot;‎.</translation>
     </message>
     <message>
+        <source>Nothing was done</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Everything is as it was before.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is not enrolled with a clinic, so nothing can be sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is not clear whether they agree</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Say yes or no: people --share NAME yes.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>These options do not go together</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give one of --add, --delete, --share and --send-earlier; --record-number goes with --add, --forever and --yes with --delete.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This person has not agreed that anything is sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask them first: people --share NAME yes.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>--id and --person are two ways to choose a scan</source>
         <translation>الخياران ‎--id و‎--person طريقتان لاختيار القياس</translation>
     </message>
@@ -2352,6 +2984,14 @@
         <translation>تخلص منه؛ ويبقى أي مفتاح أقدم صالحًا.</translation>
     </message>
     <message>
+        <source>There is no such task, or somebody has looked at it already</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>See &apos;health-helper tasks list&apos; for those that are open.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No scan is kept yet</source>
         <translation>لا يوجد قياس محفوظ بعد</translation>
     </message>
@@ -2360,8 +3000,16 @@
         <translation>قس أولًا: health-helper scan.</translation>
     </message>
     <message>
-        <source>--person and --no-save contradict each other</source>
-        <translation>الخياران ‎--person و‎--no-save متعارضان</translation>
+        <source>{one} and {other} contradict each other</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>--agree is for a person</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add --person NAME; for a guest there is --share.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>--seconds {seconds} cannot be measured</source>
@@ -2574,6 +3222,1454 @@
     <message>
         <source>s</source>
         <translation>ث</translation>
+    </message>
+    <message>
+        <source>--share is for a guest</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A person agrees with: people --share NAME yes.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is no such file on this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>See &apos;health-helper documents list&apos; for what is kept.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Either a code or --leave is needed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator for a code: health-helper enrol CODE.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server&apos;s address is missing</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator for it; it begins with https://.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This computer may only be enrolled with another server</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Leave the address out, or ask whoever manages this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server&apos;s address is none that can be used</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type it as the clinic&apos;s administrator gave it; it begins with https://.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This computer has no connection to a network</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Plug the network in or switch it on. What waits is sent by itself then.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nobody in this network knows the name of the server ({host})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the network and, if it works otherwise, the server&apos;s address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{host} refuses the connection</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself. If this stays, ask whoever looks after the server or the firewall.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The connection to the server broke off</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself. If this stays, ask whoever looks after the network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is no way from this network to the server ({host})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself. If this stays, use another network or ask whoever looks after this one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No secure connection to the server can be made in this network</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was sent. Open a web page and log in there if the network asks for it, or use another network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificate shown for the server is not trusted by this computer</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificate shown for the server is by {issuer}, whom this computer does not trust</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was sent. If this network is meant to open what is encrypted, ask whoever manages this computer to install the network&apos;s certificate; else use another network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificate shown is for another server than {host}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was sent. Open a web page in this network and log in there if it asks; else check the server&apos;s address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server&apos;s certificate has expired, if it is {date} as this computer says</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the date and time of this computer. If they are right, tell whoever looks after the server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificates that this computer&apos;s policy names cannot be read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages this computer to correct the file {file}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clock of this computer is wrong (it says {date})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Set the date and time of this computer; best let the system set them by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This network answers instead of the server, as one does that wants a login first</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open a web page in a browser and log in there, or use another network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The proxy of this network cannot be reached</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The proxy of this network wants a login (407)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The proxy of this network does not let the connection pass ({status})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages the network to let this computer reach the server through it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The proxy that is set for this computer cannot be used</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages this computer to set one that begins with http:// or https://.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server cannot be reached in time</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The network is too slow or takes nothing any more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not answer in time</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server&apos;s answer takes too long</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself. If this stays, check the network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending was ended</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What waits is sent when the program runs again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server cannot do this at the moment ({status})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself. If this stays, tell whoever looks after the server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server takes no more at the moment</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself after a while.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This clinic has used what it may use this month</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Wait until next month, or ask whoever manages the service for more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator for a code and enrol this device.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic has ended the enrolment of this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is measured stays on this device. Ask the clinic&apos;s administrator for a new code and enrol it anew.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not accept this device&apos;s sign-in any more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The code is mistyped</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type its twelve letters and digits as they are shown; it has no 0, O, 1, I and L.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The code is mistyped, was used already, or is older than ten minutes</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check it, or ask the clinic&apos;s administrator for a new one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The code was sent, but the server&apos;s answer was lost on its way</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Try the same code once more. If it is refused, ask the clinic&apos;s administrator for a new one, and to remove the device that never came.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not take this ({status})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install the newest version. If this stays, tell whoever looks after the server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The data of this person were erased at the server, which takes no more of them</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is kept on this device stays here until it is deleted.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The time to send this file was over</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is tried again by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This is no token of a FHIR server</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy it again as whoever looks after the server gave it: one line of letters and signs.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Adding was cancelled</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing of it was kept. Add it again if you like.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Document</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It was made smaller, so that it can be sent. Its text should still be legible: look at it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It was too large as PNG and is kept as JPEG.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is no name of a file</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose a file.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has {size} MB; at most {limit} MB are taken</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Save it smaller, or hand in the pages that matter.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} changed while it was read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Wait until it is written completely, and add it again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose the files that are in it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is no file but a device or a connection</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check its name and whether its disk is connected.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever it belongs to, or copy it to a folder of yours.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} could not be read ({why})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check its disk or connection and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The part of this program that looks into files could not be started</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close other programs and try again; if that does not help, install Health Helper again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} could not be written ({why})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose another folder, or make room on its disk.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it in a picture program, save it as JPEG or PNG, and hand that in.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it in its program, save or print it as PDF, and hand that in.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Hand in a PDF, a JPEG or a PNG.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a GIF picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a TIFF picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a BMP picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a JPEG XL picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a JPEG 2000 picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>an office document (Word, Excel …)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a text document (RTF)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a ZIP archive</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Unpack it and hand in the files that are in it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>an archive</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a PostScript document</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy it again from where you have it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is no PDF, JPEG or PNG but {what}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is no PDF, JPEG or PNG</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a HEIC picture, as iPhones make them</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>an AVIF picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a video</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a WebP picture</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a medical picture (DICOM)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>something else in front of a PDF</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>text</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This page cannot be shown</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Save a copy and open it in another program.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it where you have it from, print it into a new PDF, and hand that in.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it in another program, save or print it anew, and hand that in.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is damaged or cut off</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy it again from where you have it, or save it anew.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is of a rare kind that is not read here</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it in another program and save it as an ordinary PNG or JPEG.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has something behind its end</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has another kind of file inside it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is locked with a password or against changes</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open it with its password, save or print it without one, and hand that in.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} would do something when it is opened: a script, a program, a form that sends, or a file within it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} grows beyond measure when it is unpacked</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is too complicated to be looked at safely</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has more than {pages} pages</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Hand in the pages that matter, in several files.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has more than {pixels} million pixels</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Make it smaller in a picture program, or photograph it again at a lower resolution.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Report of a scan</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>May what is kept of {name} be sent to the clinic at {clinic}?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>May this also be sent to the clinic at {clinic}?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is sent: the measured or typed-in numbers with their intervals, or the reasons why a number is not shown; when and how long was measured; and files that you add yourself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is never sent: your name, your record number, pictures and video.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is sent encrypted, under a new random number. A guest is asked each time.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending has failed, by a bug of Health Helper&apos;s own</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing is lost. It is tried again by itself; install the newest version if this stays.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The policy of this computer can be changed by everybody who uses it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The policy of this computer cannot be read ({kind})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The policy of this computer is no TOML</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The policy of this computer has a key that is not known: {key}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The policy of this computer is wrong: {key} is not {form}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>a whole number from {least} to {most}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>true or false</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>an address that begins with https:// or http://</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>an address that begins with https://</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the path of a file</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The export was stopped</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was written; start it again whenever you like.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Name lost ({number})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This document on this device is damaged or missing</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add it again from where it came from, then delete this one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This file is empty</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose another one, or save it again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This is not on this device any more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look at the list again; it may be among what was deleted.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This was cancelled</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing of it was kept. Add it again if you want it kept.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The pulse was {bound} /min or less</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The pulse was {bound} /min or more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The respiratory rate was {bound} /min or less</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The respiratory rate was {bound} /min or more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The systolic blood pressure was {bound} mmHg or less</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The systolic blood pressure was {bound} mmHg or more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The diastolic blood pressure was {bound} mmHg or more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The oxygen saturation was {bound} % or less</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The temperature was {bound} °C or less</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A reading to look at</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Preview: {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The page</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Page before</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Next page</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Smaller</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Larger</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Page {page} of {pages}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Enrol this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator for a code. It is good for ten minutes and works once. Nothing is sent before each person has agreed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Code (spaces and hyphens do not matter):</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Code</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Address of the clinic&apos;s server</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Address of the clinic&apos;s server:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>With the clinic at {server}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Enrol</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type the code.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type the address; it begins with https://.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s server is being asked …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is enrolled with the clinic at {server}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Leave the clinic at {server}? Nothing is sent any more, and what waits stays on this device. What was sent stays at the clinic, whose administrator should remove this device there too. To come back, a new code is needed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Leave the clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is enrolled with no clinic any more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>To be tried again: {count}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What waits is tried now.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send also what was kept on this device before it could be sent? Only of people who have agreed to it, and nothing of guests.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send earlier ones</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Waiting to be sent now, of what was kept earlier: {count}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is nothing earlier that could be sent of people who have agreed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Data (*.json);;Table (*.csv)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Save what was refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose a person at the top first; a guest is asked each time.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing more of {name} is sent. What was sent before stays at the clinic until {name} is deleted for ever.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is kept of {name} from now on is sent to the clinic.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sharing of {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Take it back</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Agree</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending to the clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The file that is being sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stop sending this file</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing waits and nothing was refused.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What waits or was refused, the oldest first</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Since</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>How it stands</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Try this again</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Try all again</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Show later ones</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Export what was refused…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send earlier ones…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Not enrolled</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{sent} of {all} MB</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Readings to look at, the newest first</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Done: I have looked at it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Somebody should look at these readings and at whom they are of. None of them is a diagnosis.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>PDF</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Picture (PNG)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Picture (JPEG)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Data (JSON)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it did not arrive as it was sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is of another type than it says</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is damaged</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is of a rare kind</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>something follows behind its end</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>another kind of file is inside it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is locked</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it would do something when it is opened</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it grows beyond measure when it is unpacked</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is too complicated</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it has too many pages</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it has too many pixels</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it says where it was taken</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>its kind of data is not known</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the virus scanner found something</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>1 page</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{count} pages</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{size} MB</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Waits to be sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Being sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Being sent, {percent} %</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Not sent: it was refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Kept here; not sent for now</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sent; looked at: clean</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sent; held back by the clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sent; held back by the clinic: {reason}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sent; could not be looked at yet</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sent; being looked at</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Kept here</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Not asked yet. Nothing is sent.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Agreed in writing, noted on {when}. What is kept is sent.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Agreed on {when}. What is kept is sent.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Not agreed ({when}). Nothing is sent.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install the newest version and try it again. Until then it stays on this device.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Try it again later. If this stays, tell whoever looks after the server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic has something else under the same identifier.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Export it and tell whoever looks after the server. It stays on this device.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not take it as it is.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not take it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The data of this person were erased at the clinic, which takes no more of them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is larger than the clinic takes.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add the file again in a smaller form, and delete this one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic does not take files of this kind.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add it again as a PDF or a picture, and delete this one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic does not allow this device to send it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not know what this is about.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not understand what was sent.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It was kept by another version of Health Helper and cannot be sent by this one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic has put the file in quarantine: it does not look as it should.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look at the file. Add it again in another form, or show it to the staff.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server could not look into the file.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The file on this device is damaged or missing.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The file is not what it was when it was added.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending it was stopped here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is sent once somebody presses “Try this again”.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic has used what it may use this month.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Try it again next month, or ask the clinic&apos;s administrator.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This computer has no connection to a network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Plug the network in or switch it on. It is sent by itself then.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nobody in this network knows the server&apos;s name.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server refuses the connection.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The connection broke off.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is no way from this network to the server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server did not answer in time.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending was ended.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is sent when the program runs again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No secure connection to the server can be made in this network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Log in to the network if it asks for it, or use another one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificate shown for the server is not trusted by this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages this computer to install the network&apos;s certificate, or use another network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificate shown is for another server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Log in to the network if it asks for it; else check the server&apos;s address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server&apos;s certificate has expired, if this computer&apos;s date is right.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Check the date and time of this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The certificates that this computer&apos;s policy names could not be read.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages this computer to put them right.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clock of this computer is wrong.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Set its date and time.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This network wants a login first.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The proxy of this network did not let the connection pass.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages the network to let this computer reach the server.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The proxy that is set for this computer cannot be used.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask whoever manages this computer to set another one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server could not do it at that moment.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server took no more at that moment.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The time to send this file was over.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server&apos;s answer could not be read.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server did not accept this device&apos;s sign-in just then.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic has ended the enrolment of this device.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator for a new code and enrol it anew.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The server does not accept this device&apos;s sign-in any more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is not enrolled with a clinic.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask the clinic&apos;s administrator for a code and enrol it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The reason is one of a newer version: {code}. {remedy}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Not connected</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Certificate not trusted</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The network wants a login</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Enrolment ended</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sign-in lost</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Key store locked</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending failed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Waits until unlocked</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending to the clinic: {state}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Refused: {count}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>All sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Sending {count}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{count} waiting</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Waiting: {count}. Refused: {refused}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Held back: {count} (deleted and can be put back, or for another clinic).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was sent since the program was started.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Last sent: {when}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Another program of Health Helper on this computer is sending. Nothing has to be done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This device is enrolled with no clinic. Nothing is sent.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Waits</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Is being sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Put aside</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Held back</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Erasure of all that was sent of somebody</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Tried {count} times.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Somebody</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>One value is outside the range for which nobody has to look: {why}. That is no diagnosis. Please show it to the staff, or to a nurse or doctor. If you feel unwell, tell somebody near you or call for help at once.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It may help to sit still for five minutes and to measure again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>For staff ({count})</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>

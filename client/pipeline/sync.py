@@ -26,15 +26,15 @@ from client.clock import Clock
 from client.cloud import faults, wire
 from client.cloud.forms import Unfit, as_label
 from client.errors import BadInput, EnvironmentFault, HealthHelperError
-from client.language import said
+from client.language import marked, said
 from client.pipeline.outgoing import to_wire
 from client.pipeline.pacing import Pacing
 from client.pipeline.slots import Latest
-from client.store.database import StoreFault, fault_of
-from client.store.documents import Document, DocumentDamaged, Documents
+from client.store.database import DiskFull, StoreFault, StoreRenewed, fault_of
+from client.store.documents import SETTLED, Document, DocumentDamaged, Documents
 from client.store.observations import Observation, Observations
 from client.store.outbox import Counts, Item, ItemKind, Outbox
-from client.vault import VaultFault
+from client.vault import VaultFault, VaultLocked, VaultMissing
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -301,8 +301,12 @@ class Uploader:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Nothing is sent in this block: who this device is may change in it."""
+        """Nothing is sent in this block: who this device is may change in it. What is under way is cut off, and sent later."""
         self._interrupted.set()
+        with self._guard:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
         with self._turn:
             if not self._stopped.is_set():
                 self._interrupted.clear()
@@ -385,10 +389,12 @@ class Uploader:
 
     def _held_up(self, fault: HealthHelperError) -> float:
         """It stands against everything."""
+        _tell_of_sending(fault)
         if isinstance(fault, VaultFault):
             self._pacing.pause(self._pacing.between(*_NO_KEY_S))
         elif isinstance(fault, faults.CloudFault):
             self._unsure = True
+            self._look = self._look or isinstance(fault, faults.NotEnrolled)  # the key store says otherwise
             if fault.retry:
                 self._pacing.failed(fault.retry_after_s)
             else:
@@ -427,6 +433,8 @@ class Uploader:
             self._outbox.set_enrolled(entry)
             facts = dict(entry)
         if facts != self._verified:
+            if self._verified is not None:
+                self._pacing.clear()
             self._unsure, self._verified = True, facts
             self._config_due_s = self._beat_due_s = self._clock.now_s()
         self._look = False
@@ -468,12 +476,20 @@ class Uploader:
             self._config_due_s = now_s + self._pacing.between(0.9 * DAY_S, 1.1 * DAY_S)
             config = self._asked(cloud.config)
             if config is not None:
+                self._check_clinic(config)
                 self._max_batch = min(wire.MAX_OBSERVATIONS, config.max_batch)
                 self._limit = min(self._limit, self._max_batch)
             self._unsure = False
         if now_s >= self._beat_due_s and self._pacing.pause_s == 0.0:
             self._beat_due_s = now_s + self._pacing.between(*_HEARTBEAT_S)
             self._beat(cloud)
+
+    def _check_clinic(self, config: wire.Config) -> None:
+        """What was claimed for one clinic does not go to another: some other program has enrolled this device anew, just now."""
+        assert self._verified is not None
+        if config.clinic_id != self._verified["clinic_id"]:
+            self._look = True
+            raise faults.AnswerUnreadable("Config.clinic_id", scope="all")
 
     def _asked(self, ask: Callable[[], wire.Config]) -> wire.Config | None:
         """None where only this is refused: sending does not wait for it."""
@@ -521,6 +537,10 @@ class Uploader:
         """Whatever ends the block, none of them stays claimed: each was acknowledged or parked in it, or is pending again."""
         ids = [item.id for item in items]
         try:
+            if (
+                self._outbox.enrolled() != self._verified
+            ):  # meanwhile, by another process: these are of that clinic
+                raise faults.NotEnrolled  # noqa: TRY301 (put back as whatever is not sent)
             yield
         except faults.Closed:
             self._outbox.put_back(ids, None, tried=False)
@@ -782,6 +802,8 @@ class Uploader:
                 return True
             self._pacing.passed()
             self._documents.set_cloud_state(id_, found.state, found.reason)
+            if found.state in SETTLED:
+                self._looks.pop(id_, None)
             return True
         return False
 
@@ -812,6 +834,33 @@ def _announced(item: Item, document: Document) -> wire.NewUpload:
     )
     new.to_json()
     return new
+
+
+_OF_SENDING: Mapping[str, tuple[str, str]] = {
+    VaultLocked.code: (
+        marked("The key store of this system is locked, so nothing can be sent"),
+        marked("Unlock it (log in to the desktop). What is measured is kept, and sent by itself then."),
+    ),
+    VaultMissing.code: (
+        marked("This system has no key store, so nothing can be sent"),
+        marked("Start one (GNOME Keyring, KWallet). What is measured is kept, and sent by itself then."),
+    ),
+    DiskFull.code: (
+        marked("The disk is full, so nothing can be sent"),
+        marked("Free some space. What was kept is safe, and is sent by itself then."),
+    ),
+    StoreRenewed.code: (
+        marked("Another program has renewed the store on this device, so nothing can be sent from here"),
+        marked("Close Health Helper and open it again. What was kept is safe, and is sent then."),
+    ),
+}
+
+
+def _tell_of_sending(fault: HealthHelperError) -> None:
+    """What stands against keeping something stands here against sending: nothing that is to be kept was refused."""
+    words = _OF_SENDING.get(fault.code) if isinstance(fault, (VaultFault, StoreFault)) else None
+    if words is not None:
+        fault.title, fault.remedy = map(said, words)
 
 
 def _failed() -> EnvironmentFault:
@@ -867,13 +916,16 @@ class SyncThread:
         self.uploader.cancel(item)
 
     def end(self, timeout_s: float) -> bool:
-        """Send nothing any more; what is under way is pending again. Whether the thread ended in time. May be called again, and before `start`."""
+        """Send nothing any more; what is under way is pending again. Whether the thread ended in time. May be called before `start`, and
+        again, which waits no more.
+        """
+        was_ended = self._ended.is_set()
         self._ended.set()
         self.uploader.stop()
         self._woken.set()
         if self._thread.ident is None:
             return True
-        self._thread.join(timeout_s)
+        self._thread.join(0.0 if was_ended else timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

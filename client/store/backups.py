@@ -33,6 +33,7 @@ from client.store.database import (
     fault_of,
     flush,
     flush_folder,
+    next_file,
     older_journals,
     private,
 )
@@ -44,7 +45,7 @@ LONGEST_JOURNAL_BYTES = 32_000_000
 """Putting the store together again takes seconds up to here, and so does reading the journal at the start."""
 _CLOCKS_DIFFER = timedelta(hours=1)
 """So much the moment of a backup may lie ahead: the clock was set right meanwhile."""
-_NEXT, _PART = ".next", ".next.part"
+_PART = ".next.part"
 _POSITION = "journal_position"
 _MOST_TRIES = 2_000
 """Rows that are asked for one by one where a table can't be read as a whole."""
@@ -146,11 +147,6 @@ def clean_up(path: Path) -> None:
     for end in ("", "-journal", "-wal", "-shm"):
         with contextlib.suppress(OSError):
             part.with_name(part.name + end).unlink(missing_ok=True)
-
-
-def next_file(path: Path) -> Path:
-    """A whole database that is to be in the place of the one at `path`: while it is there, that is decided."""
-    return path.with_name(path.name + _NEXT)
 
 
 def put_next_in_place(path: Path, *, keep: bool) -> str:

@@ -2,7 +2,7 @@
 
 Every page is encrypted and authenticated by SQLCipher with a random 32-byte key. What is committed survives kill -9 and a
 power cut (write-ahead log, synchronous FULL); what is deleted is overwritten (secure_delete); nothing is spilt into
-temporary files (temp_store MEMORY). Each migration is one transaction, with a copy of the file made before it.
+temporary files (temp_store MEMORY) that is not encrypted too. Each migration is one transaction, with a copy of the file made before it.
 
 The file is never the only copy: beside it lie a backup and the journal of all that was written since (client.store.journal), which
 together are the same again; what is in neither was never said to be kept. What is forgotten for ever is forgotten in the log, in
@@ -42,10 +42,10 @@ BUSY_MS = 5000
 """How long another process may hold the database before we say so."""
 BACKUPS_KEPT = 3
 _TO_FORGET = "to_forget"
-"""A setting that is there from a `forget_later` until nothing of it is left in the log or in a copy."""
+"""A setting that is there from a `forget_later` until nothing of it is left in the log or in a copy. Its value: which one that was."""
 _POSITION = "journal_position"
 _BACKUPS, _BACKUP_END, _OLDER_JOURNAL_END = "backups", ".db", ".journal"
-_PART_END, _SPARE_END = ".part", ".spare"
+_PART_END, _SPARE_END, _NEXT_END = ".part", ".spare", ".next"
 _WRITING_LOCK, _MAKING_LOCK, _DAMAGE_MET = "writing.lock", "making.lock", "damage-met"
 SET_ASIDE = "damaged-"
 """How the names of damaged files begin that were replaced by what could be rebuilt."""
@@ -210,6 +210,7 @@ class Database:
         self.path = path
         self._key = key
         self._lock = threading.RLock()
+        self._forgetting = threading.Lock()
         self._damaged = False
         self._is_open = False
         self._cannot_back_up = False
@@ -264,26 +265,30 @@ class Database:
                 raise
 
     def forget_what_is_due(self) -> bool:
-        """Empty the write-ahead log, make a new backup and journal and remove all that is older, where `Change.forget_later` asked for it.
+        """Write the database anew, empty the write-ahead log, make a new backup and journal and remove all that is older, where
+        `Change.forget_later` asked for it.
 
-        Returns whether nothing is due any more. Where others still read after BUSY_MS, or there is no room for the new backup, it stays
-        due, and the next opening tries again.
+        Returns whether nothing of what was asked for is due any more. Where others still read after BUSY_MS, or there is no room, it
+        stays due, and the next opening tries again. Whoever saves meanwhile waits while it is written anew, some seconds for a GB.
         """
-        with self._lock, self._told():
-            if not self._connection.execute("SELECT 1 FROM setting WHERE name = ?", (_TO_FORGET,)).fetchall():
+        with self._forgetting, self._told():
+            asked = self.ask("SELECT value FROM setting WHERE name = ?", (_TO_FORGET,))
+            if not asked:
                 return True
-            if not (self._log_emptied() and self._copies_removed()):
-                return False
-            if self._journal is not None:
-                try:
+            try:
+                if not (self._written_anew() and self._copies_removed()):
+                    return False
+                if self._journal is not None:
                     self.back_up(forgetting=True)
-                except (StoreBusy, DiskFull, StoreReadOnly, StoreUnreadable):
-                    log.event("forgetting_put_off")
-                    return False
-                if any(copy.is_file() for copy in self.path.parent.glob(f"{SET_ASIDE}*")):
-                    return False
-            with self.changes() as change:
-                change.do("DELETE FROM setting WHERE name = ?", (_TO_FORGET,))
+            except (StoreBusy, DiskFull, StoreReadOnly, StoreUnreadable):
+                log.event("forgetting_put_off")
+                return False
+            if self._journal is not None and any(
+                copy.is_file() for copy in self.path.parent.glob(f"{SET_ASIDE}*")
+            ):
+                return False
+            with self.changes() as change:  # not what somebody asked for meanwhile: that is not in what was done here
+                change.do("DELETE FROM setting WHERE name = ? AND value = ?", (_TO_FORGET, asked[0][0]))
             return True
 
     def back_up(self, *, kept: int = BACKUPS_KEPT, forgetting: bool = False, is_alone: bool = False) -> None:
@@ -304,6 +309,8 @@ class Database:
                 try:
                     start = self._copied(part)
                     with self._lock, self._alone():
+                        if not is_alone:  # whoever makes one is alone: these are of the dead, and nobody else may ever look for them
+                            _remove_spares(folder)
                         try:
                             number = self._put_in_place(part, start, forgetting=forgetting)
                         except Gap:  # what was written since is in no journal: once more, and nobody writes
@@ -413,8 +420,8 @@ class Database:
         except (OSError, NotImplementedError) as error:
             raise fault_of(error, self.path) from None
         try:
-            if _identity(self.path) != self._file:
-                raise StoreRenewed
+            if _identity(self.path) != self._file or next_file(self.path).exists():
+                raise StoreRenewed  # what is written now would not be in the new one
             yield
         finally:
             self._write_lock.release()
@@ -506,10 +513,10 @@ class Database:
             return None
         except Gap:
             if start is not None and here.number < start.number:
-                older = journal.records(older_journals(self.path))
+                everything = journal.records([*older_journals(self.path), self._journal.path])
                 if any(
-                    here in (record.after, Position(record.after.number - 1, record.before))
-                    for record in older
+                    record.after.number > here.number and self._journal.is_whole(record)
+                    for record in everything
                 ):
                     raise StoreDamaged from None
             return None
@@ -571,8 +578,7 @@ class Database:
         from filelock import FileLock, Timeout
 
         if is_alone:  # whoever makes one in turn may be waiting for us
-            for left in folder.glob(f"*{_SPARE_END}*"):
-                left.unlink(missing_ok=True)
+            _remove_spares(folder)
             yield
             return
         lock = FileLock(folder / _MAKING_LOCK, mode=0o600)
@@ -588,6 +594,20 @@ class Database:
             lock.release()
 
     # Forgetting
+
+    def _written_anew(self) -> bool:
+        """Nothing is in the file but what is there: where SQLite has put the rows of a page in order, bytes of older ones stay between
+        them, and secure_delete does not reach those. Nor is anything in the log. Returns whether it could be emptied.
+        """
+        with self._lock, self._told(), self._alone():
+            if not self._log_emptied():  # somebody reads: not now
+                return False
+            self._connection.execute("PRAGMA temp_store = FILE")  # encrypted with our key; the memory may be less than the store
+            try:
+                self._connection.execute("VACUUM")
+            finally:
+                self._connection.execute("PRAGMA temp_store = MEMORY")
+            return self._log_emptied()
 
     def _log_emptied(self) -> bool:
         (busy, *_), *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -701,7 +721,9 @@ class Change:
 
     def forget_later(self) -> None:
         """What this transaction deletes must also go from the log and the copies: noted with it, so that no kill -9 loses it."""
-        self.do("INSERT OR REPLACE INTO setting (name, value) VALUES (?, '')", (_TO_FORGET,))
+        self.do(
+            "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_TO_FORGET, secrets.token_hex(8))
+        )
 
 
 def migrations() -> list[str]:
@@ -819,6 +841,16 @@ def damage_note(path: Path) -> Path:
 def writing_lock(path: Path) -> Path:
     """The file that is locked by whoever writes, or replaces the database."""
     return path.with_name(_WRITING_LOCK)
+
+
+def next_file(path: Path) -> Path:
+    """A whole database that is to be in the place of the one at `path`: while it is there, that is decided."""
+    return path.with_name(path.name + _NEXT_END)
+
+
+def _remove_spares(folder: Path) -> None:
+    for left in folder.glob(f"*{_SPARE_END}*"):
+        left.unlink(missing_ok=True)
 
 
 def _numbered(path: Path, end: str) -> list[int]:

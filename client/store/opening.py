@@ -33,6 +33,7 @@ from client.store.database import (
     fault_of,
     flush,
     flush_folder,
+    next_file,
     private,
     writing_lock,
 )
@@ -157,7 +158,7 @@ def _go_on_rotating(folder: Path, vault: Vault) -> None:
     try:
         if new_key is not None:
             with _nobody_writes(path):
-                if _is_there(backups.next_file(path)):
+                if _is_there(next_file(path)):
                     backups.put_next_in_place(path, keep=False)
             if backups.is_locked_with(path, new_key):
                 _put_key_in_force(folder, vault, new_key)
@@ -344,7 +345,7 @@ def _opened(path: Path, key: bytes) -> tuple[Database, Healed | None]:
     """
     name, healed = path.with_name(KEY_ID_NAME), None
     backups.clean_up(path)
-    if _is_there(backups.next_file(path)):  # it was being mended
+    if _is_there(next_file(path)):  # it was being mended
         with _nobody_writes(path):
             backups.put_next_in_place(path, keep=True)
     if _was_made(path) and _size(path) < _SMALLEST_BYTES:  # SQLite would begin an empty one in it

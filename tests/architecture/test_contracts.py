@@ -119,7 +119,7 @@ OFFENCES = (
     Offence("client-layers", "client/policy.py", "import client.vault"),
     Offence("network", "client/cloud/backoff.py", "import ssl"),
     Offence("keyring", "client/cloud/credentials.py", "import keyring"),
-    Offence("store", "client/cloud/transport.py", "from cryptography import x509"),
+    Offence("store", "client/cloud/service.py", "from cryptography import x509"),
     Offence("store-layers", "client/store/outbox.py", "import client.store.observations"),
     Offence("one-library-one-place", "client/reports/pdf.py", "import pypdfium2"),
     Offence("one-library-one-place", "client/ui/pages/sync.py", "import segno"),

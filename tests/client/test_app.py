@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,13 @@ import pytest
 from client import app, config
 from client.clock import SystemClock
 from client.errors import BadInput
+from client.parts import Parts
+from client.pipeline import membership
 from client.pipeline.memory import _from_proc, peak_rss_mb
-from client.store.database import DiskFull
-from client.store.observations import KEEP_DELETED_DAYS, Observations
+from client.store.backups import newest_at
+from client.store.database import FILE_NAME, DiskFull
+from client.store.forgetting import Forgetting
+from client.store.observations import KEEP_DELETED_DAYS
 from edge_models.simulate.scene import SceneKind
 from tests.client.pipeline.fakes import HandClock
 from tests.client.store.conftest import MemoryVault
@@ -203,6 +207,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "store"
 
 
+def opened_again(parts: Parts, clock: HandClock) -> None:
+    """On another day: nothing is purged by a clock that only one opening has seen."""
+    with parts.store():
+        pass
+    clock.at_s += timedelta(days=1).total_seconds()
+
+
 @pytest.mark.parametrize("arguments", [("people",), ("history",), ("export", "all.json")])
 def test_whatever_opens_the_store_forgets_what_was_deleted_a_month_ago(
     folder: Path, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,25 +224,28 @@ def test_whatever_opens_the_store_forgets_what_was_deleted_a_month_ago(
     with parts.store() as kept:
         anna = kept.observations.add_person("Anna", now=clock.utc()).id
         kept.observations.delete_person(anna, now=clock.utc())
-    clock.at_s += timedelta(days=KEEP_DELETED_DAYS).total_seconds()
+    clock.at_s += timedelta(days=KEEP_DELETED_DAYS - 1).total_seconds()
+    opened_again(parts, clock)
     assert app.run(parts, arguments) == 0
     with parts.store() as kept:
         kept.observations.restore_person(anna)  # on the last day it can still be put back
         kept.observations.delete_person(anna, now=clock.utc())
     clock.at_s += timedelta(days=KEEP_DELETED_DAYS, seconds=1).total_seconds()
+    opened_again(parts, clock)
     (tmp_path / "all.json").unlink(missing_ok=True)  # nothing is exported over
     assert app.run(parts, arguments) == 0
     with parts.store() as kept, pytest.raises(BadInput):
         kept.observations.restore_person(anna)
 
 
+@pytest.mark.parametrize("broken", ["purge_old", "retention"])
 def test_what_can_not_be_forgotten_now_does_not_keep_the_store_closed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    def full(_observations: Observations, *, now: datetime) -> int:
+    def full(*_: object) -> int:
         raise DiskFull
 
-    monkeypatch.setattr(Observations, "purge_old", full)
+    monkeypatch.setattr(Forgetting, broken, full)
     assert app.run(app.real_parts(HandClock()), ["people"]) == 0
 
 
@@ -244,5 +258,86 @@ def test_a_store_that_is_restored_forgets_too(folder: Path) -> None:
         anna = kept.observations.add_person("Anna", now=clock.utc()).id
         kept.observations.delete_person(anna, now=clock.utc())
     clock.at_s += timedelta(days=KEEP_DELETED_DAYS, seconds=1).total_seconds()
+    opened_again(parts, clock)
+    with parts.restore_store(typed):
+        pass
     with parts.restore_store(typed) as kept, pytest.raises(BadInput):
         kept.observations.restore_person(anna)
+
+
+def test_a_backup_is_made_once_a_day(folder: Path) -> None:
+    clock = HandClock()
+    parts = app.real_parts(clock)
+    database = folder / FILE_NAME
+    assert app.run(parts, ["people", "--add", "Ada"]) == 0
+    first = newest_at(database)
+    assert first is not None and abs(first - clock.utc()) < timedelta(seconds=1)
+    clock.at_s += timedelta(hours=23).total_seconds()
+    assert app.run(parts, ["people"]) == 0
+    assert newest_at(database) == first
+    clock.at_s += timedelta(hours=2).total_seconds()
+    assert app.run(parts, ["people"]) == 0
+    assert newest_at(database) != first
+
+
+def test_chores_are_left_out_where_a_command_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(Forgetting, "purge_old", lambda *_: done.append(1))
+    parts = app.real_parts(HandClock())
+    assert app.run(parts, ["people", "--delete", "Nobody", "--yes"]) == 2 and done == []
+    assert app.run(parts, ["people"]) == 0 and done == [1]
+
+
+def test_a_store_that_was_damaged_says_that_it_was_mended(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = app.real_parts(HandClock())
+    assert app.run(parts, ["people", "--add", "Ada"]) == 0
+    (folder / FILE_NAME).write_bytes(b"nonsense" * 1000)
+    capsys.readouterr()
+    assert app.run(parts, ["people"]) == 0
+    said = capsys.readouterr()
+    assert "Ada" in said.out and "nothing is lost" in said.err
+    assert app.run(parts, ["people"]) == 0
+    assert "damaged" not in capsys.readouterr().err  # once
+
+
+def test_the_policy_is_read_once_and_a_wrong_one_stops_what_needs_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "policy.toml"
+    monkeypatch.setattr(config, "policy_file", lambda: file)
+    file.write_text("keep_deleted_days = 7\n", encoding="utf-8")
+    parts = app.real_parts(HandClock())
+    with parts.store() as kept:
+        assert kept.policy.keep_deleted_days == 7
+    file.write_text("keep_deleted_weeks = 7\n", encoding="utf-8")
+    with parts.store() as kept:
+        assert kept.policy.keep_deleted_days == 7
+    assert app.run(app.real_parts(HandClock()), ["people"]) == 4
+    assert "keep_deleted_weeks" in capsys.readouterr().err
+
+
+def test_nothing_of_the_network_is_loaded_for_what_is_kept_here(tmp_path: Path) -> None:
+    heavy = ("httpx", "jwt", "truststore", "fpdf", "cv2", "onnxruntime", "PySide6", "pypdfium2")
+    code = (
+        "import json, pathlib, sys\n"
+        "from client import app, config\n"
+        "from client.clock import SystemClock\n"
+        "from tests.client.store.conftest import MemoryVault\n"
+        "vault = MemoryVault()\n"
+        "app.SystemVault = lambda: vault\n"
+        f"config.store_folder = lambda: pathlib.Path({str(tmp_path / 'store')!r})\n"
+        "loaded = set()\n"
+        "for line in ('people --add Ada', 'history', 'sync --status', 'sync --once', 'tasks list', 'documents list'):\n"
+        "    app.run(app.real_parts(SystemClock()), line.split())\n"
+        f"    loaded |= {{name for name in {heavy!r} if name in sys.modules}}\n"
+        "print(json.dumps(sorted(loaded)), file=sys.stderr)\n"
+    )
+    assert json.loads(python("-c", code).stderr.splitlines()[-1]) == []
+
+
+def test_the_entry_of_the_key_store_is_known_by_one_name() -> None:
+    from client.cloud import credentials
+
+    assert credentials.ENTRY == membership.ENTRY

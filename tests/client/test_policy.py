@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,11 @@ def test_an_absolute_path_stays(tmp_path: Path) -> None:
         ("cloud_url = 'ftp://example.org'", "cloud_url"),
         ("cloud_url = 'http://example.org'", "cloud_url"),
         ("cloud_url = ['https://example.org']", "cloud_url"),
+        ("cloud_url = 'https://user:word@example.org'", "cloud_url"),
+        ("cloud_url = 'https://example.org/?a=b'", "cloud_url"),
+        ("cloud_url = 'http://127.0.0.1.example.org'", "cloud_url"),
+        ("fhir_url = 'https://user@example.org/R4'", "fhir_url"),
+        ("fhir_url = 'https://example.org/a|b'", "fhir_url"),
         ("proxy = 'proxy.example.org:3128'", "proxy"),
         ("proxy = 'https://'", "proxy"),
         ('proxy = "https://a b"', "proxy"),
@@ -119,3 +125,36 @@ def test_a_key_from_outside_does_not_write_the_sentence(file: Path) -> None:
     with pytest.raises(EnvironmentFault) as caught:
         policy.load()
     assert "\n" not in caught.value.title and "\u202e" not in caught.value.title
+
+
+def test_a_file_that_is_named_and_not_there_is_not_the_same_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is not connected yet must not turn a managed computer into one that nobody manages."""
+    monkeypatch.setattr(config, "_site_folders", lambda: [tmp_path / "of-system"])
+    monkeypatch.setenv("HEALTH_HELPER_POLICY", str(tmp_path / "mine.toml"))
+    with pytest.raises(EnvironmentFault, match="cannot be read") as caught:
+        policy.load()
+    assert "mine.toml" in caught.value.remedy
+    (tmp_path / "of-system").mkdir()
+    (tmp_path / "of-system" / "policy.toml").symlink_to(tmp_path / "gone")
+    with pytest.raises(EnvironmentFault, match="cannot be read"):
+        policy.load()
+    monkeypatch.delenv("HEALTH_HELPER_POLICY")
+    (tmp_path / "of-system" / "policy.toml").unlink()
+    assert policy.load() == Policy()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are of POSIX")
+@pytest.mark.parametrize("open_to_all", ["policy.toml", ".", "ours.pem"])
+def test_a_policy_that_everybody_can_change_is_nobodys(file: Path, open_to_all: str) -> None:
+    (file.parent / "ours.pem").write_text("", encoding="ascii")
+    file.write_text("ca_file = 'ours.pem'", encoding="ascii")
+    assert policy.load().ca_file == file.parent / "ours.pem"
+    loose = file.parent / open_to_all
+    loose.chmod(loose.stat().st_mode | 0o002)
+    with pytest.raises(EnvironmentFault, match="changed by everybody"):
+        policy.load()
+    if open_to_all == ".":
+        loose.chmod(0o1777)  # as /tmp: in it each has their own
+        assert policy.load().ca_file is not None

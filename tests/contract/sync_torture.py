@@ -160,10 +160,11 @@ class Victims:
     def begin(self, life: Life) -> int:
         """Returns the child's number."""
         self._say(json.dumps(asdict(life)))
-        line = self.line(time.monotonic() + 30.0)
-        while line is not None and not line.startswith("pid "):
-            line = self.line(time.monotonic() + 30.0)  # of nobody: the last one was read to its end
+        early = b""
+        while (line := self.line(time.monotonic() + 30.0)) is not None and not line.startswith("pid "):
+            early += line.encode() + b"\n"  # the child may be faster than the one that has forked it
         assert line is not None
+        self._rest = early + self._rest
         return int(line.removeprefix("pid "))
 
     def kill(self, pid: int) -> Iterator[str]:
@@ -374,8 +375,10 @@ class _Torture:
 
     def _one_life(self, device: Device, victims: Victims, aim: str) -> None:
         """From its beginning to its end by SIGKILL, somewhere within what it is aimed at."""
-        turn = 1 if aim == "migration" else device.chance.randint(1, 4)
-        pid = victims.begin(device.life(aim, self._sabotage))
+        turn = device.chance.randint(1, 3) if aim in {"save", "upload"} else 1
+        life = device.life(aim, self._sabotage)
+        device.note(f"life {life.number}, aimed at {aim}")
+        pid = victims.begin(life)
         open_: Counter[str] = Counter()
         began_s: dict[str, float] = {}
         until_s = time.monotonic() + A_LIFE_S
@@ -395,7 +398,7 @@ class _Torture:
 
         while turn and (line := victims.line(until_s)) is not None:
             turn -= heard(line) == aim
-        after_s = time.monotonic() + device.chance.uniform(0.0, 1.3 * self._took_s.get(aim, 0.03))
+        after_s = time.monotonic() + device.chance.uniform(0.0, 0.9 * self._took_s.get(aim, 0.02))
         while (left_s := after_s - time.monotonic()) > 0.0:
             time.sleep(min(left_s, 0.5))  # what it says meanwhile waits in the pipe
         for line in victims.kill(pid):

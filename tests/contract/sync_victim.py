@@ -21,7 +21,7 @@ import traceback
 import zlib
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -198,8 +198,9 @@ def expected(device: int, number: int, patient: str) -> dict[str, Any]:
 def digest(kept: Observation) -> str:
     """Of all that was kept but what a migration adds."""
     body = {name: value for name, value in kept.body.items() if name != "step"}
-    line = replace(kept.line, taken_at=kept.line.taken_at.astimezone(UTC))
-    return hashlib.sha256(f"{line!r} {json.dumps(body, sort_keys=True)} {kept.wave!r}".encode()).hexdigest()
+    line = asdict(replace(kept.line, kind=str(kept.line.kind)))
+    text = json.dumps([line, body], sort_keys=True, default=datetime.isoformat)
+    return hashlib.sha256(text.encode() + (kept.wave or b"no wave")).hexdigest()
 
 
 def document(device: int, number: int) -> tuple[str, str, bytes]:

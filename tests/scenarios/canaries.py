@@ -267,7 +267,15 @@ def _dump(running: Any, into: Path) -> None:
                 name = f"object-{len(objects)}"
                 (into / name).write_bytes(b"" if version.content is None else version.read())
                 objects.append(
-                    [name, bucket.name, key, version.id, version.headers, version.tags, version.content is None]
+                    [
+                        name,
+                        bucket.name,
+                        key,
+                        version.id,
+                        version.headers,
+                        version.tags,
+                        version.content is None,
+                    ]
                 )
     (into / "objects").write_text(json.dumps(objects))
     (into / "mails").write_text(json.dumps([[m.to, m.subject, m.text] for m in running.aws.ses.messages]))
@@ -305,9 +313,7 @@ def enter(name: str, note: str) -> None:
     with app.real_parts(clock).store() as kept:
         [person] = [one.id for one in kept.observations.people() if one.name == name]
         values = {"systolic": 190.0, "diastolic": 125.0, "pulse": None}
-        kept.observations.save(
-            to_observation(Kind.BLOOD_PRESSURE, values, clock.utc(), person, note=note)
-        )
+        kept.observations.save(to_observation(Kind.BLOOD_PRESSURE, values, clock.utc(), person, note=note))
 
 
 def scan_with_camera(camera: str, clip: str, name: str) -> None:
@@ -515,7 +521,13 @@ def store_faults(file: str, scratch: str, name: str, document: str) -> None:
             self._patch.stop()
 
     with _meeting(file):
-        for error_name in (*Database._FAULTS, "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN", "SQLITE_CONSTRAINT", None):
+        for error_name in (
+            *Database._FAULTS,
+            "SQLITE_IOERR_WRITE",
+            "SQLITE_CANTOPEN",
+            "SQLITE_CONSTRAINT",
+            None,
+        ):
             with mock.patch.object(Change, "do", saying(error_name)):
                 _tried(*add)
         for number in (28, 5, 30, 13):  # no space, input/output, read-only, no right
@@ -537,7 +549,7 @@ def store_faults(file: str, scratch: str, name: str, document: str) -> None:
             with mock.patch.object(vault, "_backend", refusing(error)):
                 _tried("people")
         with Copy() as folder:
-            for path in folder.glob(f"{FILE_NAME}*"):
+            for path in (*folder.glob(f"{FILE_NAME}*"), *folder.glob("backups/*.db")):
                 path.unlink()
             _tried("people")
         with Copy() as folder:  # mended from its backup
@@ -573,10 +585,21 @@ def cloud_faults(file: str, words: str, proxy_password: str, code: str, policy: 
 
     def problem(status: int, name: str, **headers: str) -> Callable[[httpx.Request], httpx.Response]:
         def answer(request: httpx.Request) -> httpx.Response:
-            body = {"code": name, "title": words, "detail": repeated(request), "request_id": words, "type": words}
+            body = {
+                "code": name,
+                "title": words,
+                "detail": repeated(request),
+                "request_id": words,
+                "type": words,
+            }
             return httpx.Response(
                 status,
-                headers={"Content-Type": "application/problem+json", "Date": _DATE, "X-Said": quote(words), **headers},
+                headers={
+                    "Content-Type": "application/problem+json",
+                    "Date": _DATE,
+                    "X-Said": quote(words),
+                    **headers,
+                },
                 content=json.dumps({**body, "status": status}),
             )
 
@@ -589,7 +612,9 @@ def cloud_faults(file: str, words: str, proxy_password: str, code: str, policy: 
             content=repeated(request).encode("utf-8", "replace"),
         )
 
-    def broken(kind: type[httpx.HTTPError], *causes: BaseException, text: str = "") -> Callable[[httpx.Request], Any]:
+    def broken(
+        kind: type[httpx.HTTPError], *causes: BaseException, text: str = ""
+    ) -> Callable[[httpx.Request], Any]:
         def answer(request: httpx.Request) -> Any:
             error = kind(f"{text}{repeated(request)}")
             if causes:
@@ -662,7 +687,11 @@ def cloud_faults(file: str, words: str, proxy_password: str, code: str, policy: 
         before = os.environ["HEALTH_HELPER_POLICY"]
         os.environ["HEALTH_HELPER_POLICY"] = policy
         with _echoing(407) as proxy:
-            for scheme, place in (("http", proxy.removeprefix("http://")), ("http", "127.0.0.1:1"), ("socks9", "127.0.0.1:1")):
+            for scheme, place in (
+                ("http", proxy.removeprefix("http://")),
+                ("http", "127.0.0.1:1"),
+                ("socks9", "127.0.0.1:1"),
+            ):
                 Path(policy).write_text(f'proxy = "http://somebody:{proxy_password}@{place}"\n')
                 if scheme == "socks9":  # a policy can't name it, the environment can
                     Path(policy).write_text("")
@@ -738,7 +767,9 @@ def _steps(app: Any, name: str, document: Path, words: Collection[str]) -> Itera
     from client.ui.window import Window
     from tests.ui.looking import click
 
-    while not (shown := [one for one in app.topLevelWidgets() if isinstance(one, Window) and one.isVisible()]):
+    while not (
+        shown := [one for one in app.topLevelWidgets() if isinstance(one, Window) and one.isVisible()]
+    ):
         yield
     found = shown[0]
     while not isinstance(found._shelf.state, Open) or found.person.findText(name) < 0:
@@ -765,7 +796,9 @@ def _steps(app: Any, name: str, document: Path, words: Collection[str]) -> Itera
         go()
         for _ in range(10):
             yield
-    with mock.patch.object(Observations, "lines", lambda *_, **__: (_ for _ in ()).throw(RuntimeError(*words))):
+    with mock.patch.object(
+        Observations, "lines", lambda *_, **__: (_ for _ in ()).throw(RuntimeError(*words))
+    ):
         found.go_to_history()
         for _ in range(30):
             yield

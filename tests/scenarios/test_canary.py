@@ -7,6 +7,7 @@ another one stays. What belongs where is said beside each place.
 
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
 import json
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ import pytest
 from fpdf import FPDF
 
 from backend_lambda.services.uploads import folder_of
+from client.cloud.credentials import Entry
 from client.cloud.faults import CloudFault
 from client.store.database import FILE_NAME, StoreFault, backups_folder, connect
 from client.store.documents import DocumentDamaged
@@ -66,6 +68,8 @@ HOMES = (
 )
 OF_A = ("name_a", "number_a", "note_a", "title_a", "content_a", "picture_a", "exif_a", "source_a")
 OF_B = ("name_b", "number_b", "note_b", "title_b", "content_b", "camera_b")
+OF_C = ("name_c", "number_c", "note_c", "title_c", "content_c")
+"""Of the other home, in which everything goes wrong."""
 SECRETS_TYPED = ("proxy_password", "fhir_token", "email")
 
 
@@ -237,13 +241,12 @@ class Run:
 # --- The full run ----------------------------------------------------------------------------------
 
 
-def _report(words: Sequence[str]) -> bytes:
+def _report(word: str) -> bytes:
     made = FPDF()
     made.set_compression(False)
     made.add_page()
     made.set_font("helvetica", size=12)
-    for word in words:
-        made.cell(0, 8, f"Finding {word}")
+    made.cell(0, 8, f"Finding {word}")
     return bytes(made.output())
 
 
@@ -251,7 +254,11 @@ def _picture(canary: Canary) -> bytes:
     """With the canary as comment, as text of EXIF and of XMP, and behind its end; a smooth picture says nothing."""
     text = canary.text.encode()
     plain = encoded(scene(), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 95)
-    tiff = b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x0e\x00\x02" + len(text).to_bytes(4, "big") + b"\x00\x00\x00\x1a"
+    tiff = (
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x0e\x00\x02"
+        + len(text).to_bytes(4, "big")
+        + b"\x00\x00\x00\x1a"
+    )
     notes = segment(0xE1, b"Exif\x00\x00" + tiff + bytes(4) + text)
     notes += segment(0xE1, b"http://ns.adobe.com/xap/1.0/\x00<x exif:GPSLatitude='" + text + b"'/>")
     notes += segment(0xFE, text)
@@ -260,8 +267,8 @@ def _picture(canary: Canary) -> bytes:
 
 def _canaries() -> dict[str, Canary]:
     chance = random.Random(secrets.token_bytes(16))  # noqa: S311 (words, no secrets)
-    plain = {"content_a", "content_b", *SECRETS_TYPED}
-    names = (*OF_A, *OF_B, "folder", *SECRETS_TYPED)
+    plain = {"content_a", "content_b", "content_c", *SECRETS_TYPED}
+    names = (*OF_A, *OF_B, *OF_C, "folder", *SECRETS_TYPED)
     return {name: text_canary(name, chance, plain=name in plain) for name in names}
 
 
@@ -292,9 +299,7 @@ def display() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def full_run(
-    tmp_path_factory: pytest.TempPathFactory, display: None, person: list[Frame]
-) -> Iterator[Run]:
+def full_run(tmp_path_factory: pytest.TempPathFactory, display: None, person: list[Frame]) -> Iterator[Run]:
     top = tmp_path_factory.mktemp("canary")
     cloud = Cloud(top / "cloud")
     try:
@@ -320,10 +325,10 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
     given, taken, scratch = (top / name for name in ("given", "taken", "scratch"))
     for folder in (given, taken, scratch):
         folder.mkdir()
-    report_a, report_b = given / f"{word['title_a']}.pdf", given / f"{word['title_b']}.pdf"
+    report_a, report_b, report_c = (given / f"{word[f'title_{who}']}.pdf" for who in "abc")
     picture, clip = given / f"{word['picture_a']}.jpg", given / f"{word['source_a']}.mkv"
-    report_a.write_bytes(_report(canaries["content_a"].words))  # type: ignore[arg-type]  # words of text
-    report_b.write_bytes(_report(canaries["content_b"].words))  # type: ignore[arg-type]  # as above
+    for who, path in (("a", report_a), ("b", report_b), ("c", report_c)):
+        path.write_bytes(_report(word[f"content_{who}"]))
     picture.write_bytes(_picture(canaries["exif_a"]))
     images: list[ByteArray] = [np.asarray(frame.image) for frame in person]
     write_clip(top / "clip.mkv", images, fps=30.0).replace(clip)
@@ -344,7 +349,8 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
     home.run("scan", "--video", str(clip), "--person", a, "--json", "--verbose", shows={"source_a"})
     home.do("scan_with_camera", word["camera_b"], str(clip), b, shows={"camera_b"})
     home.run("documents", "add", str(report_a), str(picture), "--person", a, shows={"title_a", "picture_a"})
-    home.run("documents", "add", str(report_b), str(given / "no.pdf"), "--person", b, shows={"title_b"}, ends=2)
+    missing = given / f"{word['title_b']}.docx"
+    home.run("documents", "add", str(report_b), str(missing), "--person", b, shows={"title_b"}, ends=2)
     home.run("sync", "--once")
     email = f"{word['email']}@example.org"
     home.do("share", email, word["fhir_token"])
@@ -373,16 +379,22 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
     home.do("bug", personal, ends=1)
     home.do("bug_in_a_thread", personal)
 
-    other.run("people", "--add", a, "--record-number", word["number_a"], shows=names)
+    c = word["name_c"]
+    other.run("people", "--add", c, "--record-number", word["number_c"], shows={"name_c"})
     other.run("enrol", codes[1], "--url", cloud.url)
-    other.run("people", "--share", a, "yes", shows=names)
-    other.do("enter", a, word["note_a"])
-    added = other.run("documents", "add", str(report_a), "--person", a).split()
+    other.run("people", "--share", c, "yes", shows={"name_c"})
+    other.do("enter", c, word["note_c"])
+    added = other.run("documents", "add", str(report_c), "--person", c).split()
     met = {name: scratch / f"met-{name}" for name in ("store", "cloud")}
     # What is found to be damaged is told with its title, and an addition that fails with nothing.
-    other.do("store_faults", str(met["store"]), str(scratch), a, added[0], shows={"name_a", "title_a"})
+    other.do("store_faults", str(met["store"]), str(scratch), c, added[0], shows={"name_c", "title_c"})
     other.do(
-        "cloud_faults", str(met["cloud"]), " ".join(word.values()), word["proxy_password"], codes[2], str(scratch / "policy.toml")
+        "cloud_faults",
+        str(met["cloud"]),
+        " ".join(word.values()),
+        word["proxy_password"],
+        codes[2],
+        str(scratch / "policy.toml"),
     )
 
     home.run("sync", "--once")
@@ -398,6 +410,8 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
         ]
         canaries[f"things_{who}"] = _of_uuids(f"things_{who}", things)
 
+    [[of_c]] = other.ask("SELECT id FROM person")
+    patients = {"a": ids[a], "b": ids[b], "c": of_c}
     had = Path(cloud.ask("dump"))
     objects = json.loads((had / "objects").read_text())
     store_before, clear_before = _raw(home), _clear(home, keys)
@@ -406,7 +420,7 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
         *other.said,
         *home.files(),
         *other.files(),
-        *_of_cloud(cloud, had, ids[a], ids[b]),
+        *_of_cloud(cloud, had, patients),
     ]
     home.run("people", "--delete", a, "--forever", "--yes", shows={"name_a", "name_b"})
     home.run("sync", "--once")
@@ -416,7 +430,7 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
         other,
         canaries,
         before,
-        [*_raw(home), *home.files(), *_of_cloud(cloud, had, ids[a], ids[b])],
+        [*_raw(home), *home.files(), *_of_cloud(cloud, had, patients)],
         store_before,
         clear_before,
         _clear(home, keys),
@@ -431,13 +445,19 @@ def _of_uuids(name: str, ids: Sequence[str]) -> Canary:
 
 
 def _made(
-    cloud: Cloud, homes: Sequence[Home], keys: Sequence[bytes], recovery: str, codes: Sequence[str], email: str
+    cloud: Cloud,
+    homes: Sequence[Home],
+    keys: Sequence[bytes],
+    recovery: str,
+    codes: Sequence[str],
+    email: str,
 ) -> dict[str, Canary]:
     """What was made in the run, as canaries."""
     answers = cloud.lines("tokens")
     refresh = [answer["refresh_token"] for answer in answers]
     access = [answer["access_token"].split(".")[-1] for answer in answers if "access_token" in answer]
-    private = [base64.b64decode(json.loads(home.secret("device"))["key"]) for home in homes]
+    entries = [Entry.read(home.secret("device")) for home in homes]
+    private = [entry.key for entry in entries if entry is not None]
     plain_codes = [code.replace("-", "") for code in codes]
     return {
         one.name: one
@@ -446,7 +466,9 @@ def _made(
             Canary("access_token", tuple(access)),
             Canary("private_key", tuple(private)),
             Canary("database_key", (*keys, homes[1].secret(VAULT_ENTRY))),
-            Canary("recovery_key", (recovery, recovery.replace("-", ""), RecoveryKey.from_text(recovery).secret)),
+            Canary(
+                "recovery_key", (recovery, recovery.replace("-", ""), RecoveryKey.from_text(recovery).secret)
+            ),
             Canary("enrolment_code", (*codes, *plain_codes)),
             Canary("email", (email,)),
         )
@@ -470,8 +492,8 @@ def _clear(home: Home, keys: Sequence[bytes]) -> list[Place]:
     return found
 
 
-def _of_cloud(cloud: Cloud, had: Path, patient_a: str, patient_b: str) -> list[Place]:
-    """What the cloud got, keeps, logs and measures."""
+def _of_cloud(cloud: Cloud, had: Path, patients: Mapping[str, str]) -> list[Place]:
+    """What the cloud got, keeps, logs and measures. patients: the pseudonyms."""
     found = [
         Place("cloud: log lines and measures", (cloud.folder / "log").read_bytes()),
         Place("cloud: PostgreSQL's log", (had / "postgres-log").read_bytes()),
@@ -498,7 +520,7 @@ def _of_cloud(cloud: Cloud, had: Path, patient_a: str, patient_b: str) -> list[P
         )
     folders = {
         folder_of(uuid.UUID(cloud.clinic_id), uuid.UUID(patient)): f"content_{who}"
-        for who, patient in (("a", patient_a), ("b", patient_b))
+        for who, patient in patients.items()
     }
     for name, bucket, key, version, headers, tags, is_marker in json.loads((had / "objects").read_text()):
         theirs = {canary for folder, canary in folders.items() if f"/{folder}/" in key}
@@ -516,5 +538,213 @@ def _of_cloud(cloud: Cloud, had: Path, patient_a: str, patient_b: str) -> list[P
 
 
 def test_nothing_is_anywhere_but_where_it_belongs(full_run: Run) -> None:
-    strays = full_run.strays(full_run.before)
+    """The ids of things are random and are shown to whoever asks; what logs and measures is the cloud's is nobody's."""
+    strays = full_run.strays(full_run.before, full_run.canaries.keys() - {"things_a", "things_b"})
+    assert not strays, "\n".join(f"{where}: {sorted(names)}" for where, names in strays.items())
+    of_cloud = [place for place in full_run.before if place.where.startswith("cloud: ")]
+    strays = full_run.strays(of_cloud)
+    assert not strays, "\n".join(f"{where}: {sorted(names)}" for where, names in strays.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("name_a", "people: output"),
+        ("title_a", "documents list: output"),
+        ("title_b", "documents add: messages"),
+        ("title_c", "store_faults: output"),
+        ("source_a", "scan --video: output"),
+        ("camera_b", "scan_with_camera: output"),
+        ("recovery_key", "recovery-key: output"),
+        ("access_token", "sign-in"),
+        ("content_a", "cloud: object c/"),
+        ("content_b", "cloud: object c/"),
+        ("email", "cloud: mails"),
+        ("patient_a", "cloud: table observation"),
+        ("patient_a", "cloud: table upload"),
+        ("patient_a", "cloud: table audit"),
+        ("things_a", "URL"),
+    ],
+)
+def test_what_belongs_somewhere_is_found_there(full_run: Run, name: str, where: str) -> None:
+    finder = Finder([full_run.canaries[name]])
+    assert any(finder(place.data) for place in full_run.before if where in place.where)
+
+
+def test_what_somebody_took_out_has_it(full_run: Run) -> None:
+    finder = Finder([full_run.canaries[name] for name in OF_A])
+    assert {"source_a", "note_a"} <= finder((full_run.taken / "all.json").read_bytes())
+    assert finder((full_run.taken / "copy.pdf").read_bytes()) == {"content_a"}
+
+
+def test_logs_bugs_and_faults_were_there_to_be_searched(full_run: Run) -> None:
+    places = {
+        place.where.split(" ", 1)[1]: place.data for place in full_run.before if place.where[0].isdigit()
+    }
+    assert all(
+        places[f"{what}: log"].count(b'"event"') for what in ("scan --video", "scan_with_camera", "window")
+    )
+    assert b"saved" in places["window: output"] and b"added" in places["window: output"]
+    assert (
+        places["bug: messages"].splitlines()[1:2] == [b"ValueError"] or b"KeyError" in places["bug: messages"]
+    )
+    assert places["bug_in_a_thread: messages"].count(b"Health Helper has met a bug of its own") == 2
+    log = next(place.data for place in full_run.before if place.where == "cloud: log lines and measures")
+    assert b'"_aws"' in log and b'"route"' in log
+
+
+def test_every_kind_of_fault_was_met(full_run: Run) -> None:
+    of_store = {*kinds_below(StoreFault), *kinds_below(VaultFault)}
+    assert DocumentDamaged.__name__ in of_store
+    assert of_store - full_run.met["store"] == set()
+    assert {*kinds_below(CloudFault)} - full_run.met["cloud"] == set()
+
+
+def test_no_file_is_written_beside_the_store_not_even_for_a_moment(full_run: Run) -> None:
+    for home in (full_run.home, full_run.other):
+        written = {Path(line) for line in map(_path, home.written.read_text().splitlines())}
+        allowed = [home.store, home.keys, home.keys.with_suffix(".part"), full_run.taken, Path(os.devnull)]
+        allowed.append(home.folder / "health-helper" / "window.ini")
+        # A file without a name, of random bytes: the doctor's, to see whether the disk takes one.
+        written.discard(home.folder / "health-helper")
+        others = [path for path in written if not any(path == one or one in path.parents for one in allowed)]
+        assert not others
+        assert home.store / FILE_NAME in written or any(home.store in path.parents for path in written)
+
+
+def _path(line: str) -> str:
+    return str(ast.literal_eval(line))
+
+
+def test_the_database_holds_no_plain_text(full_run: Run) -> None:
+    """Nor its log, backups and journal; and each page of it looks like chance."""
+    assert not full_run.strays(full_run.store_before, full_run.canaries.keys() - {"things_a", "things_b"})
+    looked_at = 0
+    for place in full_run.store_before:
+        if place.where.endswith((".db", "-wal")):
+            for at in range(0, len(place.data) - PAGE_BYTES, PAGE_BYTES):
+                assert entropy_bits(place.data[at : at + PAGE_BYTES]) > 7.8, (place.where, at)
+                looked_at += 1
+        elif place.where.endswith(".sealed"):
+            assert len(place.data) < PAGE_BYTES or entropy_bits(place.data) > 7.8
+    assert looked_at > 50
+    found = full_run.strays(full_run.clear_before)
+    everything = {*OF_A, *OF_B, "patient_a", "patient_b"} - {"content_a", "content_b", "exif_a"}
+    assert everything <= set().union(*found.values())  # with the key it is all there: what looks does see
+    assert not {"content_a", "content_b", "exif_a"} & set().union(*found.values())
+
+
+def test_of_whom_is_deleted_for_ever_no_byte_is_left_on_the_device(full_run: Run) -> None:
+    theirs = {*OF_A, "patient_a", "things_a"}
+    for places in ([one for one in full_run.after if one.where.startswith("file ")], full_run.in_the_clear):
+        strays = full_run.strays(places, theirs)
+        assert not strays, strays
+
+
+def test_of_whom_is_deleted_for_ever_the_cloud_has_only_that_it_was_done(full_run: Run) -> None:
+    """The audit is a chain that refers to nothing: it says that this pseudonym was written and erased, and whose it was nobody knows."""
+    places = [
+        Place(place.where, place.data)
+        for place in full_run.after
+        if place.where.startswith(("cloud: table", "cloud: object")) and place.where != "cloud: table audit"
+    ]
+    strays = full_run.strays(places, {*OF_A, "patient_a", "things_a"})
     assert not strays, strays
+    audit = next(place.data for place in full_run.after if place.where == "cloud: table audit")
+    assert Finder([full_run.canaries["patient_a"]])(audit) and not full_run.strays(
+        [Place("audit", audit)], OF_A
+    )
+
+
+def test_all_of_the_other_person_is_still_there(full_run: Run) -> None:
+    found = set().union(*full_run.strays(full_run.in_the_clear, {*OF_B, "patient_b", "things_b"}).values())
+    assert found == {*OF_B, "patient_b", "things_b"} - {"content_b"}
+    tables = [Place(one.where, one.data) for one in full_run.after if one.where.startswith("cloud: ")]
+    found_there = full_run.strays(tables, {"patient_b", "things_b", "content_b"})
+    assert (
+        found_there["cloud: table observation"]
+        == found_there["cloud: table upload"]
+        == {"patient_b", "things_b"}
+    )
+    assert any("content_b" in names for where, names in found_there.items() if "object c/" in where)
+    [person] = full_run.home.ask("SELECT id FROM person")
+    [(document,)] = full_run.home.ask("SELECT id FROM document WHERE purpose = 'medical_report'")
+    copy = full_run.taken / "of-b.pdf"
+    full_run.home.run("documents", "save", document, str(copy))
+    assert Finder([full_run.canaries["content_b"]])(copy.read_bytes())
+    sealed = list((full_run.home.store / "documents").glob("*.sealed"))
+    assert person and len(sealed) == len(full_run.home.ask("SELECT 1 FROM document"))
+
+
+# --- Whether it would be seen ----------------------------------------------------------------------
+
+_WAYS: dict[str, Callable[[str], bytes]] = {
+    "UTF-8": str.encode,
+    "UTF-16, little end first": lambda text: text.encode("utf-16-le"),
+    "UTF-16, big end first": lambda text: text.encode("utf-16-be"),
+    "decomposed": lambda text: unicodedata.normalize("NFD", text).encode(),
+    "capitals": lambda text: text.upper().encode(),
+    **{
+        f"base64 from byte {before}": lambda text, before=before: base64.b64encode(  # type: ignore[misc]  # bound here
+            b"x" * before + text.encode() + b"yz"
+        )
+        for before in range(3)
+    },
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(b"?" + text.encode()),
+    "hexadecimal": lambda text: text.encode().hex().upper().encode(),
+    "percent signs": lambda text: quote(text).encode(),
+    "percent signs, small": lambda text: quote(text).lower().encode(),
+    "JSON": lambda text: json.dumps({"name": text}).encode(),
+    "repr": lambda text: ascii(text).encode(),
+    "HTML": lambda text: text.encode("ascii", "xmlcharrefreplace"),
+}
+
+
+@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize("which", range(3), ids=["ASCII", "accented", "Arabic"])
+def test_a_canary_is_found_however_it_is_written(way: str, which: int) -> None:
+    canary = text_canary("name", random.Random(5))  # noqa: S311 (words)
+    word = str(canary.words[which])
+    around = random.Random(6).randbytes(3_000)  # noqa: S311 (noise)
+    finder = Finder([canary, text_canary("other", random.Random(7))])  # noqa: S311 (words)
+    for at in (0, 1, 7, 1_501, 3_000):
+        assert finder(around[:at] + _WAYS[way](word) + around[at:]) == {"name"}
+    assert finder(around) == set()
+    assert finder(_WAYS[way](word)[1:-1]) <= {"name"}
+
+
+@pytest.mark.parametrize("secret", [bytes(range(32)), b"aG9zdC1zZWNyZXQ_-abc"])
+def test_a_secret_is_found_as_it_is_and_written_down(secret: bytes) -> None:
+    finder = Finder([Canary("key", (secret,))])
+    for written in (secret, secret.hex().encode(), *(base64.b64encode(b"%" * n + secret) for n in range(3))):
+        assert finder(b"before" + written + b"behind") == {"key"}
+    assert min(map(len, forms(secret))) >= 8
+
+
+@pytest.mark.parametrize(
+    "kind", ["output", "log", "file", "file name", "temporary file", "address", "mail", "object"]
+)
+def test_a_canary_in_any_kind_of_place_fails_the_run(full_run: Run, kind: str, tmp_path: Path) -> None:
+    """One is put there, and what the run asserts of its places does not hold any more."""
+    canary = full_run.canaries["name_a"].text
+    home = Home(tmp_path / "home", tmp_path / "keys", tmp_path / "policy", tmp_path / "notes" / "written")
+    (home.folder / "tmp").mkdir(parents=True)
+    match kind:
+        case "output":
+            home._keep("backup", canary.encode(), b"", ())
+        case "log":
+            line = json.dumps({"event": "scan", "name": canary}).encode()
+            home._keep("people", b"", b"Added\n" + line, {"name_a"})
+        case "file":
+            (home.folder / "notes").write_text(canary, encoding="utf-16")
+        case "file name":
+            (home.folder / canary).touch()
+        case "temporary file":
+            (home.folder / "tmp" / "x").write_text(json.dumps([canary]))
+        case _:
+            what = {"address": "cloud: request", "mail": "cloud: mails", "object": "cloud: object"}[kind]
+            place = next(one for one in full_run.before if one.where.startswith(what))
+            home.said.append(Place(place.where, place.data + quote(canary).encode(), place.belongs))
+    [found] = full_run.strays([*home.said, *home.files()]).values()
+    assert found == {"name_a"}
+    assert not full_run.strays([Place("nothing", b"nothing")])

@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -247,8 +248,8 @@ def test_a_full_disk_puts_off_the_backup_and_loses_no_older_one(kiosk: Computer,
     with pytest.raises(DiskFull) as refused:
         kiosk.kept.back_up()
     assert told(refused.value, *FULL)
-    kiosk.kept.chores()  # as every day: says nothing and changes nothing
-    assert backup_numbers(kiosk.path) == before
+    kiosk.kept.chores()  # as every day: says nothing
+    assert set(before) <= set(backup_numbers(kiosk.path))
     disk.full = False
     kiosk.close()
     os.truncate(kiosk.path, 5000)
@@ -256,7 +257,7 @@ def test_a_full_disk_puts_off_the_backup_and_loses_no_older_one(kiosk: Computer,
     kiosk.rest()
     kiosk.check()
     kiosk.kept.back_up()
-    assert backup_numbers(kiosk.path)[0] > before[0]
+    assert 1 <= len(backup_numbers(kiosk.path)) <= 3 and backup_numbers(kiosk.path)[0] > before[0]
 
 
 @contextmanager
@@ -391,12 +392,12 @@ def test_nothing_is_purged_and_backups_are_made_whatever_the_clock_says(
         kiosk.rest()
         kiosk.kept.observations.delete(deleted, now=kiosk.clock.utc())
         made = []
-        for wall in (timedelta(0), jump, 2 * jump, timedelta(0), jump, timedelta(0)):
+        for wall in (timedelta(0), jump, -jump / 2, timedelta(0), jump, timedelta(0)):
             kiosk.clock.wall = wall
             kiosk.close()
             kiosk.kept.chores()
             made.append(backup_numbers(kiosk.path)[0])
-        assert made[1] > made[0] and made[3] > made[2]  # there and back, at once
+        assert made == sorted(made) and len(set(made)) >= 4  # at once, whichever way it jumped
         kiosk.clock.wall = timedelta(days=2)
         kiosk.kept.chores()
         assert backup_numbers(kiosk.path)[0] > made[-1]
@@ -421,8 +422,22 @@ def test_a_computer_that_slept_signs_with_the_time_of_then_once_and_is_told_the_
     assert abs(clock.offset_s or 99.0) < 5.0
 
 
-def test_both_hours_of_the_night_when_the_clocks_go_back_are_told_apart(kiosk: Computer) -> None:
-    zone = ZoneInfo("Europe/Berlin")
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[ZoneInfo]:
+    """This computer's own time zone."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("the time zone of a process can be set on POSIX only")
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield ZoneInfo("Europe/Berlin")
+    time.tzset()
+
+
+def test_both_hours_of_the_night_when_the_clocks_go_back_are_told_apart(
+    kiosk: Computer, in_berlin: ZoneInfo
+) -> None:
+    zone = in_berlin
     moments = [datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1)]
     for celsius, at in zip((37.1, 37.2), moments, strict=True):
         made = to_observation(Kind.TEMPERATURE, {"celsius": celsius}, at, kiosk.person)
@@ -435,7 +450,8 @@ def test_both_hours_of_the_night_when_the_clocks_go_back_are_told_apart(kiosk: C
             "SELECT taken_at, body->>'utc_offset_min' FROM observation WHERE clinic_id = %s ORDER BY taken_at",
             (kiosk.clinic_id,),
         ).fetchall()
-    assert [(at.astimezone(UTC).hour, at.minute, offset) for at, offset in rows] == [(0, 30, "120"), (1, 30, "60")]
+    found = [(at.astimezone(UTC).strftime("%H:%M"), offset) for at, offset in rows]
+    assert found == [("00:30", "120"), ("01:30", "60")]
 
 
 # --- 3. The key store closes -------------------------------------------------------------------------
@@ -925,7 +941,7 @@ def test_an_answer_that_is_lost_or_comes_by_half_doubles_nothing(kiosk: Computer
         kiosk.wire.elsewhere = lambda _path: None
     kiosk.wire.after = lose
     kiosk.rest()
-    assert len(lost) == 2
+    assert len(lost) == (1 if where == "object" else 2)  # a file that is there is not sent a second time
     kiosk.check()
 
 

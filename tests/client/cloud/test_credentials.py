@@ -15,6 +15,7 @@ from client.cloud import faults
 from client.cloud.credentials import ENTRY, MAX_ENTRY_BYTES, Credentials, Entry, Key
 from client.cloud.forms import Unfit
 from client.cloud.service import Cloud
+from client.policy import Policy
 from client.vault import VaultLocked
 from tests.client.cloud.device import TOKEN, Device, Line, MemoryVault, MovedClock, an_entry, enrolled, tokens
 from tests.stand_ins.local_cloud import LocalCloud
@@ -413,3 +414,14 @@ def test_the_state_can_be_asked_for_while_the_network_hangs(line: Line) -> None:
         assert credentials.entry() is not None
         on.set()
         renewing.join()
+
+
+def test_a_policy_of_another_server_stops_an_enrolment_from_before(device: Device) -> None:
+    device.cloud.config()
+    asked = len(device.line.asked)
+    device.line.policy = Policy(cloud_url="https://api.example.org")
+    with pytest.raises(faults.NotEnrolled):
+        Cloud(device.line, device.killed()).config()
+    assert len(device.line.asked) == asked
+    device.line.policy = Policy(cloud_url=device.backend.url + "/")
+    Cloud(device.line, device.killed()).config()

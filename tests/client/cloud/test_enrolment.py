@@ -220,6 +220,7 @@ def test_each_answer_has_its_word_and_none_is_kept(
     [
         None, "", "x", "http://api.example.org", "ftp://api.example.org", "https://", "https://u:p@example.org",
         "https://example.org/?a=b", "https://example.org/#a", "https://" + "a" * 300 + ".org", "https://example.org/\nX: y",
+        "https://xn--a/", "https://999.1.1.1", "https://[1:2:3]", "https://a..b",
     ],
 )  # fmt: skip
 def test_an_address_that_is_none_is_told_and_not_repeated(
@@ -239,3 +240,35 @@ def test_a_managed_computer_goes_to_its_own_server_only(
         enrol(CODE, "https://api.example.org", line, credentials)
     assert line.asked == []
     assert enrol(backend.enrolment_code(backend.add_clinic()), None, line, credentials).url == backend.url
+
+
+def test_an_address_has_one_spelling_which_the_proofs_name_too(line: Line, credentials: Credentials) -> None:
+    """The server compares what a proof was made for letter by letter."""
+    line.policy = Policy(cloud_url="https://api.example.org")
+    line.cuts = {ENROL}
+    with pytest.raises(faults.ConnectionBroken):
+        enrol(CODE, "https://API.Example.org:443/", line, credentials)
+    assert line.asked == [ENROL]
+
+
+def test_trying_the_key_store_undoes_nothing_that_another_process_does(
+    backend: LocalCloud, line: Line, vault: MemoryVault, credentials: Credentials
+) -> None:
+    """It renews the sign-in between our look at the entry and our try to write; an old token would end the enrolment."""
+    enrol(backend.enrolment_code(backend.add_clinic()), backend.url, line, credentials)
+    renewed: list[bytes] = []
+
+    class Raced(MemoryVault):
+        def read(self, name: str) -> bytes | None:
+            found = super().read(name)
+            if not renewed:
+                renewed.append(b"")
+                other = Line()
+                Credentials(vault).signed_in(other)
+                other.close()
+                renewed.append(vault.kept[ENTRY])
+            return found
+
+    with pytest.raises(faults.CodeRefused):
+        enrol(CODE, backend.url, line, Credentials(Raced(vault.kept)))
+    assert vault.kept == {ENTRY: renewed[1]}

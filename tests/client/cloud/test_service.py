@@ -18,7 +18,7 @@ import pytest
 from client.cloud import faults
 from client.cloud.credentials import ENTRY, Credentials
 from client.cloud.service import Cloud
-from client.cloud.transport import TimeLimits
+from client.cloud.transport import Reply, TimeLimits
 from client.cloud.wire import (
     Heartbeat,
     ItemStatus,
@@ -339,6 +339,39 @@ def place(server: Server, **changes: Any) -> UploadUrl:
         "expires_at": None,
     }
     return UploadUrl(**{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("api", "url", "good"),
+    [
+        ("https://api.example.org", "https://store.example.org/key?X-Amz-Signature=abc", True),
+        ("https://api.example.org", "http://127.0.0.1:631/printers", False),
+        ("https://api.example.org", "http://[::1]/", False),
+        ("https://api.example.org", "http://localhost/", False),
+        ("https://api.example.org", "https://xn--a/", False),
+        ("http://127.0.0.1:1", "http://127.0.0.1:2/bucket/key", True),
+        ("http://127.0.0.1:1", "https://store.example.org/key", True),
+    ],
+)
+def test_a_server_elsewhere_does_not_choose_what_on_this_machine_gets_a_file(
+    monkeypatch: pytest.MonkeyPatch, api: str, url: str, good: bool
+) -> None:
+    new = file_of(str(uuid.uuid4()), RECORD)
+    body = {"id": new.id, "state": "awaiting", "url": url, "method": "PUT", "headers": {}, "expires_at": None}
+    line = Line()
+
+    def answers(_method: str, _url: str, **_how: Any) -> Reply:
+        said: Any = tokens() if _url.endswith(TOKEN) else body
+        return Reply(200, {"content-type": "application/json"}, json.dumps(said).encode(), None, 0.0)
+
+    monkeypatch.setattr(line, "request", answers)
+    cloud = Cloud(line, Credentials(MemoryVault({ENTRY: an_entry(api).to_bytes()})))
+    if good:
+        assert cloud.announce(new).url == url
+    else:
+        with pytest.raises(faults.AnswerUnreadable):
+            cloud.announce(new)
+    line.close()
 
 
 def test_no_sign_in_goes_to_the_object_store(api: Api, cloud: Cloud) -> None:

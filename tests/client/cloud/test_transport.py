@@ -129,6 +129,29 @@ def test_nothing_is_sent_in_plain_text_or_to_what_is_no_address(made: Made, url:
         made().request("GET", url)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["xn--a", "xn--ls8h.la", "[1:2:3]", "[::::]", "999.1.1.1", "a..b", "." , "a" * 64 + ".org"],
+)  # fmt: skip
+def test_a_host_that_cannot_be_one_is_no_address(made: Made, host: str) -> None:
+    """A server names such a place for a file; a person types one."""
+    for url in (f"https://{host}/", f"https://{host}:8443/v1"):
+        with pytest.raises(Unfit):
+            made().put(url, headers={}, chunks=[b"a"], length_bytes=1)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1.example.org", "127.1", "0.0.0.0", "2130706433", "0x7f000001", "localhost.", "localhost.example.org",
+        "127.0.0.1@example.org", "[::]", "[::ffff:7f00:1]", "\uff11\uff12\uff17.0.0.1", "127\u30020\u30020\u30021", "169.254.169.254",
+    ],
+)  # fmt: skip
+def test_only_this_machine_itself_is_spoken_to_in_plain_text(made: Made, host: str) -> None:
+    with pytest.raises(Unfit):
+        made().request("GET", f"http://{host}/")
+
+
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\0b", "ä", ""])
 def test_no_header_can_be_smuggled_in(made: Made, tls: ssl.SSLContext, value: str) -> None:
     with Server(says(OK), tls) as server:
@@ -713,7 +736,15 @@ def test_signatures_have_the_servers_time_whatever_the_wall_clock_does() -> None
 
 
 @pytest.mark.parametrize(
-    "date", ["", "yesterday", "Fri, 99 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 99999999999 12:00:00 GMT"]
+    "date",
+    [
+        "",
+        "yesterday",
+        "Fri, 99 Nov 2026 12:00:00 GMT",
+        "Fri, 20 Nov 99999999999 12:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",  # from there nobody can count on
+        "Tue, 31 Dec 2019 23:59:59 GMT",
+    ],
 )
 def test_a_date_that_is_none_teaches_nothing(made: Made, tls: ssl.SSLContext, date: str) -> None:
     with Server(says(answer(200, {}, {"Date": date} if date else {})), tls) as server:
@@ -729,3 +760,29 @@ def test_the_time_of_a_cache_or_a_portal_teaches_nothing(made: Made, tls: ssl.SS
         way.request("GET", server.url)
         refused(way, server.url)
     assert way.server_clock.offset_s is None
+
+
+def test_a_damaged_file_of_the_systems_trusts_nobody(
+    made: Made, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "ca.crt"
+    damaged.write_bytes(b"\0" * 100)
+    paths = ssl.get_default_verify_paths()._replace(openssl_cafile=str(damaged), openssl_capath=str(damaged))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    with Server(says(OK), tls) as server:
+        assert type(refused(made(Policy()), server.url)) is faults.CertificateUntrusted
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_proxy_over_tls_is_trusted_as_the_server_is(
+    made: Made, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with Server(says(answer(403, b"no")), tls) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:secret@127.0.0.1:{proxy.port}")
+        fault = refused(made(), "https://api.example.org/")
+        assert isinstance(fault, faults.ProxyRefused) and fault.status == 403
+        assert "secret" not in f"{fault} {fault.title} {fault.remedy}"
+        untrusted = refused(made(Policy()), "https://api.example.org/")
+    assert type(untrusted) is faults.CertificateUntrusted and len(proxy.asked) == 1

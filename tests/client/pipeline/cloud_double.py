@@ -30,6 +30,7 @@ class CloudDouble:
     reason: str | None = None
     busy_erasing: int = 0
     max_batch: int = 100
+    clinic_id: str = "c0ffee00-0000-4000-8000-000000000001"
     while_putting: Callable[[], None] = lambda: None
     stored: dict[str, dict[str, object]] = field(default_factory=dict)
     again: list[str] = field(default_factory=list)
@@ -148,7 +149,7 @@ class CloudDouble:
         self._begin("config")
         self.lost("config")
         return wire.Config(
-            clinic_id="c0ffee00-0000-4000-8000-000000000001",
+            clinic_id=self.clinic_id,
             allows=(),
             model_ids=(),
             languages=(),

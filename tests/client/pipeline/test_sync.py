@@ -246,12 +246,41 @@ def test_after_another_enrolment_nothing_goes_there_that_was_meant_for_the_first
 ) -> None:
     old = desk.scan()
     desk.entry = dict(ELSEWHERE)  # by another program, which was ended before it told the store
+    cloud.clinic_id = ELSEWHERE["clinic_id"]
     new_uploader = desk.uploader = desk.another()
     new_uploader.step()
     assert desk.outbox.enrolled() == ELSEWHERE and cloud.order == []
     new = desk.scan()
     desk.run(400.0)
     assert cloud.order == [new] and desk.items()[old].state == ItemState.HELD
+
+
+def test_a_device_that_is_enrolled_anew_by_another_program_meanwhile_sends_nothing_astray(
+    desk: Desk, cloud: CloudDouble
+) -> None:
+    desk.run(1.0)
+    old = desk.scan()
+    cloud.clinic_id = ELSEWHERE["clinic_id"]  # the key store has it, the store not yet
+    desk.uploader.try_now()
+    assert desk.uploader.step() > 0.0 and cloud.order == []
+    assert desk.items()[old].state == ItemState.PENDING
+    desk.entry = dict(ELSEWHERE)
+    desk.run(400.0)
+    assert desk.outbox.enrolled() == ELSEWHERE and cloud.order == []
+    new = desk.scan()
+    desk.run(400.0)
+    assert cloud.order == [new]
+
+
+def test_an_enrolment_by_another_program_ends_the_pause(desk: Desk, cloud: CloudDouble) -> None:
+    cloud.trouble = failing(faults.DeviceRevoked)
+    desk.run(60.0)
+    cloud.trouble = well
+    desk.entry = dict(ELSEWHERE)
+    cloud.clinic_id = ELSEWHERE["clinic_id"]
+    desk.outbox.set_enrolled(ELSEWHERE)
+    new = desk.scan()
+    assert desk.uploader.step() == 0.0 and cloud.order == [new]
 
 
 def test_each_observation_is_judged_by_itself(desk: Desk, cloud: CloudDouble) -> None:
@@ -563,7 +592,9 @@ def test_who_this_device_is_changes_only_while_nothing_is_sent(desk: Desk, cloud
         assert 0.0 < desk.uploader.step() < 1.0
         assert cloud.asked == []
     desk.run(1.0)
-    assert len(cloud.order) == 1
+    assert len(cloud.order) == 1 and not cloud.closed
+    with desk.uploader.alone():
+        assert cloud.closed  # whatever was under way
 
 
 # --- Files ------------------------------------------------------------------------------------------

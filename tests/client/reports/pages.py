@@ -18,11 +18,11 @@ _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 @contextmanager
 def opened(pdf: bytes) -> Iterator[Any]:
     """By another library than the one that wrote it: what a reader of PDFs makes of it."""
-    document = pypdfium2.PdfDocument(pdf)  # type: ignore[no-untyped-call]  # it ships no types
+    document = pypdfium2.PdfDocument(pdf)
     try:
         yield document
     finally:
-        document.close()  # type: ignore[no-untyped-call]  # as above
+        document.close()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -161,3 +163,41 @@ def test_what_the_system_refuses_while_writing_is_said_and_leaves_nothing(
     with pytest.raises(EnvironmentFault, match=says):
         write_report(RECORD, tmp_path / "result.json")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux has files without a name")
+def test_after_a_kill_in_the_middle_nothing_of_it_is_left(tmp_path: Path) -> None:
+    """SIGKILL: no line of ours runs any more."""
+    (tmp_path / "result.json").write_text("old", encoding="ascii")
+    killed = (
+        "import os, pathlib, signal\n"
+        "from client.reports.files import whole_file\n"
+        f"with whole_file(pathlib.Path({str(tmp_path)!r}, 'result.json')) as file:\n"
+        "    file.write(b'of somebody' * 100_000)\n"
+        "    file.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert (tmp_path / "result.json").read_text(encoding="ascii") == "old"
+
+
+def test_a_disk_without_nameless_files_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.reports.files.sys.platform", "darwin")
+    target = tmp_path / ("ä" * 100 + ".json")
+    for _ in range(2):
+        write_report(RECORD, target)
+    assert list(tmp_path.iterdir()) == [target]
+    assert os.name == "nt" or target.stat().st_mode & 0o077 == 0
+
+
+@posix_only
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("as it was", encoding="ascii")
+    (tmp_path / "result.json").symlink_to(other)
+    write_report(RECORD, tmp_path / "result.json")
+    assert other.read_text(encoding="ascii") == "as it was"
+    assert not (tmp_path / "result.json").is_symlink()
