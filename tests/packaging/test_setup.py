@@ -521,7 +521,7 @@ def test_every_declared_dependency_is_locked() -> None:
         ),
     ):
         for requirement in wanted:
-            name = re.split(r"[[<>=~ ]", requirement)[0].lower()
+            name = re.split(r"[<>=~ \[]", requirement)[0].lower()
             assert re.search(rf"^{re.escape(name)}==", text, re.MULTILINE), name
 
 
