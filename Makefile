@@ -1,10 +1,12 @@
 # Everything is done by packaging/setup.py, which runs on Windows and macOS too (without make).
 PYTHON ?= python3
 SETUP = @$(PYTHON) packaging/setup.py
+N ?= 1000
+SEED ?= 1
 
-.PHONY: help setup run test bench cloud templates bundles deploy lint lock translations
+.PHONY: help setup run test bench cloud torture offline-week templates bundles deploy lint lock translations
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):  *## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):  *## /  make \1	/p' Makefile
 
 setup:  ## everything: system packages, .venv with locked packages, third-party weights
 	$(SETUP) setup
@@ -20,6 +22,12 @@ bench:  ## the benchmark with its readers and plots; a part of it: make bench BE
 
 cloud:  ## the whole backend on loopback, in the foreground, with stand-ins for AWS
 	$(SETUP) cloud -- $(CLOUD)
+
+torture:  ## kill -9 of clients and cloud on a bad network, N times: nothing lost, doubled or corrupted; make torture N=30 SEED=7
+	$(SETUP) torture -- --kills $(N) --seed $(SEED) $(TORTURE)
+
+offline-week:  ## 1,000 scans and 200 documents kept without a network, then the sync: seconds, memory, pictures of the window
+	$(SETUP) offline-week -- $(WEEK)
 
 templates:  ## every gate on the cloud's templates: cfn-lint, SAM, checkov, HIPAA's pack of cdk-nag
 	$(SETUP) templates -- $(TEMPLATES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,9 @@ def main() -> int:
     parser.add_argument("--sabotage", choices=("lost", "doubled", "corrupt"))
     parser.add_argument("--folder", type=Path, help="an empty one, where everything lies and stays")
     asked = parser.parse_args()
+    if os.name != "posix":
+        print("This needs kill -9, fork and /proc of POSIX.", file=sys.stderr)
+        return 4
     logging.disable(logging.INFO)
     from tests.contract.sync_torture import run
 

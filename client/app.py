@@ -315,24 +315,25 @@ def _store(clock: Clock, policy: Policy) -> Kept:
 
 
 def _restore_store(typed: str, clock: Clock, policy: Policy) -> Kept:
-    from client.store.opening import Opened, needs_recovery_key, restore
+    from client.store.opening import restore
     from client.store.recovery import RecoveryKey
 
-    vault, folder = SystemVault(), config.store_folder()
-    database = restore(folder, vault, RecoveryKey.from_text(typed))
-    try:
-        needs = needs_recovery_key(folder, database)
-    except BaseException:
-        database.close()
-        raise
-    return kept_of(Opened(database, needs), vault, clock, policy)
+    vault = SystemVault()
+    return kept_of(restore(config.store_folder(), vault, RecoveryKey.from_text(typed)), vault, clock, policy)
+
+
+def _has_network() -> bool:
+    """Asked only after a request has failed, so what it needs is loaded."""
+    from client.cloud.transport import has_route
+
+    return has_route()
 
 
 def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
     """The open store as commands and window get it. Nothing is sent yet."""
     from client.pipeline.membership import Membership
     from client.pipeline.scan_reports import scan_reports
-    from client.pipeline.sync import SyncThread, Uploader
+    from client.pipeline.sync import SPREAD_S, SyncThread, Uploader
     from client.store import backups
     from client.store.consents import Consents
     from client.store.documents import Documents
@@ -357,6 +358,8 @@ def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
         rng=SystemRandom(),
         version=config.version(),
         system=f"{platform.system()} {platform.release()}",
+        spread_s=SPREAD_S,
+        has_network=_has_network,
         before_acknowledged=scan_reports(observations, documents, clock)
         if policy.send_scan_reports
         else lambda _observation: None,

@@ -5,6 +5,8 @@
     python packaging/setup.py test [-- FLAGS]   the tests; flags go to pytest
     python packaging/setup.py bench [-- FLAGS]  the benchmark with all that it can read and draw; flags go to it
     python packaging/setup.py cloud [-- FLAGS]  the whole backend on loopback, in the foreground, with stand-ins for AWS
+    python packaging/setup.py torture [-- FLAGS] clients, cloud and network under kill -9: is all there, once, as it was? (--kills 1000)
+    python packaging/setup.py offline-week [-- F…] a week without a network, then the sync: seconds, memory, pictures of the window
     python packaging/setup.py lint              ruff, mypy, import contracts
     python packaging/setup.py templates [-- T…] the gates of the cloud's templates: cfn-lint, SAM, checkov, cdk-nag's HIPAA pack
     python packaging/setup.py bundles           what each function is made of, for arm64, and how large it is (no Docker)
@@ -69,8 +71,11 @@ NOT_OURS = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIR
 
 
 COMMANDS = (
-    "setup", "run", "test", "bench", "cloud", "templates", "bundles", "deploy", "lint", "lock", "translations", "freeze",
+    "setup", "run", "test", "bench", "cloud", "torture", "offline-week", "templates", "bundles", "deploy", "lint", "lock", "translations",
+    "freeze",
 )  # fmt: skip
+
+CHECKS = {"torture": "sync_torture.py", "offline-week": "offline_week.py"}
 
 
 class Fault(Exception):
@@ -131,6 +136,8 @@ def main(arguments: Sequence[str]) -> int:
             become([python(), "-m", "pytest", *TEST_WORKERS, *flags], folder=ROOT, more=ONE_THREAD)
         if command == "cloud":
             become([python(), "-m", "tests.stand_ins.local_cloud", *flags], folder=ROOT)
+        if command in CHECKS:
+            become([python(), str(ROOT / ".ci" / CHECKS[command]), *flags], folder=ROOT, more=ONE_THREAD)
         if command == "lint":
             return lint()
         if command == "lock":

@@ -81,31 +81,31 @@
     </message>
     <message>
         <source>Give one of --once, --watch, --status, --retry [ID] and --export FOLDER; --json goes with --once and --status.</source>
-        <translation type="unfinished"></translation>
+        <translation>حدد واحدًا من الخيارات ‎--once و‎--watch و‎--status و‎--retry [ID]‎ و‎--export FOLDER؛ ويُستخدم ‎--json مع ‎--once و‎--status.</translation>
     </message>
     <message>
         <source>What waits is sent the next time.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما هو قيد الانتظار يُرسل في المرة القادمة.</translation>
     </message>
     <message>
         <source>Another program of Health Helper on this computer is sending</source>
-        <translation type="unfinished"></translation>
+        <translation>برنامج آخر من Health Helper على هذا الحاسوب يقوم بالإرسال</translation>
     </message>
     <message>
         <source>Nothing has to be done; or close its window and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يلزم فعل شيء؛ أو أغلق نافذته وأعد المحاولة.</translation>
     </message>
     <message>
         <source>This device is not enrolled with a clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز غير مسجل لدى أي عيادة</translation>
     </message>
     <message>
         <source>Nothing with this ID was refused</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرفض شيء بهذا المعرّف</translation>
     </message>
     <message>
         <source>See &apos;health-helper sync --status&apos; for what was.</source>
-        <translation type="unfinished"></translation>
+        <translation>لرؤية ما رُفض شغّل ‎&apos;health-helper sync --status&apos;‎.</translation>
     </message>
     <message>
         <source>{name} is there already</source>
@@ -113,15 +113,15 @@
     </message>
     <message>
         <source>Give another name.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب اسمًا آخر.</translation>
     </message>
     <message>
         <source>The folder {name} can&apos;t be made ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن إنشاء المجلد {name} ({kind})</translation>
     </message>
     <message>
         <source>Choose another place, or make room on its disk.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر مكانًا آخر، أو أفرغ بعض المساحة على قرصه.</translation>
     </message>
     <message>
         <source>Give another name, or --force to replace it.</source>
@@ -185,7 +185,7 @@
     </message>
     <message>
         <source>Heart rate in the course of the scan (/min; pale: 95 % interval; gaps: withheld)</source>
-        <translation type="unfinished"></translation>
+        <translation>معدل نبض القلب خلال القياس (في الدقيقة؛ اللون الفاتح: مجال 95 %؛ الفجوات: قيم محجوبة)</translation>
     </message>
     <message>
         <source>No heart rate was shown at any moment.</source>
@@ -201,7 +201,7 @@
     </message>
     <message>
         <source>Heart rate over time (/min; pale: 95 % interval; upright lines: weeks)</source>
-        <translation type="unfinished"></translation>
+        <translation>معدل نبض القلب على مر الزمن (في الدقيقة؛ اللون الفاتح: مجال 95 %؛ الخطوط الرأسية: الأسابيع)</translation>
     </message>
     <message>
         <source>{seconds} s</source>
@@ -213,7 +213,7 @@
     </message>
     <message>
         <source>Method: remote photoplethysmography (a camera sees the pulse in the colour of the skin)</source>
-        <translation type="unfinished"></translation>
+        <translation>الطريقة: قياس حجم النبض الضوئي عن بُعد (ترى الكاميرا النبض في لون البشرة)</translation>
     </message>
     <message>
         <source>Source: {source}</source>
@@ -229,7 +229,7 @@
     </message>
     <message>
         <source>The other values by {algorithms}</source>
-        <translation type="unfinished"></translation>
+        <translation>خوارزميات القيم الأخرى: {algorithms}</translation>
     </message>
     <message>
         <source>What limited it most: {why}.</source>
@@ -237,23 +237,23 @@
     </message>
     <message>
         <source>Also seen: {reasons}.</source>
-        <translation type="unfinished"></translation>
+        <translation>لوحظ أيضًا: {reasons}.</translation>
     </message>
     <message>
         <source>Report {id}</source>
-        <translation type="unfinished"></translation>
+        <translation>التقرير ‎{id}‎</translation>
     </message>
     <message>
         <source>SHA-256 of the scan: {sha256}</source>
-        <translation type="unfinished"></translation>
+        <translation>قيمة SHA-256 للقياس: ‎{sha256}‎</translation>
     </message>
     <message>
         <source>The code says both: with them whoever has the scan can see that its numbers are those of this page. They do not show who was measured.</source>
-        <translation type="unfinished"></translation>
+        <translation>يتضمن الرمز كليهما: بهما يستطيع من لديه القياس أن يتحقق من أن أرقامه هي أرقام هذه الصفحة. ولا يبيّنان من الذي قيس.</translation>
     </message>
     <message>
         <source>QR code: {text}</source>
-        <translation type="unfinished"></translation>
+        <translation>رمز QR: ‎{text}‎</translation>
     </message>
     <message>
         <source>What it is not</source>
@@ -625,11 +625,11 @@
     </message>
     <message>
         <source>the store was mended or renewed meanwhile</source>
-        <translation type="unfinished"></translation>
+        <translation>أُصلح مخزن البيانات أو جُدد في هذه الأثناء</translation>
     </message>
     <message>
         <source>the file on the disk is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف الموجود على القرص تالف</translation>
     </message>
     <message>
         <source>the database of the store is missing</source>
@@ -669,7 +669,7 @@
     </message>
     <message>
         <source>Record number, typed or scanned (may be left out):</source>
-        <translation type="unfinished"></translation>
+        <translation>رقم الملف الطبي، مكتوبًا أو ممسوحًا ضوئيًا (اختياري):</translation>
     </message>
     <message>
         <source>Add</source>
@@ -685,59 +685,59 @@
     </message>
     <message>
         <source>Record number</source>
-        <translation type="unfinished"></translation>
+        <translation>رقم الملف الطبي</translation>
     </message>
     <message>
         <source>Type or scan a person&apos;s record number, to choose them.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب رقم الملف الطبي للشخص أو امسحه ضوئيًا لاختياره.</translation>
     </message>
     <message>
         <source>Before this is saved for {name}: type or scan their record number.</source>
-        <translation type="unfinished"></translation>
+        <translation>قبل الحفظ باسم {name}: اكتب رقم الملف الطبي لهذا الشخص أو امسحه ضوئيًا.</translation>
     </message>
     <message>
         <source>Choose that person</source>
-        <translation type="unfinished"></translation>
+        <translation>اختيار ذلك الشخص</translation>
     </message>
     <message>
         <source>Choose</source>
-        <translation type="unfinished"></translation>
+        <translation>اختيار</translation>
     </message>
     <message>
         <source>Go on</source>
-        <translation type="unfinished"></translation>
+        <translation>متابعة</translation>
     </message>
     <message>
         <source>Nobody on this device has this number. Try it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا أحد على هذا الجهاز له هذا الرقم. أعد المحاولة.</translation>
     </message>
     <message>
         <source>This number belongs to somebody else on this device. Nothing was saved. Try it again, or choose that person and save then.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الرقم لشخص آخر على هذا الجهاز. لم يُحفظ شيء. أعد المحاولة، أو اختر ذلك الشخص ثم احفظ.</translation>
     </message>
     <message>
         <source>Send to the clinic?</source>
-        <translation type="unfinished"></translation>
+        <translation>هل تريد الإرسال إلى العيادة؟</translation>
     </message>
     <message>
         <source>Keep here only</source>
-        <translation type="unfinished"></translation>
+        <translation>الحفظ هنا فقط</translation>
     </message>
     <message>
         <source>Send too</source>
-        <translation type="unfinished"></translation>
+        <translation>الإرسال أيضًا</translation>
     </message>
     <message>
         <source>Delete {name} and all that is kept of them? It can be put back for {days} days.</source>
-        <translation type="unfinished"></translation>
+        <translation>هل تريد حذف {name} وكل ما هو محفوظ لهذا الشخص؟ يمكن استعادته خلال {days} يومًا.</translation>
     </message>
     <message>
         <source>What was sent of them is erased in the clinic&apos;s cloud too, once it can&apos;t be put back any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>وما أُرسل من بيانات هذا الشخص يُمحى أيضًا من سحابة العيادة، بعد أن تنتهي مهلة الاستعادة.</translation>
     </message>
     <message>
         <source>Delete for ever now…</source>
-        <translation type="unfinished"></translation>
+        <translation>الحذف النهائي الآن…</translation>
     </message>
     <message>
         <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
@@ -865,83 +865,83 @@
     </message>
     <message>
         <source>{count} values from {first} to {last}: between {low} and {high}.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد القيم من ‎{first} إلى ‎{last}: {count}، وهي بين {low} و{high}.</translation>
     </message>
     <message>
         <source>Blood pressure</source>
-        <translation type="unfinished"></translation>
+        <translation>ضغط الدم</translation>
     </message>
     <message>
         <source>Sending to the clinic&apos;s cloud</source>
-        <translation type="unfinished"></translation>
+        <translation>الإرسال إلى سحابة العيادة</translation>
     </message>
     <message>
         <source>Heart rate by camera (/min; pale: 95 % interval; upright lines: weeks)</source>
-        <translation type="unfinished"></translation>
+        <translation>معدل نبض القلب بالكاميرا (في الدقيقة؛ اللون الفاتح: مجال 95 %؛ الخطوط الرأسية: الأسابيع)</translation>
     </message>
     <message>
         <source>Breathing rate by camera (/min; pale: 95 % interval)</source>
-        <translation type="unfinished"></translation>
+        <translation>معدل التنفس بالكاميرا (في الدقيقة؛ اللون الفاتح: مجال 95 %)</translation>
     </message>
     <message>
         <source>Blood pressure, upper value (mmHg, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>ضغط الدم، القيمة العليا (ملم زئبق، مُدخلة يدويًا)</translation>
     </message>
     <message>
         <source>Blood pressure, lower value (mmHg, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>ضغط الدم، القيمة السفلى (ملم زئبق، مُدخلة يدويًا)</translation>
     </message>
     <message>
         <source>Oxygen saturation (%, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>تشبع الأكسجين (%، مُدخل يدويًا)</translation>
     </message>
     <message>
         <source>Temperature (°C, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>درجة الحرارة (°م، مُدخلة يدويًا)</translation>
     </message>
     <message>
         <source>Weight (kg, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>الوزن (كغ، مُدخل يدويًا)</translation>
     </message>
     <message>
         <source>Health Helper: all that is kept</source>
-        <translation type="unfinished"></translation>
+        <translation>كل المحفوظات في Health Helper</translation>
     </message>
     <message>
         <source>Page {number} of {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>الصفحة {number} من {count}</translation>
     </message>
     <message>
         <source>Record number {number}</source>
-        <translation type="unfinished"></translation>
+        <translation>رقم الملف الطبي: ‎{number}‎</translation>
     </message>
     <message>
         <source>All that is kept on this device, {when}</source>
-        <translation type="unfinished"></translation>
+        <translation>كل المحفوظات على هذا الجهاز، ‎{when}‎</translation>
     </message>
     <message>
         <source>Version {version}</source>
-        <translation type="unfinished"></translation>
+        <translation>الإصدار ‎{version}‎</translation>
     </message>
     <message>
         <source>All values by camera are estimates from the colour and movement of the picture, with their 95 % interval; a value that could not be trusted is not shown. Times are those of the place where it was measured.</source>
-        <translation type="unfinished"></translation>
+        <translation>كل القيم المقيسة بالكاميرا تقديرات من لون الصورة وحركتها، مع مجال 95 % لكل منها؛ والقيمة التي تعذر الوثوق بها لا تُعرض. الأوقات بتوقيت المكان الذي جرى فيه القياس.</translation>
     </message>
     <message>
         <source>Quality</source>
-        <translation type="unfinished"></translation>
+        <translation>الجودة</translation>
     </message>
     <message>
         <source>not shown</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُعرض</translation>
     </message>
     <message>
         <source>simulated</source>
-        <translation type="unfinished"></translation>
+        <translation>محاكاة</translation>
     </message>
     <message>
         <source>Scans by camera</source>
-        <translation type="unfinished"></translation>
+        <translation>القياسات بالكاميرا</translation>
     </message>
     <message>
         <source>What</source>
@@ -953,47 +953,47 @@
     </message>
     <message>
         <source>Readings that were typed in</source>
-        <translation type="unfinished"></translation>
+        <translation>القراءات المُدخلة يدويًا</translation>
     </message>
     <message>
         <source>Title</source>
-        <translation type="unfinished"></translation>
+        <translation>العنوان</translation>
     </message>
     <message>
         <source>Size</source>
-        <translation type="unfinished"></translation>
+        <translation>الحجم</translation>
     </message>
     <message>
         <source>{size} kB</source>
-        <translation type="unfinished"></translation>
+        <translation>{size} ك.ب</translation>
     </message>
     <message>
         <source>Documents</source>
-        <translation type="unfinished"></translation>
+        <translation>المستندات</translation>
     </message>
     <message>
         <source>What for</source>
-        <translation type="unfinished"></translation>
+        <translation>الغرض</translation>
     </message>
     <message>
         <source>Answer</source>
-        <translation type="unfinished"></translation>
+        <translation>الجواب</translation>
     </message>
     <message>
         <source>Version</source>
-        <translation type="unfinished"></translation>
+        <translation>الإصدار</translation>
     </message>
     <message>
         <source>agreed</source>
-        <translation type="unfinished"></translation>
+        <translation>تمت الموافقة</translation>
     </message>
     <message>
         <source>not agreed, or taken back</source>
-        <translation type="unfinished"></translation>
+        <translation>لا موافقة، أو سُحبت</translation>
     </message>
     <message>
         <source>Consents</source>
-        <translation type="unfinished"></translation>
+        <translation>الموافقات</translation>
     </message>
     <message>
         <source>Details</source>
@@ -1229,7 +1229,7 @@
     </message>
     <message>
         <source>Choose a person by their record number…</source>
-        <translation type="unfinished"></translation>
+        <translation>اختيار شخص برقم ملفه الطبي…</translation>
     </message>
     <message>
         <source>Rename the chosen person…</source>
@@ -1241,31 +1241,31 @@
     </message>
     <message>
         <source>Clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>العيادة</translation>
     </message>
     <message>
         <source>Enrol this device…</source>
-        <translation type="unfinished"></translation>
+        <translation>تسجيل هذا الجهاز…</translation>
     </message>
     <message>
         <source>What is sent…</source>
-        <translation type="unfinished"></translation>
+        <translation>ما الذي يُرسل…</translation>
     </message>
     <message>
         <source>Sharing of the chosen person…</source>
-        <translation type="unfinished"></translation>
+        <translation>مشاركة بيانات الشخص المختار…</translation>
     </message>
     <message>
         <source>Leave the clinic…</source>
-        <translation type="unfinished"></translation>
+        <translation>مغادرة العيادة…</translation>
     </message>
     <message>
         <source>For staff</source>
-        <translation type="unfinished"></translation>
+        <translation>للموظفين</translation>
     </message>
     <message>
         <source>Readings to look at…</source>
-        <translation type="unfinished"></translation>
+        <translation>قراءات للمراجعة…</translation>
     </message>
     <message>
         <source>Encrypted; its key is in this system&apos;s key store. People: {count}. Folder: {folder}</source>
@@ -1285,31 +1285,31 @@
     </message>
     <message>
         <source>Whether this device is enrolled is known once the store is open.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُعرف ما إذا كان هذا الجهاز مسجلًا بعد فتح مخزن البيانات.</translation>
     </message>
     <message>
         <source>This device is enrolled with the clinic at {server}. What is kept of those who have agreed is sent there.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز مسجل لدى العيادة (‎{server}‎). ويُرسل إليها ما هو محفوظ لمن وافقوا على ذلك.</translation>
     </message>
     <message>
         <source>This device is enrolled with no clinic. Nothing that is kept leaves it.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز غير مسجل لدى أي عيادة. ولا يخرج منه شيء مما هو محفوظ.</translation>
     </message>
     <message>
         <source>Enrol it anew…</source>
-        <translation type="unfinished"></translation>
+        <translation>تسجيله من جديد…</translation>
     </message>
     <message>
         <source>What has to be looked at is known once the store is open.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُعرف ما تجب مراجعته بعد فتح مخزن البيانات.</translation>
     </message>
     <message>
         <source>Readings that somebody should look at: {count}.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد القراءات التي ينبغي أن يراجعها أحد: {count}.</translation>
     </message>
     <message>
         <source>Nothing has to be looked at.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يوجد ما تجب مراجعته.</translation>
     </message>
     <message>
         <source>Hide its picture</source>
@@ -1641,23 +1641,23 @@
     </message>
     <message>
         <source>Upper left corner</source>
-        <translation type="unfinished"></translation>
+        <translation>الزاوية العلوية اليسرى</translation>
     </message>
     <message>
         <source>Upper right corner</source>
-        <translation type="unfinished"></translation>
+        <translation>الزاوية العلوية اليمنى</translation>
     </message>
     <message>
         <source>Lower right corner</source>
-        <translation type="unfinished"></translation>
+        <translation>الزاوية السفلية اليمنى</translation>
     </message>
     <message>
         <source>Lower left corner</source>
-        <translation type="unfinished"></translation>
+        <translation>الزاوية السفلية اليسرى</translation>
     </message>
     <message>
         <source>Arrows move it; with Shift, in larger steps.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُحرَّك بالأسهم؛ ومع مفتاح Shift بخطوات أكبر.</translation>
     </message>
     <message>
         <source>Camera picture</source>
@@ -1669,47 +1669,47 @@
     </message>
     <message>
         <source>Photograph a page</source>
-        <translation type="unfinished"></translation>
+        <translation>تصوير صفحة</translation>
     </message>
     <message>
         <source>The page as it will be kept</source>
-        <translation type="unfinished"></translation>
+        <translation>الصفحة كما ستُحفظ</translation>
     </message>
     <message>
         <source>Again</source>
-        <translation type="unfinished"></translation>
+        <translation>إعادة التصوير</translation>
     </message>
     <message>
         <source>Use as it is</source>
-        <translation type="unfinished"></translation>
+        <translation>استخدامها كما هي</translation>
     </message>
     <message>
         <source>Take</source>
-        <translation type="unfinished"></translation>
+        <translation>التقاط</translation>
     </message>
     <message>
         <source>Use</source>
-        <translation type="unfinished"></translation>
+        <translation>استخدام</translation>
     </message>
     <message>
         <source>Lay the page flat, in even light, and hold the camera so that it fills the picture.</source>
-        <translation type="unfinished"></translation>
+        <translation>ضع الصفحة مسطحة في ضوء متساوٍ، وأمسك الكاميرا بحيث تملأ الصفحة الصورة.</translation>
     </message>
     <message>
         <source>No sheet was found. Move the corners to those of the sheet, or use the picture as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُعثر على ورقة. حرّك الزوايا إلى زوايا الورقة، أو استخدم الصورة كما هي.</translation>
     </message>
     <message>
         <source>Is every word legible? The corners can be moved.</source>
-        <translation type="unfinished"></translation>
+        <translation>هل كل كلمة مقروءة؟ يمكن تحريك الزوايا.</translation>
     </message>
     <message>
         <source>Look at the corners: they may be wrong. They can be moved.</source>
-        <translation type="unfinished"></translation>
+        <translation>انظر إلى الزوايا: فقد تكون خاطئة. يمكن تحريكها.</translation>
     </message>
     <message>
         <source>The camera&apos;s picture is coarse: small print may not be legible.</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة الكاميرا قليلة الدقة: قد لا تكون الكتابة الصغيرة مقروءة.</translation>
     </message>
     <message>
         <source>Progress of the scan</source>
@@ -1757,19 +1757,19 @@
     </message>
     <message>
         <source>Nobody on this device has this record number. Nobody else was chosen.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا أحد على هذا الجهاز له رقم الملف الطبي هذا. ولم يُختر أي شخص آخر.</translation>
     </message>
     <message>
         <source>Find by record number…</source>
-        <translation type="unfinished"></translation>
+        <translation>البحث برقم الملف الطبي…</translation>
     </message>
     <message>
         <source>It was sent: the clinic&apos;s copy is erased once this can&apos;t be put back any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>كان قد أُرسل: تُمحى نسخة العيادة بعد أن تنتهي مهلة استعادته.</translation>
     </message>
     <message>
         <source>It was sent: the clinic keeps its copy until all of this person is deleted for ever.</source>
-        <translation type="unfinished"></translation>
+        <translation>كان قد أُرسل: تحتفظ العيادة بنسختها إلى أن يُحذف كل ما يخص هذا الشخص نهائيًا.</translation>
     </message>
     <message>
         <source>This was deleted before.</source>
@@ -1801,111 +1801,111 @@
     </message>
     <message>
         <source>Drop files here, or choose them: PDF, JPEG or PNG.</source>
-        <translation type="unfinished"></translation>
+        <translation>أفلت الملفات هنا، أو اخترها: PDF أو JPEG أو PNG.</translation>
     </message>
     <message>
         <source>Place, time and camera are taken out of pictures. A PDF is kept as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُزال من الصور ذكر المكان والوقت والكاميرا. أما ملف PDF فيُحفظ كما هو.</translation>
     </message>
     <message>
         <source>Add files…</source>
-        <translation type="unfinished"></translation>
+        <translation>إضافة ملفات…</translation>
     </message>
     <message>
         <source>Photograph a page…</source>
-        <translation type="unfinished"></translation>
+        <translation>تصوير صفحة…</translation>
     </message>
     <message>
         <source>Adding</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ الإضافة</translation>
     </message>
     <message>
         <source>Progress of adding</source>
-        <translation type="unfinished"></translation>
+        <translation>تقدم الإضافة</translation>
     </message>
     <message>
         <source>Not added</source>
-        <translation type="unfinished"></translation>
+        <translation>لم تتم الإضافة</translation>
     </message>
     <message>
         <source>Nothing is kept here yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يوجد شيء محفوظ هنا بعد.</translation>
     </message>
     <message>
         <source>Documents, the newest first</source>
-        <translation type="unfinished"></translation>
+        <translation>المستندات، الأحدث أولًا</translation>
     </message>
     <message>
         <source>At the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>لدى العيادة</translation>
     </message>
     <message>
         <source>Preview</source>
-        <translation type="unfinished"></translation>
+        <translation>معاينة</translation>
     </message>
     <message>
         <source>Save a copy…</source>
-        <translation type="unfinished"></translation>
+        <translation>حفظ نسخة…</translation>
     </message>
     <message>
         <source>Documents of {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>مستندات {name}</translation>
     </message>
     <message>
         <source>Add documents</source>
-        <translation type="unfinished"></translation>
+        <translation>إضافة مستندات</translation>
     </message>
     <message>
         <source>Documents and pictures (*.pdf *.png *.jpg *.jpeg);;All files (*)</source>
-        <translation type="unfinished"></translation>
+        <translation>المستندات والصور (*.pdf *.png *.jpg *.jpeg);;كل الملفات (*)</translation>
     </message>
     <message>
         <source>Photographed page {when}</source>
-        <translation type="unfinished"></translation>
+        <translation>صفحة مصورة ‎{when}‎</translation>
     </message>
     <message>
         <source>These are {count} files; at most {most} are added at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد هذه الملفات {count}؛ وأقصى ما يُضاف دفعة واحدة {most}.</translation>
     </message>
     <message>
         <source>Something is being added already. Wait until that is done.</source>
-        <translation type="unfinished"></translation>
+        <translation>تجري إضافة شيء بالفعل. انتظر حتى تنتهي.</translation>
     </message>
     <message>
         <source>Being cancelled …</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ الإلغاء …</translation>
     </message>
     <message>
         <source>Adding {at} of {total} …</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ إضافة {at} من {total} …</translation>
     </message>
     <message>
         <source>Adding was cancelled.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُلغيت الإضافة.</translation>
     </message>
     <message>
         <source>1 document was added.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُضيف مستند واحد.</translation>
     </message>
     <message>
         <source>{count} documents were added.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد المستندات التي أُضيفت: {count}.</translation>
     </message>
     <message>
         <source>Save a copy</source>
-        <translation type="unfinished"></translation>
+        <translation>حفظ نسخة</translation>
     </message>
     <message>
         <source>The copy is not encrypted: whoever can open the folder can read it. Save it?</source>
-        <translation type="unfinished"></translation>
+        <translation>النسخة غير مشفرة: كل من يستطيع فتح المجلد يستطيع قراءتها. هل تريد حفظها؟</translation>
     </message>
     <message>
         <source>Choose where…</source>
-        <translation type="unfinished"></translation>
+        <translation>اختيار المكان…</translation>
     </message>
     <message>
         <source>Written: {name}, in the folder {folder}. It is not encrypted.</source>
-        <translation type="unfinished"></translation>
+        <translation>كُتب الملف {name}، في المجلد ‎{folder}‎. الملف غير مشفر.</translation>
     </message>
     <message>
         <source>Undo</source>
@@ -1917,11 +1917,11 @@
     </message>
     <message>
         <source>This can&apos;t be put back any more</source>
-        <translation type="unfinished"></translation>
+        <translation>لم تعد استعادة هذا ممكنة</translation>
     </message>
     <message>
         <source>Add it again from where it came from.</source>
-        <translation type="unfinished"></translation>
+        <translation>أضفه من جديد من مصدره.</translation>
     </message>
     <message>
         <source>Report (*.pdf);;Data (*.json)</source>
@@ -1937,7 +1937,7 @@
     </message>
     <message>
         <source>Everything, with documents (*.zip);;Table (*.csv);;Data (*.json);;For another system, FHIR (*.fhir.json);;Overview (*.pdf)</source>
-        <translation type="unfinished"></translation>
+        <translation>الكل، مع المستندات (*.zip);;جدول (*.csv);;بيانات (*.json);;لنظام آخر، FHIR (*.fhir.json);;نظرة عامة (*.pdf)</translation>
     </message>
     <message>
         <source>Save all that is kept: {name}</source>
@@ -1957,7 +1957,7 @@
     </message>
     <message>
         <source>Writing {name} …</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ كتابة {name} …</translation>
     </message>
     <message>
         <source>Choose a person at the top first; a guest has no name.</source>
@@ -1981,23 +1981,23 @@
     </message>
     <message>
         <source>Delete {name} and all that is kept of them for ever? Nobody can put this back, and backups on this device lose it too.</source>
-        <translation type="unfinished"></translation>
+        <translation>هل تريد حذف {name} وكل ما هو محفوظ لهذا الشخص نهائيًا؟ لا يستطيع أحد استعادته، ويُزال أيضًا من النسخ الاحتياطية على هذا الجهاز.</translation>
     </message>
     <message>
         <source>What was sent of them is erased in the clinic&apos;s cloud as soon as it can be reached.</source>
-        <translation type="unfinished"></translation>
+        <translation>وما أُرسل من بيانات هذا الشخص يُمحى من سحابة العيادة فور إمكان الوصول إليها.</translation>
     </message>
     <message>
         <source>Delete for ever</source>
-        <translation type="unfinished"></translation>
+        <translation>حذف نهائي</translation>
     </message>
     <message>
         <source>Delete {name} for ever</source>
-        <translation type="unfinished"></translation>
+        <translation>حذف {name} نهائيًا</translation>
     </message>
     <message>
         <source>{name} was deleted for ever.</source>
-        <translation type="unfinished"></translation>
+        <translation>تم حذف {name} نهائيًا.</translation>
     </message>
     <message>
         <source>This can&apos;t be put back: its person is deleted, or it was too long ago.</source>
@@ -2609,7 +2609,7 @@
     </message>
     <message>
         <source>Close Health Helper and open it again: it then puts the store together again from its backup. The damaged file is kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>أغلق Health Helper وافتحه من جديد: عندها يعيد تكوين مخزن البيانات من نسخته الاحتياطية. ويُحتفظ بالملف التالف.</translation>
     </message>
     <message>
         <source>The store on this device was locked with another key than the one in this system&apos;s key store</source>
@@ -2653,11 +2653,11 @@
     </message>
     <message>
         <source>Another program has renewed the store on this device, so this was not kept</source>
-        <translation type="unfinished"></translation>
+        <translation>جدد برنامج آخر مخزن البيانات على هذا الجهاز، لذلك لم يُحفظ هذا</translation>
     </message>
     <message>
         <source>Close Health Helper, open it again and save again.</source>
-        <translation type="unfinished"></translation>
+        <translation>أغلق Health Helper وافتحه من جديد ثم أعد الحفظ.</translation>
     </message>
     <message>
         <source>The store on this device could not be read or written ({kind})</source>
@@ -2721,19 +2721,19 @@
     </message>
     <message>
         <source>This record number can&apos;t be used</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن استخدام رقم الملف الطبي هذا</translation>
     </message>
     <message>
         <source>Type or scan one of 1 to {most} signs.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب رقمًا عدد رموزه من 1 إلى {most}، أو امسحه ضوئيًا.</translation>
     </message>
     <message>
         <source>There is already somebody with this record number</source>
-        <translation type="unfinished"></translation>
+        <translation>يوجد بالفعل شخص له رقم الملف الطبي هذا</translation>
     </message>
     <message>
         <source>Choose that person, or check the number.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر ذلك الشخص، أو تحقق من الرقم.</translation>
     </message>
     <message>
         <source>This person is not on this device</source>
@@ -2753,39 +2753,39 @@
     </message>
     <message>
         <source>Nothing is kept on this device yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يوجد شيء محفوظ على هذا الجهاز بعد.</translation>
     </message>
     <message>
         <source>Database: every page is whole.</source>
-        <translation type="unfinished"></translation>
+        <translation>قاعدة البيانات: كل صفحاتها سليمة.</translation>
     </message>
     <message>
         <source>Backups: {number} were damaged and have been removed.</source>
-        <translation type="unfinished"></translation>
+        <translation>النسخ الاحتياطية: عدد التالف منها {number}، وقد أُزيل.</translation>
     </message>
     <message>
         <source>Journal: it was damaged; it has been begun anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>سجل التغييرات: كان تالفًا؛ وقد بُدئ من جديد.</translation>
     </message>
     <message>
         <source>A new backup has been made.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُنشئت نسخة احتياطية جديدة.</translation>
     </message>
     <message>
         <source>Backups and journal: whole.</source>
-        <translation type="unfinished"></translation>
+        <translation>النسخ الاحتياطية وسجل التغييرات: سليمة.</translation>
     </message>
     <message>
         <source>Documents: {number} can&apos;t be read any more: {names}. Add them again.</source>
-        <translation type="unfinished"></translation>
+        <translation>المستندات: عدد ما لم تعد قراءته ممكنة {number}: {names}. أضفها من جديد.</translation>
     </message>
     <message>
         <source>The store was damaged and has been put together again from its backup; nothing is lost. The damaged file is kept as {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>كان مخزن البيانات تالفًا وأُعيد تكوينه من نسخته الاحتياطية؛ لم يُفقد شيء. يُحتفظ بالملف التالف باسم {name}.</translation>
     </message>
     <message>
         <source>The store was damaged, and so was its backup. What could be read has been put together again; look through what is missing. The damaged file is kept as {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>كان مخزن البيانات تالفًا، وكذلك نسخته الاحتياطية. أُعيد تكوينه مما أمكنت قراءته؛ راجع ما ينقص. يُحتفظ بالملف التالف باسم {name}.</translation>
     </message>
     <message>
         <source>There is no store with a recovery key in this folder ({names})</source>
@@ -2925,39 +2925,39 @@
     </message>
     <message>
         <source>Nothing was done</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُنفذ شيء</translation>
     </message>
     <message>
         <source>Everything is as it was before.</source>
-        <translation type="unfinished"></translation>
+        <translation>كل شيء كما كان من قبل.</translation>
     </message>
     <message>
         <source>This device is not enrolled with a clinic, so nothing can be sent</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز غير مسجل لدى أي عيادة، فلا يمكن إرسال شيء</translation>
     </message>
     <message>
         <source>It is not clear whether they agree</source>
-        <translation type="unfinished"></translation>
+        <translation>ليس واضحًا هل يوافق هذا الشخص أم لا</translation>
     </message>
     <message>
         <source>Say yes or no: people --share NAME yes.</source>
-        <translation type="unfinished"></translation>
+        <translation>حدد نعم أو لا: ‎people --share NAME yes‎.</translation>
     </message>
     <message>
         <source>These options do not go together</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن الجمع بين هذه الخيارات</translation>
     </message>
     <message>
         <source>Give one of --add, --delete, --share and --send-earlier; --record-number goes with --add, --forever and --yes with --delete.</source>
-        <translation type="unfinished"></translation>
+        <translation>حدد واحدًا من الخيارات ‎--add و‎--delete و‎--share و‎--send-earlier؛ ويُستخدم ‎--record-number مع ‎--add، و‎--forever و‎--yes مع ‎--delete.</translation>
     </message>
     <message>
         <source>This person has not agreed that anything is sent</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يوافق هذا الشخص على إرسال أي شيء</translation>
     </message>
     <message>
         <source>Ask them first: people --share NAME yes.</source>
-        <translation type="unfinished"></translation>
+        <translation>اسأله أولًا: ‎people --share NAME yes‎.</translation>
     </message>
     <message>
         <source>--id and --person are two ways to choose a scan</source>
@@ -2985,11 +2985,11 @@
     </message>
     <message>
         <source>There is no such task, or somebody has looked at it already</source>
-        <translation type="unfinished"></translation>
+        <translation>لا توجد هذه المهمة، أو أن أحدًا قد راجعها بالفعل</translation>
     </message>
     <message>
         <source>See &apos;health-helper tasks list&apos; for those that are open.</source>
-        <translation type="unfinished"></translation>
+        <translation>لرؤية المهام المفتوحة شغّل ‎&apos;health-helper tasks list&apos;‎.</translation>
     </message>
     <message>
         <source>No scan is kept yet</source>
@@ -3001,15 +3001,15 @@
     </message>
     <message>
         <source>{one} and {other} contradict each other</source>
-        <translation type="unfinished"></translation>
+        <translation>الخياران ‎{one} و‎{other} متناقضان</translation>
     </message>
     <message>
         <source>--agree is for a person</source>
-        <translation type="unfinished"></translation>
+        <translation>الخيار ‎--agree مخصص لشخص مسجل بالاسم</translation>
     </message>
     <message>
         <source>Add --person NAME; for a guest there is --share.</source>
-        <translation type="unfinished"></translation>
+        <translation>أضف ‎--person NAME؛ أما للضيف فاستخدم ‎--share.</translation>
     </message>
     <message>
         <source>--seconds {seconds} cannot be measured</source>
@@ -3225,1451 +3225,1451 @@
     </message>
     <message>
         <source>--share is for a guest</source>
-        <translation type="unfinished"></translation>
+        <translation>الخيار ‎--share مخصص للضيف</translation>
     </message>
     <message>
         <source>A person agrees with: people --share NAME yes.</source>
-        <translation type="unfinished"></translation>
+        <translation>يوافق الشخص بالأمر: ‎people --share NAME yes‎.</translation>
     </message>
     <message>
         <source>There is no such file on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يوجد هذا الملف على هذا الجهاز</translation>
     </message>
     <message>
         <source>See &apos;health-helper documents list&apos; for what is kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>لرؤية المحفوظات شغّل ‎&apos;health-helper documents list&apos;‎.</translation>
     </message>
     <message>
         <source>Either a code or --leave is needed</source>
-        <translation type="unfinished"></translation>
+        <translation>يلزم رمز أو الخيار ‎--leave</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code: health-helper enrol CODE.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من مسؤول العيادة رمزًا: ‎health-helper enrol CODE‎.</translation>
     </message>
     <message>
         <source>The server&apos;s address is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>عنوان الخادم ناقص</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for it; it begins with https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلبه من مسؤول العيادة؛ ويبدأ بـ https://‎.</translation>
     </message>
     <message>
         <source>This computer may only be enrolled with another server</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يجوز تسجيل هذا الحاسوب إلا لدى خادم آخر</translation>
     </message>
     <message>
         <source>Leave the address out, or ask whoever manages this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>احذف العنوان، أو اسأل المسؤول عن هذا الحاسوب.</translation>
     </message>
     <message>
         <source>The server&apos;s address is none that can be used</source>
-        <translation type="unfinished"></translation>
+        <translation>عنوان الخادم هذا لا يمكن استخدامه</translation>
     </message>
     <message>
         <source>Type it as the clinic&apos;s administrator gave it; it begins with https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتبه كما أعطاه مسؤول العيادة؛ ويبدأ بـ https://‎.</translation>
     </message>
     <message>
         <source>This computer has no connection to a network</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الحاسوب غير متصل بأي شبكة</translation>
     </message>
     <message>
         <source>Plug the network in or switch it on. What waits is sent by itself then.</source>
-        <translation type="unfinished"></translation>
+        <translation>وصّل الشبكة أو شغّلها. عندها يُرسل ما هو قيد الانتظار تلقائيًا.</translation>
     </message>
     <message>
         <source>Nobody in this network knows the name of the server ({host})</source>
-        <translation type="unfinished"></translation>
+        <translation>اسم الخادم غير معروف في هذه الشبكة ({host})</translation>
     </message>
     <message>
         <source>Check the network and, if it works otherwise, the server&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>تحقق من الشبكة، وإن كانت تعمل في ما عدا ذلك فتحقق من عنوان الخادم.</translation>
     </message>
     <message>
         <source>{host} refuses the connection</source>
-        <translation type="unfinished"></translation>
+        <translation>يرفض {host} الاتصال</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, ask whoever looks after the server or the firewall.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا. إذا استمر ذلك، فاسأل المسؤول عن الخادم أو عن جدار الحماية.</translation>
     </message>
     <message>
         <source>The connection to the server broke off</source>
-        <translation type="unfinished"></translation>
+        <translation>انقطع الاتصال بالخادم</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, ask whoever looks after the network.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا. إذا استمر ذلك، فاسأل المسؤول عن الشبكة.</translation>
     </message>
     <message>
         <source>There is no way from this network to the server ({host})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن الوصول من هذه الشبكة إلى الخادم ({host})</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, use another network or ask whoever looks after this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا. إذا استمر ذلك، فاستخدم شبكة أخرى أو اسأل المسؤول عن هذه الشبكة.</translation>
     </message>
     <message>
         <source>No secure connection to the server can be made in this network</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن إنشاء اتصال آمن بالخادم في هذه الشبكة</translation>
     </message>
     <message>
         <source>Nothing was sent. Open a web page and log in there if the network asks for it, or use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرسل شيء. افتح صفحة ويب وسجّل الدخول فيها إن طلبت الشبكة ذلك، أو استخدم شبكة أخرى.</translation>
     </message>
     <message>
         <source>The certificate shown for the server is not trusted by this computer</source>
-        <translation type="unfinished"></translation>
+        <translation>الشهادة المقدمة على أنها شهادة الخادم لا يثق بها هذا الحاسوب</translation>
     </message>
     <message>
         <source>The certificate shown for the server is by {issuer}, whom this computer does not trust</source>
-        <translation type="unfinished"></translation>
+        <translation>الشهادة المقدمة على أنها شهادة الخادم صادرة عن {issuer}، وهي جهة لا يثق بها هذا الحاسوب</translation>
     </message>
     <message>
         <source>Nothing was sent. If this network is meant to open what is encrypted, ask whoever manages this computer to install the network&apos;s certificate; else use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرسل شيء. إن كان من المقصود أن تفتح هذه الشبكة الاتصالات المشفرة، فاطلب من المسؤول عن هذا الحاسوب تثبيت شهادة الشبكة؛ وإلا فاستخدم شبكة أخرى.</translation>
     </message>
     <message>
         <source>The certificate shown is for another server than {host}</source>
-        <translation type="unfinished"></translation>
+        <translation>الشهادة المقدمة لخادم آخر غير {host}</translation>
     </message>
     <message>
         <source>Nothing was sent. Open a web page in this network and log in there if it asks; else check the server&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرسل شيء. افتح صفحة ويب في هذه الشبكة وسجّل الدخول فيها إن طُلب ذلك؛ وإلا فتحقق من عنوان الخادم.</translation>
     </message>
     <message>
         <source>The server&apos;s certificate has expired, if it is {date} as this computer says</source>
-        <translation type="unfinished"></translation>
+        <translation>انتهت صلاحية شهادة الخادم، إن كان التاريخ ‎{date}‎ كما يذكر هذا الحاسوب</translation>
     </message>
     <message>
         <source>Check the date and time of this computer. If they are right, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>تحقق من تاريخ هذا الحاسوب ووقته. وإن كانا صحيحين، فأبلغ المسؤول عن الخادم.</translation>
     </message>
     <message>
         <source>The certificates that this computer&apos;s policy names cannot be read</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن قراءة الشهادات المذكورة في سياسة هذا الحاسوب</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to correct the file {file}.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن هذا الحاسوب تصحيح الملف ‎{file}‎.</translation>
     </message>
     <message>
         <source>The clock of this computer is wrong (it says {date})</source>
-        <translation type="unfinished"></translation>
+        <translation>ساعة هذا الحاسوب خاطئة (تشير إلى ‎{date}‎)</translation>
     </message>
     <message>
         <source>Set the date and time of this computer; best let the system set them by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>اضبط تاريخ هذا الحاسوب ووقته؛ والأفضل أن تدع النظام يضبطهما تلقائيًا.</translation>
     </message>
     <message>
         <source>This network answers instead of the server, as one does that wants a login first</source>
-        <translation type="unfinished"></translation>
+        <translation>ترد هذه الشبكة بدلًا من الخادم، كما تفعل شبكة تطلب تسجيل الدخول أولًا</translation>
     </message>
     <message>
         <source>Open a web page in a browser and log in there, or use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتح صفحة ويب في متصفح وسجّل الدخول فيها، أو استخدم شبكة أخرى.</translation>
     </message>
     <message>
         <source>The proxy of this network cannot be reached</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن الوصول إلى الخادم الوكيل في هذه الشبكة</translation>
     </message>
     <message>
         <source>The proxy of this network wants a login (407)</source>
-        <translation type="unfinished"></translation>
+        <translation>يطلب الخادم الوكيل في هذه الشبكة تسجيل الدخول (407)</translation>
     </message>
     <message>
         <source>The proxy of this network does not let the connection pass ({status})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يسمح الخادم الوكيل في هذه الشبكة بمرور الاتصال ({status})</translation>
     </message>
     <message>
         <source>Ask whoever manages the network to let this computer reach the server through it.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن الشبكة السماح لهذا الحاسوب بالوصول إلى الخادم عبر الخادم الوكيل.</translation>
     </message>
     <message>
         <source>The proxy that is set for this computer cannot be used</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن استخدام الخادم الوكيل المحدد لهذا الحاسوب</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to set one that begins with http:// or https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن هذا الحاسوب تحديد خادم وكيل يبدأ عنوانه بـ http://‎ أو https://‎.</translation>
     </message>
     <message>
         <source>The server cannot be reached in time</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر الوصول إلى الخادم في الوقت المحدد</translation>
     </message>
     <message>
         <source>The network is too slow or takes nothing any more</source>
-        <translation type="unfinished"></translation>
+        <translation>الشبكة بطيئة جدًا أو لم تعد تقبل شيئًا</translation>
     </message>
     <message>
         <source>The server does not answer in time</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يرد الخادم في الوقت المحدد</translation>
     </message>
     <message>
         <source>The server&apos;s answer takes too long</source>
-        <translation type="unfinished"></translation>
+        <translation>يستغرق رد الخادم وقتًا طويلًا جدًا</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, check the network.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا. إذا استمر ذلك، فتحقق من الشبكة.</translation>
     </message>
     <message>
         <source>Sending was ended</source>
-        <translation type="unfinished"></translation>
+        <translation>أُنهي الإرسال</translation>
     </message>
     <message>
         <source>What waits is sent when the program runs again.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما هو قيد الانتظار يُرسل عندما يعمل البرنامج من جديد.</translation>
     </message>
     <message>
         <source>The server cannot do this at the moment ({status})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يستطيع الخادم فعل ذلك في الوقت الحالي ({status})</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا. إذا استمر ذلك، فأبلغ المسؤول عن الخادم.</translation>
     </message>
     <message>
         <source>The server takes no more at the moment</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يقبل الخادم المزيد في الوقت الحالي</translation>
     </message>
     <message>
         <source>It is tried again by itself after a while.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا بعد قليل.</translation>
     </message>
     <message>
         <source>This clinic has used what it may use this month</source>
-        <translation type="unfinished"></translation>
+        <translation>استنفدت هذه العيادة ما يحق لها استخدامه هذا الشهر</translation>
     </message>
     <message>
         <source>Wait until next month, or ask whoever manages the service for more.</source>
-        <translation type="unfinished"></translation>
+        <translation>انتظر حتى الشهر القادم، أو اطلب المزيد من المسؤول عن الخدمة.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code and enrol this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من مسؤول العيادة رمزًا وسجّل هذا الجهاز.</translation>
     </message>
     <message>
         <source>The clinic has ended the enrolment of this device</source>
-        <translation type="unfinished"></translation>
+        <translation>أنهت العيادة تسجيل هذا الجهاز</translation>
     </message>
     <message>
         <source>What is measured stays on this device. Ask the clinic&apos;s administrator for a new code and enrol it anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما يُقاس يبقى على هذا الجهاز. اطلب من مسؤول العيادة رمزًا جديدًا وسجّله من جديد.</translation>
     </message>
     <message>
         <source>The server does not accept this device&apos;s sign-in any more</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يعد الخادم يقبل بيانات دخول هذا الجهاز</translation>
     </message>
     <message>
         <source>The code is mistyped</source>
-        <translation type="unfinished"></translation>
+        <translation>في الرمز خطأ كتابي</translation>
     </message>
     <message>
         <source>Type its twelve letters and digits as they are shown; it has no 0, O, 1, I and L.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب حروفه وأرقامه الاثني عشر كما هي معروضة؛ وليس فيها 0 وO و1 وI وL.</translation>
     </message>
     <message>
         <source>The code is mistyped, was used already, or is older than ten minutes</source>
-        <translation type="unfinished"></translation>
+        <translation>في الرمز خطأ كتابي، أو أنه استُخدم من قبل، أو مضى عليه أكثر من عشر دقائق</translation>
     </message>
     <message>
         <source>Check it, or ask the clinic&apos;s administrator for a new one.</source>
-        <translation type="unfinished"></translation>
+        <translation>تحقق منه، أو اطلب من مسؤول العيادة رمزًا جديدًا.</translation>
     </message>
     <message>
         <source>The code was sent, but the server&apos;s answer was lost on its way</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل الرمز، لكن رد الخادم ضاع في الطريق</translation>
     </message>
     <message>
         <source>Try the same code once more. If it is refused, ask the clinic&apos;s administrator for a new one, and to remove the device that never came.</source>
-        <translation type="unfinished"></translation>
+        <translation>جرّب الرمز نفسه مرة أخرى. وإن رُفض، فاطلب من مسؤول العيادة رمزًا جديدًا، وأن يزيل الجهاز الذي لم يكتمل تسجيله.</translation>
     </message>
     <message>
         <source>The server does not take this ({status})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يقبل الخادم هذا ({status})</translation>
     </message>
     <message>
         <source>Install the newest version. If this stays, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>ثبّت أحدث إصدار. إذا استمر ذلك، فأبلغ المسؤول عن الخادم.</translation>
     </message>
     <message>
         <source>The data of this person were erased at the server, which takes no more of them</source>
-        <translation type="unfinished"></translation>
+        <translation>مُحيت بيانات هذا الشخص لدى الخادم، ولم يعد يقبل المزيد منها</translation>
     </message>
     <message>
         <source>What is kept on this device stays here until it is deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما هو محفوظ على هذا الجهاز يبقى هنا إلى أن يُحذف.</translation>
     </message>
     <message>
         <source>The time to send this file was over</source>
-        <translation type="unfinished"></translation>
+        <translation>انتهت المدة المخصصة لإرسال هذا الملف</translation>
     </message>
     <message>
         <source>It is tried again by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>تُعاد المحاولة تلقائيًا.</translation>
     </message>
     <message>
         <source>This is no token of a FHIR server</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا ليس رمز وصول لخادم FHIR</translation>
     </message>
     <message>
         <source>Copy it again as whoever looks after the server gave it: one line of letters and signs.</source>
-        <translation type="unfinished"></translation>
+        <translation>انسخه من جديد كما أعطاه المسؤول عن الخادم: سطر واحد من الحروف والرموز.</translation>
     </message>
     <message>
         <source>Adding was cancelled</source>
-        <translation type="unfinished"></translation>
+        <translation>أُلغيت الإضافة</translation>
     </message>
     <message>
         <source>Nothing of it was kept. Add it again if you like.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُحفظ منه شيء. أضفه من جديد إن أردت.</translation>
     </message>
     <message>
         <source>Document</source>
-        <translation type="unfinished"></translation>
+        <translation>مستند</translation>
     </message>
     <message>
         <source>It was made smaller, so that it can be sent. Its text should still be legible: look at it.</source>
-        <translation type="unfinished"></translation>
+        <translation>جرى تصغيره حتى يمكن إرساله. ينبغي أن يبقى نصه مقروءًا: تحقق منه.</translation>
     </message>
     <message>
         <source>It was too large as PNG and is kept as JPEG.</source>
-        <translation type="unfinished"></translation>
+        <translation>كان كبيرًا جدًا بصيغة PNG، فحُفظ بصيغة JPEG.</translation>
     </message>
     <message>
         <source>{name} is no name of a file</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} ليس اسم ملف</translation>
     </message>
     <message>
         <source>Choose a file.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر ملفًا.</translation>
     </message>
     <message>
         <source>{name} has {size} MB; at most {limit} MB are taken</source>
-        <translation type="unfinished"></translation>
+        <translation>حجم الملف {name} هو {size} ميغابايت؛ والحد الأقصى المقبول {limit} ميغابايت</translation>
     </message>
     <message>
         <source>Save it smaller, or hand in the pages that matter.</source>
-        <translation type="unfinished"></translation>
+        <translation>احفظه بحجم أصغر، أو قدّم الصفحات المهمة فقط.</translation>
     </message>
     <message>
         <source>{name} changed while it was read</source>
-        <translation type="unfinished"></translation>
+        <translation>تغير الملف {name} أثناء قراءته</translation>
     </message>
     <message>
         <source>Wait until it is written completely, and add it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>انتظر حتى تكتمل كتابته، ثم أضفه من جديد.</translation>
     </message>
     <message>
         <source>Choose the files that are in it.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر الملفات الموجودة فيه.</translation>
     </message>
     <message>
         <source>{name} is no file but a device or a connection</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} ليس ملفًا بل جهاز أو اتصال</translation>
     </message>
     <message>
         <source>Check its name and whether its disk is connected.</source>
-        <translation type="unfinished"></translation>
+        <translation>تحقق من اسمه ومن أن قرصه موصول.</translation>
     </message>
     <message>
         <source>Ask whoever it belongs to, or copy it to a folder of yours.</source>
-        <translation type="unfinished"></translation>
+        <translation>اسأل صاحبه، أو انسخه إلى مجلد خاص بك.</translation>
     </message>
     <message>
         <source>{name} could not be read ({why})</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذرت قراءة الملف {name} ({why})</translation>
     </message>
     <message>
         <source>Check its disk or connection and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>تحقق من قرصه أو من الاتصال وأعد المحاولة.</translation>
     </message>
     <message>
         <source>The part of this program that looks into files could not be started</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر تشغيل الجزء الذي يفحص الملفات من هذا البرنامج</translation>
     </message>
     <message>
         <source>Close other programs and try again; if that does not help, install Health Helper again.</source>
-        <translation type="unfinished"></translation>
+        <translation>أغلق البرامج الأخرى وأعد المحاولة؛ وإن لم يُجدِ ذلك، فثبّت Health Helper من جديد.</translation>
     </message>
     <message>
         <source>{name} could not be written ({why})</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذرت كتابة الملف {name} ({why})</translation>
     </message>
     <message>
         <source>Choose another folder, or make room on its disk.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر مجلدًا آخر، أو أفرغ بعض المساحة على قرصه.</translation>
     </message>
     <message>
         <source>Open it in a picture program, save it as JPEG or PNG, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتحه في برنامج صور، واحفظه بصيغة JPEG أو PNG، ثم قدّم ذلك الملف.</translation>
     </message>
     <message>
         <source>Open it in its program, save or print it as PDF, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتحه في برنامجه، واحفظه أو اطبعه بصيغة PDF، ثم قدّم ذلك الملف.</translation>
     </message>
     <message>
         <source>Hand in a PDF, a JPEG or a PNG.</source>
-        <translation type="unfinished"></translation>
+        <translation>قدّم ملف PDF أو JPEG أو PNG.</translation>
     </message>
     <message>
         <source>a GIF picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة GIF</translation>
     </message>
     <message>
         <source>a TIFF picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة TIFF</translation>
     </message>
     <message>
         <source>a BMP picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة BMP</translation>
     </message>
     <message>
         <source>a JPEG XL picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة JPEG XL</translation>
     </message>
     <message>
         <source>a JPEG 2000 picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة JPEG 2000</translation>
     </message>
     <message>
         <source>an office document (Word, Excel …)</source>
-        <translation type="unfinished"></translation>
+        <translation>مستند مكتبي (Word أو Excel …)</translation>
     </message>
     <message>
         <source>a text document (RTF)</source>
-        <translation type="unfinished"></translation>
+        <translation>مستند نصي (RTF)</translation>
     </message>
     <message>
         <source>a ZIP archive</source>
-        <translation type="unfinished"></translation>
+        <translation>أرشيف ZIP</translation>
     </message>
     <message>
         <source>Unpack it and hand in the files that are in it.</source>
-        <translation type="unfinished"></translation>
+        <translation>فك ضغطه وقدّم الملفات الموجودة فيه.</translation>
     </message>
     <message>
         <source>an archive</source>
-        <translation type="unfinished"></translation>
+        <translation>أرشيف</translation>
     </message>
     <message>
         <source>a program</source>
-        <translation type="unfinished"></translation>
+        <translation>برنامج</translation>
     </message>
     <message>
         <source>a PostScript document</source>
-        <translation type="unfinished"></translation>
+        <translation>مستند PostScript</translation>
     </message>
     <message>
         <source>Copy it again from where you have it.</source>
-        <translation type="unfinished"></translation>
+        <translation>انسخه من جديد من حيث هو عندك.</translation>
     </message>
     <message>
         <source>{name} is no PDF, JPEG or PNG but {what}</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {name} ليس PDF ولا JPEG ولا PNG بل {what}</translation>
     </message>
     <message>
         <source>{name} is no PDF, JPEG or PNG</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {name} ليس PDF ولا JPEG ولا PNG</translation>
     </message>
     <message>
         <source>a HEIC picture, as iPhones make them</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة HEIC، كالتي تلتقطها أجهزة iPhone</translation>
     </message>
     <message>
         <source>an AVIF picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة AVIF</translation>
     </message>
     <message>
         <source>a video</source>
-        <translation type="unfinished"></translation>
+        <translation>فيديو</translation>
     </message>
     <message>
         <source>a WebP picture</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة WebP</translation>
     </message>
     <message>
         <source>a medical picture (DICOM)</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة طبية (DICOM)</translation>
     </message>
     <message>
         <source>something else in front of a PDF</source>
-        <translation type="unfinished"></translation>
+        <translation>ملف PDF يسبقه شيء آخر</translation>
     </message>
     <message>
         <source>text</source>
-        <translation type="unfinished"></translation>
+        <translation>نص</translation>
     </message>
     <message>
         <source>This page cannot be shown</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن عرض هذه الصفحة</translation>
     </message>
     <message>
         <source>Save a copy and open it in another program.</source>
-        <translation type="unfinished"></translation>
+        <translation>احفظ نسخة وافتحها في برنامج آخر.</translation>
     </message>
     <message>
         <source>Open it where you have it from, print it into a new PDF, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتحه حيث هو عندك، واطبعه في ملف PDF جديد، ثم قدّم ذلك الملف.</translation>
     </message>
     <message>
         <source>Open it in another program, save or print it anew, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتحه في برنامج آخر، واحفظه أو اطبعه من جديد، ثم قدّم ذلك الملف.</translation>
     </message>
     <message>
         <source>{name} is damaged or cut off</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {name} تالف أو مقطوع</translation>
     </message>
     <message>
         <source>Copy it again from where you have it, or save it anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>انسخه من جديد من حيث هو عندك، أو احفظه من جديد.</translation>
     </message>
     <message>
         <source>{name} is of a rare kind that is not read here</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {name} من نوع نادر لا يُقرأ هنا</translation>
     </message>
     <message>
         <source>Open it in another program and save it as an ordinary PNG or JPEG.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتحه في برنامج آخر واحفظه بصيغة PNG أو JPEG عادية.</translation>
     </message>
     <message>
         <source>{name} has something behind its end</source>
-        <translation type="unfinished"></translation>
+        <translation>في الملف {name} شيء بعد نهايته</translation>
     </message>
     <message>
         <source>{name} has another kind of file inside it</source>
-        <translation type="unfinished"></translation>
+        <translation>في داخل الملف {name} ملف من نوع آخر</translation>
     </message>
     <message>
         <source>{name} is locked with a password or against changes</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {name} محمي بكلمة مرور أو مقفل ضد التعديل</translation>
     </message>
     <message>
         <source>Open it with its password, save or print it without one, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>افتحه بكلمة مروره، واحفظه أو اطبعه بدونها، ثم قدّم ذلك الملف.</translation>
     </message>
     <message>
         <source>{name} would do something when it is opened: a script, a program, a form that sends, or a file within it</source>
-        <translation type="unfinished"></translation>
+        <translation>ينفذ الملف {name} شيئًا عند فتحه: نص برمجي، أو برنامج، أو نموذج يرسل بيانات، أو ملف في داخله</translation>
     </message>
     <message>
         <source>{name} grows beyond measure when it is unpacked</source>
-        <translation type="unfinished"></translation>
+        <translation>يتضخم الملف {name} بلا حد عند فك ضغطه</translation>
     </message>
     <message>
         <source>{name} is too complicated to be looked at safely</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {name} أعقد من أن يُفحص بأمان</translation>
     </message>
     <message>
         <source>{name} has more than {pages} pages</source>
-        <translation type="unfinished"></translation>
+        <translation>في الملف {name} أكثر من {pages} صفحة</translation>
     </message>
     <message>
         <source>Hand in the pages that matter, in several files.</source>
-        <translation type="unfinished"></translation>
+        <translation>قدّم الصفحات المهمة في عدة ملفات.</translation>
     </message>
     <message>
         <source>{name} has more than {pixels} million pixels</source>
-        <translation type="unfinished"></translation>
+        <translation>في الملف {name} أكثر من {pixels} مليون بكسل</translation>
     </message>
     <message>
         <source>Make it smaller in a picture program, or photograph it again at a lower resolution.</source>
-        <translation type="unfinished"></translation>
+        <translation>صغّره في برنامج صور، أو صوّره من جديد بدقة أقل.</translation>
     </message>
     <message>
         <source>Report of a scan</source>
-        <translation type="unfinished"></translation>
+        <translation>تقرير قياس</translation>
     </message>
     <message>
         <source>May what is kept of {name} be sent to the clinic at {clinic}?</source>
-        <translation type="unfinished"></translation>
+        <translation>هل يجوز إرسال ما هو محفوظ باسم {name} إلى العيادة (‎{clinic}‎)؟</translation>
     </message>
     <message>
         <source>May this also be sent to the clinic at {clinic}?</source>
-        <translation type="unfinished"></translation>
+        <translation>هل يجوز إرسال هذا أيضًا إلى العيادة (‎{clinic}‎)؟</translation>
     </message>
     <message>
         <source>What is sent: the measured or typed-in numbers with their intervals, or the reasons why a number is not shown; when and how long was measured; and files that you add yourself.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما يُرسل: الأرقام المقيسة أو المُدخلة يدويًا مع مجالاتها، أو أسباب عدم عرض رقم ما؛ ووقت القياس ومدته؛ والملفات التي تضيفها بنفسك.</translation>
     </message>
     <message>
         <source>What is never sent: your name, your record number, pictures and video.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما لا يُرسل أبدًا: اسمك، ورقم ملفك الطبي، والصور والفيديو.</translation>
     </message>
     <message>
         <source>It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُرسل مشفرًا. يمكنك سحب موافقتك في أي وقت: الإعدادات، «مشاركة البيانات…».</translation>
     </message>
     <message>
         <source>It is sent encrypted, under a new random number. A guest is asked each time.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُرسل مشفرًا، تحت رقم عشوائي جديد. ويُسأل الضيف في كل مرة.</translation>
     </message>
     <message>
         <source>Sending has failed, by a bug of Health Helper&apos;s own</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر الإرسال بسبب خطأ داخلي في Health Helper</translation>
     </message>
     <message>
         <source>Nothing is lost. It is tried again by itself; install the newest version if this stays.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُفقد شيء. تُعاد المحاولة تلقائيًا؛ ثبّت أحدث إصدار إذا استمر ذلك.</translation>
     </message>
     <message>
         <source>The policy of this computer can be changed by everybody who uses it</source>
-        <translation type="unfinished"></translation>
+        <translation>يستطيع كل من يستخدم هذا الحاسوب تغيير سياسته</translation>
     </message>
     <message>
         <source>The policy of this computer cannot be read ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن قراءة سياسة هذا الحاسوب ({kind})</translation>
     </message>
     <message>
         <source>The policy of this computer is no TOML</source>
-        <translation type="unfinished"></translation>
+        <translation>ملف سياسة هذا الحاسوب ليس بصيغة TOML</translation>
     </message>
     <message>
         <source>The policy of this computer has a key that is not known: {key}</source>
-        <translation type="unfinished"></translation>
+        <translation>في سياسة هذا الحاسوب مفتاح غير معروف: ‎{key}‎</translation>
     </message>
     <message>
         <source>The policy of this computer is wrong: {key} is not {form}</source>
-        <translation type="unfinished"></translation>
+        <translation>سياسة هذا الحاسوب خاطئة: المطلوب في ‎{key}‎ هو {form}</translation>
     </message>
     <message>
         <source>a whole number from {least} to {most}</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد صحيح من {least} إلى {most}</translation>
     </message>
     <message>
         <source>true or false</source>
-        <translation type="unfinished"></translation>
+        <translation>‎true أو ‎false</translation>
     </message>
     <message>
         <source>an address that begins with https:// or http://</source>
-        <translation type="unfinished"></translation>
+        <translation>عنوان يبدأ بـ https://‎ أو http://‎</translation>
     </message>
     <message>
         <source>an address that begins with https://</source>
-        <translation type="unfinished"></translation>
+        <translation>عنوان يبدأ بـ https://‎</translation>
     </message>
     <message>
         <source>the path of a file</source>
-        <translation type="unfinished"></translation>
+        <translation>مسار ملف</translation>
     </message>
     <message>
         <source>The export was stopped</source>
-        <translation type="unfinished"></translation>
+        <translation>أُوقف التصدير</translation>
     </message>
     <message>
         <source>Nothing was written; start it again whenever you like.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُكتب شيء؛ ابدأه من جديد متى شئت.</translation>
     </message>
     <message>
         <source>Name lost ({number})</source>
-        <translation type="unfinished"></translation>
+        <translation>اسم مفقود ({number})</translation>
     </message>
     <message>
         <source>This document on this device is damaged or missing</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا المستند على هذا الجهاز تالف أو مفقود</translation>
     </message>
     <message>
         <source>Add it again from where it came from, then delete this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>أضفه من جديد من مصدره، ثم احذف هذا.</translation>
     </message>
     <message>
         <source>This file is empty</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الملف فارغ</translation>
     </message>
     <message>
         <source>Choose another one, or save it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر ملفًا آخر، أو احفظه من جديد.</translation>
     </message>
     <message>
         <source>This is not on this device any more</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يعد هذا موجودًا على هذا الجهاز</translation>
     </message>
     <message>
         <source>Look at the list again; it may be among what was deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>انظر إلى القائمة من جديد؛ فقد يكون ضمن المحذوفات.</translation>
     </message>
     <message>
         <source>This was cancelled</source>
-        <translation type="unfinished"></translation>
+        <translation>أُلغي هذا</translation>
     </message>
     <message>
         <source>Nothing of it was kept. Add it again if you want it kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُحفظ منه شيء. أضفه من جديد إن أردت حفظه.</translation>
     </message>
     <message>
         <source>The pulse was {bound} /min or less</source>
-        <translation type="unfinished"></translation>
+        <translation>كان النبض {bound} في الدقيقة أو أقل</translation>
     </message>
     <message>
         <source>The pulse was {bound} /min or more</source>
-        <translation type="unfinished"></translation>
+        <translation>كان النبض {bound} في الدقيقة أو أكثر</translation>
     </message>
     <message>
         <source>The respiratory rate was {bound} /min or less</source>
-        <translation type="unfinished"></translation>
+        <translation>كان معدل التنفس {bound} في الدقيقة أو أقل</translation>
     </message>
     <message>
         <source>The respiratory rate was {bound} /min or more</source>
-        <translation type="unfinished"></translation>
+        <translation>كان معدل التنفس {bound} في الدقيقة أو أكثر</translation>
     </message>
     <message>
         <source>The systolic blood pressure was {bound} mmHg or less</source>
-        <translation type="unfinished"></translation>
+        <translation>كان ضغط الدم الانقباضي {bound} ملم زئبق أو أقل</translation>
     </message>
     <message>
         <source>The systolic blood pressure was {bound} mmHg or more</source>
-        <translation type="unfinished"></translation>
+        <translation>كان ضغط الدم الانقباضي {bound} ملم زئبق أو أكثر</translation>
     </message>
     <message>
         <source>The diastolic blood pressure was {bound} mmHg or more</source>
-        <translation type="unfinished"></translation>
+        <translation>كان ضغط الدم الانبساطي {bound} ملم زئبق أو أكثر</translation>
     </message>
     <message>
         <source>The oxygen saturation was {bound} % or less</source>
-        <translation type="unfinished"></translation>
+        <translation>كان تشبع الأكسجين {bound} % أو أقل</translation>
     </message>
     <message>
         <source>The temperature was {bound} °C or less</source>
-        <translation type="unfinished"></translation>
+        <translation>كانت درجة الحرارة {bound} °م أو أقل</translation>
     </message>
     <message>
         <source>A reading to look at</source>
-        <translation type="unfinished"></translation>
+        <translation>قراءة للمراجعة</translation>
     </message>
     <message>
         <source>Preview: {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>معاينة: {name}</translation>
     </message>
     <message>
         <source>The page</source>
-        <translation type="unfinished"></translation>
+        <translation>الصفحة</translation>
     </message>
     <message>
         <source>Page before</source>
-        <translation type="unfinished"></translation>
+        <translation>الصفحة السابقة</translation>
     </message>
     <message>
         <source>Next page</source>
-        <translation type="unfinished"></translation>
+        <translation>الصفحة التالية</translation>
     </message>
     <message>
         <source>Smaller</source>
-        <translation type="unfinished"></translation>
+        <translation>تصغير</translation>
     </message>
     <message>
         <source>Larger</source>
-        <translation type="unfinished"></translation>
+        <translation>تكبير</translation>
     </message>
     <message>
         <source>Page {page} of {pages}</source>
-        <translation type="unfinished"></translation>
+        <translation>الصفحة {page} من {pages}</translation>
     </message>
     <message>
         <source>Enrol this device</source>
-        <translation type="unfinished"></translation>
+        <translation>تسجيل هذا الجهاز</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code. It is good for ten minutes and works once. Nothing is sent before each person has agreed.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من مسؤول العيادة رمزًا. يصلح الرمز عشر دقائق ويُستخدم مرة واحدة. لا يُرسل شيء قبل أن يوافق كل شخص.</translation>
     </message>
     <message>
         <source>Code (spaces and hyphens do not matter):</source>
-        <translation type="unfinished"></translation>
+        <translation>الرمز (لا أهمية للمسافات والشرطات):</translation>
     </message>
     <message>
         <source>Code</source>
-        <translation type="unfinished"></translation>
+        <translation>الرمز</translation>
     </message>
     <message>
         <source>Address of the clinic&apos;s server</source>
-        <translation type="unfinished"></translation>
+        <translation>عنوان خادم العيادة</translation>
     </message>
     <message>
         <source>Address of the clinic&apos;s server:</source>
-        <translation type="unfinished"></translation>
+        <translation>عنوان خادم العيادة:</translation>
     </message>
     <message>
         <source>With the clinic at {server}.</source>
-        <translation type="unfinished"></translation>
+        <translation>لدى العيادة (‎{server}‎).</translation>
     </message>
     <message>
         <source>Enrol</source>
-        <translation type="unfinished"></translation>
+        <translation>تسجيل</translation>
     </message>
     <message>
         <source>Type the code.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب الرمز.</translation>
     </message>
     <message>
         <source>Type the address; it begins with https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب العنوان؛ ويبدأ بـ https://‎.</translation>
     </message>
     <message>
         <source>The clinic&apos;s server is being asked …</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ سؤال خادم العيادة …</translation>
     </message>
     <message>
         <source>This device is enrolled with the clinic at {server}.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز مسجل لدى العيادة (‎{server}‎).</translation>
     </message>
     <message>
         <source>Leave the clinic at {server}? Nothing is sent any more, and what waits stays on this device. What was sent stays at the clinic, whose administrator should remove this device there too. To come back, a new code is needed.</source>
-        <translation type="unfinished"></translation>
+        <translation>هل تريد مغادرة العيادة (‎{server}‎)؟ لن يُرسل شيء بعد ذلك، وما هو قيد الانتظار يبقى على هذا الجهاز. وما أُرسل يبقى لدى العيادة، وينبغي لمسؤولها أن يزيل هذا الجهاز هناك أيضًا. وللعودة يلزم رمز جديد.</translation>
     </message>
     <message>
         <source>Leave the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>مغادرة العيادة</translation>
     </message>
     <message>
         <source>This device is enrolled with no clinic any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يعد هذا الجهاز مسجلًا لدى أي عيادة.</translation>
     </message>
     <message>
         <source>To be tried again: {count}.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد ما ستُعاد محاولته: {count}.</translation>
     </message>
     <message>
         <source>What waits is tried now.</source>
-        <translation type="unfinished"></translation>
+        <translation>تجري الآن محاولة إرسال ما هو قيد الانتظار.</translation>
     </message>
     <message>
         <source>Send also what was kept on this device before it could be sent? Only of people who have agreed to it, and nothing of guests.</source>
-        <translation type="unfinished"></translation>
+        <translation>هل تريد أيضًا إرسال ما حُفظ على هذا الجهاز قبل أن يصبح الإرسال ممكنًا؟ لمن وافقوا على ذلك فقط، ولا يُرسل شيء عن الضيوف.</translation>
     </message>
     <message>
         <source>Send earlier ones</source>
-        <translation type="unfinished"></translation>
+        <translation>إرسال المحفوظات السابقة</translation>
     </message>
     <message>
         <source>Send it</source>
-        <translation type="unfinished"></translation>
+        <translation>إرسال</translation>
     </message>
     <message>
         <source>Waiting to be sent now, of what was kept earlier: {count}.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد المحفوظات السابقة التي تنتظر الإرسال الآن: {count}.</translation>
     </message>
     <message>
         <source>There is nothing earlier that could be sent of people who have agreed.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا توجد محفوظات سابقة يمكن إرسالها لمن وافقوا.</translation>
     </message>
     <message>
         <source>Data (*.json);;Table (*.csv)</source>
-        <translation type="unfinished"></translation>
+        <translation>بيانات (*.json);;جدول (*.csv)</translation>
     </message>
     <message>
         <source>Save what was refused</source>
-        <translation type="unfinished"></translation>
+        <translation>حفظ ما رُفض</translation>
     </message>
     <message>
         <source>Choose a person at the top first; a guest is asked each time.</source>
-        <translation type="unfinished"></translation>
+        <translation>اختر أولًا شخصًا من الأعلى؛ فالضيف يُسأل في كل مرة.</translation>
     </message>
     <message>
         <source>Nothing more of {name} is sent. What was sent before stays at the clinic until {name} is deleted for ever.</source>
-        <translation type="unfinished"></translation>
+        <translation>لن يُرسل بعد الآن شيء باسم {name}. وما أُرسل من قبل يبقى لدى العيادة إلى أن يُحذف {name} نهائيًا.</translation>
     </message>
     <message>
         <source>What is kept of {name} from now on is sent to the clinic.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما يُحفظ باسم {name} من الآن فصاعدًا يُرسل إلى العيادة.</translation>
     </message>
     <message>
         <source>Sharing of {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>مشاركة بيانات {name}</translation>
     </message>
     <message>
         <source>Take it back</source>
-        <translation type="unfinished"></translation>
+        <translation>سحب الموافقة</translation>
     </message>
     <message>
         <source>Agree</source>
-        <translation type="unfinished"></translation>
+        <translation>موافقة</translation>
     </message>
     <message>
         <source>Sending to the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>الإرسال إلى العيادة</translation>
     </message>
     <message>
         <source>The file that is being sent</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف الجاري إرساله</translation>
     </message>
     <message>
         <source>Stop sending this file</source>
-        <translation type="unfinished"></translation>
+        <translation>إيقاف إرسال هذا الملف</translation>
     </message>
     <message>
         <source>Nothing waits and nothing was refused.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا شيء قيد الانتظار ولم يُرفض شيء.</translation>
     </message>
     <message>
         <source>What waits or was refused, the oldest first</source>
-        <translation type="unfinished"></translation>
+        <translation>ما هو قيد الانتظار أو رُفض، الأقدم أولًا</translation>
     </message>
     <message>
         <source>Since</source>
-        <translation type="unfinished"></translation>
+        <translation>منذ</translation>
     </message>
     <message>
         <source>How it stands</source>
-        <translation type="unfinished"></translation>
+        <translation>الحالة</translation>
     </message>
     <message>
         <source>Try this again</source>
-        <translation type="unfinished"></translation>
+        <translation>إعادة محاولة هذا</translation>
     </message>
     <message>
         <source>Try all again</source>
-        <translation type="unfinished"></translation>
+        <translation>إعادة محاولة الكل</translation>
     </message>
     <message>
         <source>Show later ones</source>
-        <translation type="unfinished"></translation>
+        <translation>عرض الأحدث</translation>
     </message>
     <message>
         <source>Export what was refused…</source>
-        <translation type="unfinished"></translation>
+        <translation>تصدير ما رُفض…</translation>
     </message>
     <message>
         <source>Send earlier ones…</source>
-        <translation type="unfinished"></translation>
+        <translation>إرسال المحفوظات السابقة…</translation>
     </message>
     <message>
         <source>Not enrolled</source>
-        <translation type="unfinished"></translation>
+        <translation>غير مسجل</translation>
     </message>
     <message>
         <source>{sent} of {all} MB</source>
-        <translation type="unfinished"></translation>
+        <translation>{sent} من {all} ميغابايت</translation>
     </message>
     <message>
         <source>Readings to look at, the newest first</source>
-        <translation type="unfinished"></translation>
+        <translation>قراءات للمراجعة، الأحدث أولًا</translation>
     </message>
     <message>
         <source>Done: I have looked at it</source>
-        <translation type="unfinished"></translation>
+        <translation>تم: لقد راجعتها</translation>
     </message>
     <message>
         <source>Somebody should look at these readings and at whom they are of. None of them is a diagnosis.</source>
-        <translation type="unfinished"></translation>
+        <translation>ينبغي أن يراجع أحد هذه القراءات وحال أصحابها. وليس أي منها تشخيصًا.</translation>
     </message>
     <message>
         <source>PDF</source>
-        <translation type="unfinished"></translation>
+        <translation>PDF</translation>
     </message>
     <message>
         <source>Picture (PNG)</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة (PNG)</translation>
     </message>
     <message>
         <source>Picture (JPEG)</source>
-        <translation type="unfinished"></translation>
+        <translation>صورة (JPEG)</translation>
     </message>
     <message>
         <source>Data (JSON)</source>
-        <translation type="unfinished"></translation>
+        <translation>بيانات (JSON)</translation>
     </message>
     <message>
         <source>it did not arrive as it was sent</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يصل كما أُرسل</translation>
     </message>
     <message>
         <source>it is of another type than it says</source>
-        <translation type="unfinished"></translation>
+        <translation>هو من نوع غير المذكور فيه</translation>
     </message>
     <message>
         <source>it is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>هو تالف</translation>
     </message>
     <message>
         <source>it is of a rare kind</source>
-        <translation type="unfinished"></translation>
+        <translation>هو من نوع نادر</translation>
     </message>
     <message>
         <source>something follows behind its end</source>
-        <translation type="unfinished"></translation>
+        <translation>يوجد شيء بعد نهايته</translation>
     </message>
     <message>
         <source>another kind of file is inside it</source>
-        <translation type="unfinished"></translation>
+        <translation>في داخله ملف من نوع آخر</translation>
     </message>
     <message>
         <source>it is locked</source>
-        <translation type="unfinished"></translation>
+        <translation>هو مقفل</translation>
     </message>
     <message>
         <source>it would do something when it is opened</source>
-        <translation type="unfinished"></translation>
+        <translation>ينفذ شيئًا عند فتحه</translation>
     </message>
     <message>
         <source>it grows beyond measure when it is unpacked</source>
-        <translation type="unfinished"></translation>
+        <translation>يتضخم بلا حد عند فك ضغطه</translation>
     </message>
     <message>
         <source>it is too complicated</source>
-        <translation type="unfinished"></translation>
+        <translation>هو معقد جدًا</translation>
     </message>
     <message>
         <source>it has too many pages</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد صفحاته كبير جدًا</translation>
     </message>
     <message>
         <source>it has too many pixels</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد بكسلاته كبير جدًا</translation>
     </message>
     <message>
         <source>it says where it was taken</source>
-        <translation type="unfinished"></translation>
+        <translation>يذكر المكان الذي التُقط فيه</translation>
     </message>
     <message>
         <source>its kind of data is not known</source>
-        <translation type="unfinished"></translation>
+        <translation>نوع بياناته غير معروف</translation>
     </message>
     <message>
         <source>the virus scanner found something</source>
-        <translation type="unfinished"></translation>
+        <translation>وجد برنامج مكافحة الفيروسات شيئًا فيه</translation>
     </message>
     <message>
         <source>1 page</source>
-        <translation type="unfinished"></translation>
+        <translation>صفحة واحدة</translation>
     </message>
     <message>
         <source>{count} pages</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد الصفحات: {count}</translation>
     </message>
     <message>
         <source>{size} MB</source>
-        <translation type="unfinished"></translation>
+        <translation>{size} ميغابايت</translation>
     </message>
     <message>
         <source>Waits to be sent</source>
-        <translation type="unfinished"></translation>
+        <translation>ينتظر الإرسال</translation>
     </message>
     <message>
         <source>Being sent</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ الإرسال</translation>
     </message>
     <message>
         <source>Being sent, {percent} %</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ الإرسال، {percent} %</translation>
     </message>
     <message>
         <source>Not sent: it was refused</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرسل: رُفض</translation>
     </message>
     <message>
         <source>Kept here; not sent for now</source>
-        <translation type="unfinished"></translation>
+        <translation>محفوظ هنا؛ لا يُرسل في الوقت الحالي</translation>
     </message>
     <message>
         <source>Sent; looked at: clean</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل؛ وفُحص: سليم</translation>
     </message>
     <message>
         <source>Sent; held back by the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل؛ وتحتجزه العيادة</translation>
     </message>
     <message>
         <source>Sent; held back by the clinic: {reason}</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل؛ وتحتجزه العيادة: {reason}</translation>
     </message>
     <message>
         <source>Sent; could not be looked at yet</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل؛ ولم يمكن فحصه بعد</translation>
     </message>
     <message>
         <source>Sent; being looked at</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل؛ ويجري فحصه</translation>
     </message>
     <message>
         <source>Sent</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل</translation>
     </message>
     <message>
         <source>Kept here</source>
-        <translation type="unfinished"></translation>
+        <translation>محفوظ هنا</translation>
     </message>
     <message>
         <source>Not asked yet. Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُسأل بعد. لا يُرسل شيء.</translation>
     </message>
     <message>
         <source>Agreed in writing, noted on {when}. What is kept is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>وافق كتابيًا، وسُجل ذلك بتاريخ ‎{when}‎. يُرسل ما يُحفظ.</translation>
     </message>
     <message>
         <source>Agreed on {when}. What is kept is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>وافق بتاريخ ‎{when}‎. يُرسل ما يُحفظ.</translation>
     </message>
     <message>
         <source>Not agreed ({when}). Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يوافق (‎{when}‎). لا يُرسل شيء.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator.</source>
-        <translation type="unfinished"></translation>
+        <translation>اسأل مسؤول العيادة.</translation>
     </message>
     <message>
         <source>Install the newest version and try it again. Until then it stays on this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>ثبّت أحدث إصدار وأعد المحاولة. وحتى ذلك الحين يبقى على هذا الجهاز.</translation>
     </message>
     <message>
         <source>Try it again later. If this stays, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>أعد المحاولة لاحقًا. إذا استمر ذلك، فأبلغ المسؤول عن الخادم.</translation>
     </message>
     <message>
         <source>The clinic has something else under the same identifier.</source>
-        <translation type="unfinished"></translation>
+        <translation>لدى العيادة شيء آخر بالمعرّف نفسه.</translation>
     </message>
     <message>
         <source>Export it and tell whoever looks after the server. It stays on this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>صدّره وأبلغ المسؤول عن الخادم. ويبقى على هذا الجهاز.</translation>
     </message>
     <message>
         <source>The server does not take it as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يقبله الخادم كما هو.</translation>
     </message>
     <message>
         <source>The server does not take it.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يقبله الخادم.</translation>
     </message>
     <message>
         <source>The data of this person were erased at the clinic, which takes no more of them.</source>
-        <translation type="unfinished"></translation>
+        <translation>مُحيت بيانات هذا الشخص لدى العيادة، ولم تعد تقبل المزيد منها.</translation>
     </message>
     <message>
         <source>It is larger than the clinic takes.</source>
-        <translation type="unfinished"></translation>
+        <translation>حجمه أكبر مما تقبله العيادة.</translation>
     </message>
     <message>
         <source>Add the file again in a smaller form, and delete this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>أضف الملف من جديد بحجم أصغر، واحذف هذا.</translation>
     </message>
     <message>
         <source>The clinic does not take files of this kind.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا تقبل العيادة ملفات من هذا النوع.</translation>
     </message>
     <message>
         <source>Add it again as a PDF or a picture, and delete this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>أضفه من جديد بصيغة PDF أو كصورة، واحذف هذا.</translation>
     </message>
     <message>
         <source>The clinic does not allow this device to send it.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا تسمح العيادة لهذا الجهاز بإرساله.</translation>
     </message>
     <message>
         <source>The server does not know what this is about.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يعرف الخادم بماذا يتعلق هذا.</translation>
     </message>
     <message>
         <source>The server does not understand what was sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يفهم الخادم ما أُرسل.</translation>
     </message>
     <message>
         <source>It was kept by another version of Health Helper and cannot be sent by this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>حُفظ بإصدار آخر من Health Helper ولا يمكن لهذا الإصدار إرساله.</translation>
     </message>
     <message>
         <source>The clinic has put the file in quarantine: it does not look as it should.</source>
-        <translation type="unfinished"></translation>
+        <translation>وضعت العيادة الملف في الحجر: فهو ليس كما ينبغي.</translation>
     </message>
     <message>
         <source>Look at the file. Add it again in another form, or show it to the staff.</source>
-        <translation type="unfinished"></translation>
+        <translation>انظر إلى الملف. أضفه من جديد بشكل آخر، أو اعرضه على الموظفين.</translation>
     </message>
     <message>
         <source>The server could not look into the file.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر على الخادم فحص الملف.</translation>
     </message>
     <message>
         <source>The file on this device is damaged or missing.</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف على هذا الجهاز تالف أو مفقود.</translation>
     </message>
     <message>
         <source>The file is not what it was when it was added.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يعد الملف كما كان عند إضافته.</translation>
     </message>
     <message>
         <source>Sending it was stopped here.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُوقف إرساله هنا.</translation>
     </message>
     <message>
         <source>It is sent once somebody presses “Try this again”.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُرسل عندما يضغط أحد على «إعادة محاولة هذا».</translation>
     </message>
     <message>
         <source>The clinic has used what it may use this month.</source>
-        <translation type="unfinished"></translation>
+        <translation>استنفدت العيادة ما يحق لها استخدامه هذا الشهر.</translation>
     </message>
     <message>
         <source>Try it again next month, or ask the clinic&apos;s administrator.</source>
-        <translation type="unfinished"></translation>
+        <translation>أعد المحاولة الشهر القادم، أو اسأل مسؤول العيادة.</translation>
     </message>
     <message>
         <source>This computer has no connection to a network.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الحاسوب غير متصل بأي شبكة.</translation>
     </message>
     <message>
         <source>Plug the network in or switch it on. It is sent by itself then.</source>
-        <translation type="unfinished"></translation>
+        <translation>وصّل الشبكة أو شغّلها. عندها يُرسل تلقائيًا.</translation>
     </message>
     <message>
         <source>Nobody in this network knows the server&apos;s name.</source>
-        <translation type="unfinished"></translation>
+        <translation>اسم الخادم غير معروف في هذه الشبكة.</translation>
     </message>
     <message>
         <source>The server refuses the connection.</source>
-        <translation type="unfinished"></translation>
+        <translation>يرفض الخادم الاتصال.</translation>
     </message>
     <message>
         <source>The connection broke off.</source>
-        <translation type="unfinished"></translation>
+        <translation>انقطع الاتصال.</translation>
     </message>
     <message>
         <source>There is no way from this network to the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن الوصول من هذه الشبكة إلى الخادم.</translation>
     </message>
     <message>
         <source>The server did not answer in time.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يرد الخادم في الوقت المحدد.</translation>
     </message>
     <message>
         <source>Sending was ended.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُنهي الإرسال.</translation>
     </message>
     <message>
         <source>It is sent when the program runs again.</source>
-        <translation type="unfinished"></translation>
+        <translation>يُرسل عندما يعمل البرنامج من جديد.</translation>
     </message>
     <message>
         <source>No secure connection to the server can be made in this network.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن إنشاء اتصال آمن بالخادم في هذه الشبكة.</translation>
     </message>
     <message>
         <source>Log in to the network if it asks for it, or use another one.</source>
-        <translation type="unfinished"></translation>
+        <translation>سجّل الدخول إلى الشبكة إن طلبت ذلك، أو استخدم شبكة أخرى.</translation>
     </message>
     <message>
         <source>The certificate shown for the server is not trusted by this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>الشهادة المقدمة على أنها شهادة الخادم لا يثق بها هذا الحاسوب.</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to install the network&apos;s certificate, or use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن هذا الحاسوب تثبيت شهادة الشبكة، أو استخدم شبكة أخرى.</translation>
     </message>
     <message>
         <source>The certificate shown is for another server.</source>
-        <translation type="unfinished"></translation>
+        <translation>الشهادة المقدمة لخادم آخر.</translation>
     </message>
     <message>
         <source>Log in to the network if it asks for it; else check the server&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>سجّل الدخول إلى الشبكة إن طلبت ذلك؛ وإلا فتحقق من عنوان الخادم.</translation>
     </message>
     <message>
         <source>The server&apos;s certificate has expired, if this computer&apos;s date is right.</source>
-        <translation type="unfinished"></translation>
+        <translation>انتهت صلاحية شهادة الخادم، إن كان تاريخ هذا الحاسوب صحيحًا.</translation>
     </message>
     <message>
         <source>Check the date and time of this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>تحقق من تاريخ هذا الحاسوب ووقته.</translation>
     </message>
     <message>
         <source>The certificates that this computer&apos;s policy names could not be read.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذرت قراءة الشهادات المذكورة في سياسة هذا الحاسوب.</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to put them right.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن هذا الحاسوب تصحيحها.</translation>
     </message>
     <message>
         <source>The clock of this computer is wrong.</source>
-        <translation type="unfinished"></translation>
+        <translation>ساعة هذا الحاسوب خاطئة.</translation>
     </message>
     <message>
         <source>Set its date and time.</source>
-        <translation type="unfinished"></translation>
+        <translation>اضبط تاريخه ووقته.</translation>
     </message>
     <message>
         <source>This network wants a login first.</source>
-        <translation type="unfinished"></translation>
+        <translation>تطلب هذه الشبكة تسجيل الدخول أولًا.</translation>
     </message>
     <message>
         <source>The proxy of this network did not let the connection pass.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يسمح الخادم الوكيل في هذه الشبكة بمرور الاتصال.</translation>
     </message>
     <message>
         <source>Ask whoever manages the network to let this computer reach the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن الشبكة السماح لهذا الحاسوب بالوصول إلى الخادم.</translation>
     </message>
     <message>
         <source>The proxy that is set for this computer cannot be used.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن استخدام الخادم الوكيل المحدد لهذا الحاسوب.</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to set another one.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من المسؤول عن هذا الحاسوب تحديد خادم وكيل آخر.</translation>
     </message>
     <message>
         <source>The server could not do it at that moment.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يستطع الخادم فعل ذلك في تلك اللحظة.</translation>
     </message>
     <message>
         <source>The server took no more at that moment.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يقبل الخادم المزيد في تلك اللحظة.</translation>
     </message>
     <message>
         <source>The time to send this file was over.</source>
-        <translation type="unfinished"></translation>
+        <translation>انتهت المدة المخصصة لإرسال هذا الملف.</translation>
     </message>
     <message>
         <source>The server&apos;s answer could not be read.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذرت قراءة رد الخادم.</translation>
     </message>
     <message>
         <source>The server did not accept this device&apos;s sign-in just then.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يقبل الخادم بيانات دخول هذا الجهاز في تلك اللحظة.</translation>
     </message>
     <message>
         <source>The clinic has ended the enrolment of this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>أنهت العيادة تسجيل هذا الجهاز.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a new code and enrol it anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من مسؤول العيادة رمزًا جديدًا وسجّله من جديد.</translation>
     </message>
     <message>
         <source>The server does not accept this device&apos;s sign-in any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يعد الخادم يقبل بيانات دخول هذا الجهاز.</translation>
     </message>
     <message>
         <source>This device is not enrolled with a clinic.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز غير مسجل لدى أي عيادة.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code and enrol it.</source>
-        <translation type="unfinished"></translation>
+        <translation>اطلب من مسؤول العيادة رمزًا وسجّله.</translation>
     </message>
     <message>
         <source>The reason is one of a newer version: {code}. {remedy}</source>
-        <translation type="unfinished"></translation>
+        <translation>السبب يخص إصدارًا أحدث: ‎{code}‎. {remedy}</translation>
     </message>
     <message>
         <source>Not connected</source>
-        <translation type="unfinished"></translation>
+        <translation>غير متصل</translation>
     </message>
     <message>
         <source>Certificate not trusted</source>
-        <translation type="unfinished"></translation>
+        <translation>الشهادة غير موثوقة</translation>
     </message>
     <message>
         <source>The network wants a login</source>
-        <translation type="unfinished"></translation>
+        <translation>الشبكة تطلب تسجيل الدخول</translation>
     </message>
     <message>
         <source>Enrolment ended</source>
-        <translation type="unfinished"></translation>
+        <translation>انتهى التسجيل</translation>
     </message>
     <message>
         <source>Sign-in lost</source>
-        <translation type="unfinished"></translation>
+        <translation>بيانات الدخول غير مقبولة</translation>
     </message>
     <message>
         <source>Key store locked</source>
-        <translation type="unfinished"></translation>
+        <translation>مخزن المفاتيح مقفل</translation>
     </message>
     <message>
         <source>Sending failed</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر الإرسال</translation>
     </message>
     <message>
         <source>Waits until unlocked</source>
-        <translation type="unfinished"></translation>
+        <translation>في انتظار فتح القفل</translation>
     </message>
     <message>
         <source>Sending to the clinic: {state}</source>
-        <translation type="unfinished"></translation>
+        <translation>الإرسال إلى العيادة: {state}</translation>
     </message>
     <message>
         <source>Refused: {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>المرفوض: {count}</translation>
     </message>
     <message>
         <source>All sent</source>
-        <translation type="unfinished"></translation>
+        <translation>أُرسل الكل</translation>
     </message>
     <message>
         <source>Sending {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ إرسال {count}</translation>
     </message>
     <message>
         <source>{count} waiting</source>
-        <translation type="unfinished"></translation>
+        <translation>قيد الانتظار: {count}</translation>
     </message>
     <message>
         <source>Waiting: {count}. Refused: {refused}.</source>
-        <translation type="unfinished"></translation>
+        <translation>قيد الانتظار: {count}. المرفوض: {refused}.</translation>
     </message>
     <message>
         <source>Held back: {count} (deleted and can be put back, or for another clinic).</source>
-        <translation type="unfinished"></translation>
+        <translation>المحتجز: {count} (محذوف يمكن استعادته، أو يخص عيادة أخرى).</translation>
     </message>
     <message>
         <source>Nothing was sent since the program was started.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرسل شيء منذ بدء تشغيل البرنامج.</translation>
     </message>
     <message>
         <source>Last sent: {when}.</source>
-        <translation type="unfinished"></translation>
+        <translation>آخر إرسال: ‎{when}‎.</translation>
     </message>
     <message>
         <source>Another program of Health Helper on this computer is sending. Nothing has to be done.</source>
-        <translation type="unfinished"></translation>
+        <translation>برنامج آخر من Health Helper على هذا الحاسوب يقوم بالإرسال. لا يلزم فعل شيء.</translation>
     </message>
     <message>
         <source>This device is enrolled with no clinic. Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>هذا الجهاز غير مسجل لدى أي عيادة. لا يُرسل شيء.</translation>
     </message>
     <message>
         <source>Waits</source>
-        <translation type="unfinished"></translation>
+        <translation>قيد الانتظار</translation>
     </message>
     <message>
         <source>Is being sent</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ إرساله</translation>
     </message>
     <message>
         <source>Put aside</source>
-        <translation type="unfinished"></translation>
+        <translation>وُضع جانبًا</translation>
     </message>
     <message>
         <source>Held back</source>
-        <translation type="unfinished"></translation>
+        <translation>محتجز</translation>
     </message>
     <message>
         <source>Erasure of all that was sent of somebody</source>
-        <translation type="unfinished"></translation>
+        <translation>محو كل ما أُرسل من بيانات شخص</translation>
     </message>
     <message>
         <source>Tried {count} times.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد المحاولات: {count}.</translation>
     </message>
     <message>
         <source>Somebody</source>
-        <translation type="unfinished"></translation>
+        <translation>شخص ما</translation>
     </message>
     <message>
         <source>One value is outside the range for which nobody has to look: {why}. That is no diagnosis. Please show it to the staff, or to a nurse or doctor. If you feel unwell, tell somebody near you or call for help at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>إحدى القيم خارج المجال الذي لا يستدعي مراجعة: {why}. هذا ليس تشخيصًا. يُرجى عرضها على الموظفين، أو على ممرض أو طبيب. إن كنت تشعر بتوعك، فأخبر شخصًا قريبًا منك أو اطلب المساعدة فورًا.</translation>
     </message>
     <message>
         <source>It may help to sit still for five minutes and to measure again.</source>
-        <translation type="unfinished"></translation>
+        <translation>قد يفيد أن تجلس دون حركة خمس دقائق ثم تعيد القياس.</translation>
     </message>
     <message>
         <source>For staff ({count})</source>
-        <translation type="unfinished"></translation>
+        <translation>للموظفين ({count})</translation>
     </message>
 </context>
 </TS>

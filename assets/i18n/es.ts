@@ -81,31 +81,31 @@
     </message>
     <message>
         <source>Give one of --once, --watch, --status, --retry [ID] and --export FOLDER; --json goes with --once and --status.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique una de las opciones --once, --watch, --status, --retry [ID] y --export CARPETA; --json va con --once y --status.</translation>
     </message>
     <message>
         <source>What waits is sent the next time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que está en espera se enviará la próxima vez.</translation>
     </message>
     <message>
         <source>Another program of Health Helper on this computer is sending</source>
-        <translation type="unfinished"></translation>
+        <translation>Otro programa de Health Helper en este equipo está enviando</translation>
     </message>
     <message>
         <source>Nothing has to be done; or close its window and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay que hacer nada; o cierre su ventana e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>This device is not enrolled with a clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo no está registrado en ninguna clínica</translation>
     </message>
     <message>
         <source>Nothing with this ID was refused</source>
-        <translation type="unfinished"></translation>
+        <translation>No se rechazó nada con este ID</translation>
     </message>
     <message>
         <source>See &apos;health-helper sync --status&apos; for what was.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vea con &apos;health-helper sync --status&apos; lo que se rechazó.</translation>
     </message>
     <message>
         <source>{name} is there already</source>
@@ -113,15 +113,15 @@
     </message>
     <message>
         <source>Give another name.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique otro nombre.</translation>
     </message>
     <message>
         <source>The folder {name} can&apos;t be made ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede crear la carpeta {name} ({kind})</translation>
     </message>
     <message>
         <source>Choose another place, or make room on its disk.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija otro lugar o libere espacio en su disco.</translation>
     </message>
     <message>
         <source>Give another name, or --force to replace it.</source>
@@ -185,7 +185,7 @@
     </message>
     <message>
         <source>Heart rate in the course of the scan (/min; pale: 95 % interval; gaps: withheld)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca durante la medición (/min; tono claro: intervalo del 95 %; huecos: valor no mostrado)</translation>
     </message>
     <message>
         <source>No heart rate was shown at any moment.</source>
@@ -201,7 +201,7 @@
     </message>
     <message>
         <source>Heart rate over time (/min; pale: 95 % interval; upright lines: weeks)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca a lo largo del tiempo (/min; tono claro: intervalo del 95 %; líneas verticales: semanas)</translation>
     </message>
     <message>
         <source>{seconds} s</source>
@@ -213,7 +213,7 @@
     </message>
     <message>
         <source>Method: remote photoplethysmography (a camera sees the pulse in the colour of the skin)</source>
-        <translation type="unfinished"></translation>
+        <translation>Método: fotopletismografía remota (una cámara ve el pulso en el color de la piel)</translation>
     </message>
     <message>
         <source>Source: {source}</source>
@@ -229,7 +229,7 @@
     </message>
     <message>
         <source>The other values by {algorithms}</source>
-        <translation type="unfinished"></translation>
+        <translation>Los demás valores, calculados con {algorithms}</translation>
     </message>
     <message>
         <source>What limited it most: {why}.</source>
@@ -237,23 +237,23 @@
     </message>
     <message>
         <source>Also seen: {reasons}.</source>
-        <translation type="unfinished"></translation>
+        <translation>También se observó: {reasons}.</translation>
     </message>
     <message>
         <source>Report {id}</source>
-        <translation type="unfinished"></translation>
+        <translation>Informe {id}</translation>
     </message>
     <message>
         <source>SHA-256 of the scan: {sha256}</source>
-        <translation type="unfinished"></translation>
+        <translation>SHA-256 de la medición: {sha256}</translation>
     </message>
     <message>
         <source>The code says both: with them whoever has the scan can see that its numbers are those of this page. They do not show who was measured.</source>
-        <translation type="unfinished"></translation>
+        <translation>El código contiene ambos: con ellos, quien tenga la medición puede comprobar que sus números son los de esta página. No indican a quién se midió.</translation>
     </message>
     <message>
         <source>QR code: {text}</source>
-        <translation type="unfinished"></translation>
+        <translation>Código QR: {text}</translation>
     </message>
     <message>
         <source>What it is not</source>
@@ -625,11 +625,11 @@
     </message>
     <message>
         <source>the store was mended or renewed meanwhile</source>
-        <translation type="unfinished"></translation>
+        <translation>entretanto se reparó o se renovó el almacén de datos</translation>
     </message>
     <message>
         <source>the file on the disk is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>el archivo del disco está dañado</translation>
     </message>
     <message>
         <source>the database of the store is missing</source>
@@ -669,7 +669,7 @@
     </message>
     <message>
         <source>Record number, typed or scanned (may be left out):</source>
-        <translation type="unfinished"></translation>
+        <translation>Número de historia clínica, escrito o escaneado (opcional):</translation>
     </message>
     <message>
         <source>Add</source>
@@ -685,59 +685,59 @@
     </message>
     <message>
         <source>Record number</source>
-        <translation type="unfinished"></translation>
+        <translation>Número de historia clínica</translation>
     </message>
     <message>
         <source>Type or scan a person&apos;s record number, to choose them.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba o escanee el número de historia clínica de una persona para elegirla.</translation>
     </message>
     <message>
         <source>Before this is saved for {name}: type or scan their record number.</source>
-        <translation type="unfinished"></translation>
+        <translation>Antes de guardar esto para {name}, escriba o escanee su número de historia clínica.</translation>
     </message>
     <message>
         <source>Choose that person</source>
-        <translation type="unfinished"></translation>
+        <translation>Elegir a esa persona</translation>
     </message>
     <message>
         <source>Choose</source>
-        <translation type="unfinished"></translation>
+        <translation>Elegir</translation>
     </message>
     <message>
         <source>Go on</source>
-        <translation type="unfinished"></translation>
+        <translation>Continuar</translation>
     </message>
     <message>
         <source>Nobody on this device has this number. Try it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Nadie en este dispositivo tiene este número. Inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>This number belongs to somebody else on this device. Nothing was saved. Try it again, or choose that person and save then.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este número es de otra persona de este dispositivo. No se guardó nada. Inténtelo de nuevo, o elija a esa persona y guarde entonces.</translation>
     </message>
     <message>
         <source>Send to the clinic?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Enviar a la clínica?</translation>
     </message>
     <message>
         <source>Keep here only</source>
-        <translation type="unfinished"></translation>
+        <translation>Conservar solo aquí</translation>
     </message>
     <message>
         <source>Send too</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviar también</translation>
     </message>
     <message>
         <source>Delete {name} and all that is kept of them? It can be put back for {days} days.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Eliminar a {name} y todo lo guardado de esta persona? Se puede recuperar durante {days} días.</translation>
     </message>
     <message>
         <source>What was sent of them is erased in the clinic&apos;s cloud too, once it can&apos;t be put back any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que se envió de esta persona también se borra de la nube de la clínica, en cuanto ya no se pueda recuperar.</translation>
     </message>
     <message>
         <source>Delete for ever now…</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar para siempre ahora…</translation>
     </message>
     <message>
         <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
@@ -865,83 +865,83 @@
     </message>
     <message>
         <source>{count} values from {first} to {last}: between {low} and {high}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{count} valores del {first} al {last}: entre {low} y {high}.</translation>
     </message>
     <message>
         <source>Blood pressure</source>
-        <translation type="unfinished"></translation>
+        <translation>Presión arterial</translation>
     </message>
     <message>
         <source>Sending to the clinic&apos;s cloud</source>
-        <translation type="unfinished"></translation>
+        <translation>Envío a la nube de la clínica</translation>
     </message>
     <message>
         <source>Heart rate by camera (/min; pale: 95 % interval; upright lines: weeks)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia cardíaca por cámara (/min; tono claro: intervalo del 95 %; líneas verticales: semanas)</translation>
     </message>
     <message>
         <source>Breathing rate by camera (/min; pale: 95 % interval)</source>
-        <translation type="unfinished"></translation>
+        <translation>Frecuencia respiratoria por cámara (/min; tono claro: intervalo del 95 %)</translation>
     </message>
     <message>
         <source>Blood pressure, upper value (mmHg, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>Presión arterial máxima (mmHg, introducida a mano)</translation>
     </message>
     <message>
         <source>Blood pressure, lower value (mmHg, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>Presión arterial mínima (mmHg, introducida a mano)</translation>
     </message>
     <message>
         <source>Oxygen saturation (%, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>Saturación de oxígeno (%, introducida a mano)</translation>
     </message>
     <message>
         <source>Temperature (°C, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>Temperatura (°C, introducida a mano)</translation>
     </message>
     <message>
         <source>Weight (kg, typed in)</source>
-        <translation type="unfinished"></translation>
+        <translation>Peso (kg, introducido a mano)</translation>
     </message>
     <message>
         <source>Health Helper: all that is kept</source>
-        <translation type="unfinished"></translation>
+        <translation>Health Helper: todo lo guardado</translation>
     </message>
     <message>
         <source>Page {number} of {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>Página {number} de {count}</translation>
     </message>
     <message>
         <source>Record number {number}</source>
-        <translation type="unfinished"></translation>
+        <translation>Número de historia clínica: {number}</translation>
     </message>
     <message>
         <source>All that is kept on this device, {when}</source>
-        <translation type="unfinished"></translation>
+        <translation>Todo lo guardado en este dispositivo, {when}</translation>
     </message>
     <message>
         <source>Version {version}</source>
-        <translation type="unfinished"></translation>
+        <translation>Versión {version}</translation>
     </message>
     <message>
         <source>All values by camera are estimates from the colour and movement of the picture, with their 95 % interval; a value that could not be trusted is not shown. Times are those of the place where it was measured.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todos los valores por cámara son estimaciones a partir del color y el movimiento de la imagen, con su intervalo del 95 %; un valor en el que no se pudo confiar no se muestra. Las horas son las del lugar donde se midió.</translation>
     </message>
     <message>
         <source>Quality</source>
-        <translation type="unfinished"></translation>
+        <translation>Calidad</translation>
     </message>
     <message>
         <source>not shown</source>
-        <translation type="unfinished"></translation>
+        <translation>no se muestra</translation>
     </message>
     <message>
         <source>simulated</source>
-        <translation type="unfinished"></translation>
+        <translation>simulado</translation>
     </message>
     <message>
         <source>Scans by camera</source>
-        <translation type="unfinished"></translation>
+        <translation>Mediciones por cámara</translation>
     </message>
     <message>
         <source>What</source>
@@ -953,47 +953,47 @@
     </message>
     <message>
         <source>Readings that were typed in</source>
-        <translation type="unfinished"></translation>
+        <translation>Lecturas introducidas a mano</translation>
     </message>
     <message>
         <source>Title</source>
-        <translation type="unfinished"></translation>
+        <translation>Título</translation>
     </message>
     <message>
         <source>Size</source>
-        <translation type="unfinished"></translation>
+        <translation>Tamaño</translation>
     </message>
     <message>
         <source>{size} kB</source>
-        <translation type="unfinished"></translation>
+        <translation>{size} kB</translation>
     </message>
     <message>
         <source>Documents</source>
-        <translation type="unfinished"></translation>
+        <translation>Documentos</translation>
     </message>
     <message>
         <source>What for</source>
-        <translation type="unfinished"></translation>
+        <translation>Para qué</translation>
     </message>
     <message>
         <source>Answer</source>
-        <translation type="unfinished"></translation>
+        <translation>Respuesta</translation>
     </message>
     <message>
         <source>Version</source>
-        <translation type="unfinished"></translation>
+        <translation>Versión</translation>
     </message>
     <message>
         <source>agreed</source>
-        <translation type="unfinished"></translation>
+        <translation>aceptado</translation>
     </message>
     <message>
         <source>not agreed, or taken back</source>
-        <translation type="unfinished"></translation>
+        <translation>no aceptado o revocado</translation>
     </message>
     <message>
         <source>Consents</source>
-        <translation type="unfinished"></translation>
+        <translation>Consentimientos</translation>
     </message>
     <message>
         <source>Details</source>
@@ -1229,7 +1229,7 @@
     </message>
     <message>
         <source>Choose a person by their record number…</source>
-        <translation type="unfinished"></translation>
+        <translation>Elegir a una persona por su número de historia clínica…</translation>
     </message>
     <message>
         <source>Rename the chosen person…</source>
@@ -1241,31 +1241,31 @@
     </message>
     <message>
         <source>Clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Clínica</translation>
     </message>
     <message>
         <source>Enrol this device…</source>
-        <translation type="unfinished"></translation>
+        <translation>Registrar este dispositivo…</translation>
     </message>
     <message>
         <source>What is sent…</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué se envía…</translation>
     </message>
     <message>
         <source>Sharing of the chosen person…</source>
-        <translation type="unfinished"></translation>
+        <translation>Compartir datos de la persona elegida…</translation>
     </message>
     <message>
         <source>Leave the clinic…</source>
-        <translation type="unfinished"></translation>
+        <translation>Dejar la clínica…</translation>
     </message>
     <message>
         <source>For staff</source>
-        <translation type="unfinished"></translation>
+        <translation>Para el personal</translation>
     </message>
     <message>
         <source>Readings to look at…</source>
-        <translation type="unfinished"></translation>
+        <translation>Lecturas por revisar…</translation>
     </message>
     <message>
         <source>Encrypted; its key is in this system&apos;s key store. People: {count}. Folder: {folder}</source>
@@ -1285,31 +1285,31 @@
     </message>
     <message>
         <source>Whether this device is enrolled is known once the store is open.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuando se abra el almacén de datos se sabrá si este dispositivo está registrado.</translation>
     </message>
     <message>
         <source>This device is enrolled with the clinic at {server}. What is kept of those who have agreed is sent there.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo está registrado en la clínica ({server}). Allí se envía lo guardado de quienes lo han aceptado.</translation>
     </message>
     <message>
         <source>This device is enrolled with no clinic. Nothing that is kept leaves it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo no está registrado en ninguna clínica. Nada de lo guardado sale de él.</translation>
     </message>
     <message>
         <source>Enrol it anew…</source>
-        <translation type="unfinished"></translation>
+        <translation>Registrarlo de nuevo…</translation>
     </message>
     <message>
         <source>What has to be looked at is known once the store is open.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuando se abra el almacén de datos se sabrá qué hay que revisar.</translation>
     </message>
     <message>
         <source>Readings that somebody should look at: {count}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lecturas que alguien debería revisar: {count}.</translation>
     </message>
     <message>
         <source>Nothing has to be looked at.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay nada que revisar.</translation>
     </message>
     <message>
         <source>Hide its picture</source>
@@ -1641,23 +1641,23 @@
     </message>
     <message>
         <source>Upper left corner</source>
-        <translation type="unfinished"></translation>
+        <translation>Esquina superior izquierda</translation>
     </message>
     <message>
         <source>Upper right corner</source>
-        <translation type="unfinished"></translation>
+        <translation>Esquina superior derecha</translation>
     </message>
     <message>
         <source>Lower right corner</source>
-        <translation type="unfinished"></translation>
+        <translation>Esquina inferior derecha</translation>
     </message>
     <message>
         <source>Lower left corner</source>
-        <translation type="unfinished"></translation>
+        <translation>Esquina inferior izquierda</translation>
     </message>
     <message>
         <source>Arrows move it; with Shift, in larger steps.</source>
-        <translation type="unfinished"></translation>
+        <translation>Las flechas la mueven; con Mayús, en pasos más grandes.</translation>
     </message>
     <message>
         <source>Camera picture</source>
@@ -1669,47 +1669,47 @@
     </message>
     <message>
         <source>Photograph a page</source>
-        <translation type="unfinished"></translation>
+        <translation>Fotografiar una página</translation>
     </message>
     <message>
         <source>The page as it will be kept</source>
-        <translation type="unfinished"></translation>
+        <translation>La página tal como se guardará</translation>
     </message>
     <message>
         <source>Again</source>
-        <translation type="unfinished"></translation>
+        <translation>Repetir</translation>
     </message>
     <message>
         <source>Use as it is</source>
-        <translation type="unfinished"></translation>
+        <translation>Usar tal como está</translation>
     </message>
     <message>
         <source>Take</source>
-        <translation type="unfinished"></translation>
+        <translation>Tomar foto</translation>
     </message>
     <message>
         <source>Use</source>
-        <translation type="unfinished"></translation>
+        <translation>Usar</translation>
     </message>
     <message>
         <source>Lay the page flat, in even light, and hold the camera so that it fills the picture.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ponga la página plana, con luz uniforme, y sostenga la cámara de modo que la página llene la imagen.</translation>
     </message>
     <message>
         <source>No sheet was found. Move the corners to those of the sheet, or use the picture as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se encontró ninguna hoja. Mueva las esquinas hasta las de la hoja o use la imagen tal como está.</translation>
     </message>
     <message>
         <source>Is every word legible? The corners can be moved.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Se lee bien cada palabra? Las esquinas se pueden mover.</translation>
     </message>
     <message>
         <source>Look at the corners: they may be wrong. They can be moved.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise las esquinas: pueden estar mal. Se pueden mover.</translation>
     </message>
     <message>
         <source>The camera&apos;s picture is coarse: small print may not be legible.</source>
-        <translation type="unfinished"></translation>
+        <translation>La imagen de la cámara tiene poca resolución: es posible que la letra pequeña no se lea.</translation>
     </message>
     <message>
         <source>Progress of the scan</source>
@@ -1757,19 +1757,19 @@
     </message>
     <message>
         <source>Nobody on this device has this record number. Nobody else was chosen.</source>
-        <translation type="unfinished"></translation>
+        <translation>Nadie en este dispositivo tiene este número de historia clínica. No se eligió a nadie más.</translation>
     </message>
     <message>
         <source>Find by record number…</source>
-        <translation type="unfinished"></translation>
+        <translation>Buscar por número de historia clínica…</translation>
     </message>
     <message>
         <source>It was sent: the clinic&apos;s copy is erased once this can&apos;t be put back any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se había enviado: la copia de la clínica se borra en cuanto esto ya no se pueda recuperar.</translation>
     </message>
     <message>
         <source>It was sent: the clinic keeps its copy until all of this person is deleted for ever.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se había enviado: la clínica conserva su copia hasta que se elimine para siempre todo lo de esta persona.</translation>
     </message>
     <message>
         <source>This was deleted before.</source>
@@ -1801,111 +1801,111 @@
     </message>
     <message>
         <source>Drop files here, or choose them: PDF, JPEG or PNG.</source>
-        <translation type="unfinished"></translation>
+        <translation>Suelte archivos aquí o elíjalos: PDF, JPEG o PNG.</translation>
     </message>
     <message>
         <source>Place, time and camera are taken out of pictures. A PDF is kept as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>De las imágenes se quitan el lugar, la hora y la cámara. Un PDF se conserva tal como está.</translation>
     </message>
     <message>
         <source>Add files…</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir archivos…</translation>
     </message>
     <message>
         <source>Photograph a page…</source>
-        <translation type="unfinished"></translation>
+        <translation>Fotografiar una página…</translation>
     </message>
     <message>
         <source>Adding</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadiendo</translation>
     </message>
     <message>
         <source>Progress of adding</source>
-        <translation type="unfinished"></translation>
+        <translation>Progreso de la adición</translation>
     </message>
     <message>
         <source>Not added</source>
-        <translation type="unfinished"></translation>
+        <translation>No añadido</translation>
     </message>
     <message>
         <source>Nothing is kept here yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía no hay nada guardado aquí.</translation>
     </message>
     <message>
         <source>Documents, the newest first</source>
-        <translation type="unfinished"></translation>
+        <translation>Documentos, lo más reciente primero</translation>
     </message>
     <message>
         <source>At the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>En la clínica</translation>
     </message>
     <message>
         <source>Preview</source>
-        <translation type="unfinished"></translation>
+        <translation>Vista previa</translation>
     </message>
     <message>
         <source>Save a copy…</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardar una copia…</translation>
     </message>
     <message>
         <source>Documents of {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Documentos de {name}</translation>
     </message>
     <message>
         <source>Add documents</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadir documentos</translation>
     </message>
     <message>
         <source>Documents and pictures (*.pdf *.png *.jpg *.jpeg);;All files (*)</source>
-        <translation type="unfinished"></translation>
+        <translation>Documentos e imágenes (*.pdf *.png *.jpg *.jpeg);;Todos los archivos (*)</translation>
     </message>
     <message>
         <source>Photographed page {when}</source>
-        <translation type="unfinished"></translation>
+        <translation>Página fotografiada {when}</translation>
     </message>
     <message>
         <source>These are {count} files; at most {most} are added at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Son {count} archivos; como máximo se añaden {most} a la vez.</translation>
     </message>
     <message>
         <source>Something is being added already. Wait until that is done.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ya se está añadiendo algo. Espere a que termine.</translation>
     </message>
     <message>
         <source>Being cancelled …</source>
-        <translation type="unfinished"></translation>
+        <translation>Cancelando …</translation>
     </message>
     <message>
         <source>Adding {at} of {total} …</source>
-        <translation type="unfinished"></translation>
+        <translation>Añadiendo {at} de {total} …</translation>
     </message>
     <message>
         <source>Adding was cancelled.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se canceló la adición.</translation>
     </message>
     <message>
         <source>1 document was added.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se añadió 1 documento.</translation>
     </message>
     <message>
         <source>{count} documents were added.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se añadieron {count} documentos.</translation>
     </message>
     <message>
         <source>Save a copy</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardar una copia</translation>
     </message>
     <message>
         <source>The copy is not encrypted: whoever can open the folder can read it. Save it?</source>
-        <translation type="unfinished"></translation>
+        <translation>La copia no está cifrada: quien pueda abrir la carpeta podrá leerla. ¿Guardarla?</translation>
     </message>
     <message>
         <source>Choose where…</source>
-        <translation type="unfinished"></translation>
+        <translation>Elegir dónde…</translation>
     </message>
     <message>
         <source>Written: {name}, in the folder {folder}. It is not encrypted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Archivo escrito: {name}, en la carpeta {folder}. No está cifrado.</translation>
     </message>
     <message>
         <source>Undo</source>
@@ -1917,11 +1917,11 @@
     </message>
     <message>
         <source>This can&apos;t be put back any more</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto ya no se puede recuperar</translation>
     </message>
     <message>
         <source>Add it again from where it came from.</source>
-        <translation type="unfinished"></translation>
+        <translation>Añádalo de nuevo desde su origen.</translation>
     </message>
     <message>
         <source>Report (*.pdf);;Data (*.json)</source>
@@ -1937,7 +1937,7 @@
     </message>
     <message>
         <source>Everything, with documents (*.zip);;Table (*.csv);;Data (*.json);;For another system, FHIR (*.fhir.json);;Overview (*.pdf)</source>
-        <translation type="unfinished"></translation>
+        <translation>Todo, con documentos (*.zip);;Tabla (*.csv);;Datos (*.json);;Para otro sistema, FHIR (*.fhir.json);;Resumen (*.pdf)</translation>
     </message>
     <message>
         <source>Save all that is kept: {name}</source>
@@ -1957,7 +1957,7 @@
     </message>
     <message>
         <source>Writing {name} …</source>
-        <translation type="unfinished"></translation>
+        <translation>Escribiendo {name} …</translation>
     </message>
     <message>
         <source>Choose a person at the top first; a guest has no name.</source>
@@ -1981,23 +1981,23 @@
     </message>
     <message>
         <source>Delete {name} and all that is kept of them for ever? Nobody can put this back, and backups on this device lose it too.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Eliminar para siempre a {name} y todo lo guardado de esta persona? Nadie podrá recuperarlo, y también desaparece de las copias de seguridad de este dispositivo.</translation>
     </message>
     <message>
         <source>What was sent of them is erased in the clinic&apos;s cloud as soon as it can be reached.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que se envió de esta persona se borra de la nube de la clínica en cuanto se pueda llegar a ella.</translation>
     </message>
     <message>
         <source>Delete for ever</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar para siempre</translation>
     </message>
     <message>
         <source>Delete {name} for ever</source>
-        <translation type="unfinished"></translation>
+        <translation>Eliminar a {name} para siempre</translation>
     </message>
     <message>
         <source>{name} was deleted for ever.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se eliminó a {name} para siempre.</translation>
     </message>
     <message>
         <source>This can&apos;t be put back: its person is deleted, or it was too long ago.</source>
@@ -2609,7 +2609,7 @@
     </message>
     <message>
         <source>Close Health Helper and open it again: it then puts the store together again from its backup. The damaged file is kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre Health Helper y ábralo de nuevo: entonces recompone el almacén de datos a partir de su copia de seguridad. El archivo dañado se conserva.</translation>
     </message>
     <message>
         <source>The store on this device was locked with another key than the one in this system&apos;s key store</source>
@@ -2653,11 +2653,11 @@
     </message>
     <message>
         <source>Another program has renewed the store on this device, so this was not kept</source>
-        <translation type="unfinished"></translation>
+        <translation>Otro programa ha renovado el almacén de datos de este dispositivo, así que esto no se guardó</translation>
     </message>
     <message>
         <source>Close Health Helper, open it again and save again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre Health Helper, ábralo de nuevo y guarde otra vez.</translation>
     </message>
     <message>
         <source>The store on this device could not be read or written ({kind})</source>
@@ -2721,19 +2721,19 @@
     </message>
     <message>
         <source>This record number can&apos;t be used</source>
-        <translation type="unfinished"></translation>
+        <translation>Este número de historia clínica no se puede usar</translation>
     </message>
     <message>
         <source>Type or scan one of 1 to {most} signs.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba o escanee uno de 1 a {most} signos.</translation>
     </message>
     <message>
         <source>There is already somebody with this record number</source>
-        <translation type="unfinished"></translation>
+        <translation>Ya hay una persona con este número de historia clínica</translation>
     </message>
     <message>
         <source>Choose that person, or check the number.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija a esa persona o revise el número.</translation>
     </message>
     <message>
         <source>This person is not on this device</source>
@@ -2753,39 +2753,39 @@
     </message>
     <message>
         <source>Nothing is kept on this device yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía no hay nada guardado en este dispositivo.</translation>
     </message>
     <message>
         <source>Database: every page is whole.</source>
-        <translation type="unfinished"></translation>
+        <translation>Base de datos: todas sus páginas están en buen estado.</translation>
     </message>
     <message>
         <source>Backups: {number} were damaged and have been removed.</source>
-        <translation type="unfinished"></translation>
+        <translation>Copias de seguridad: {number} estaban dañadas y se han quitado.</translation>
     </message>
     <message>
         <source>Journal: it was damaged; it has been begun anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>Diario: estaba dañado; se ha empezado de nuevo.</translation>
     </message>
     <message>
         <source>A new backup has been made.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se ha hecho una nueva copia de seguridad.</translation>
     </message>
     <message>
         <source>Backups and journal: whole.</source>
-        <translation type="unfinished"></translation>
+        <translation>Copias de seguridad y diario: en buen estado.</translation>
     </message>
     <message>
         <source>Documents: {number} can&apos;t be read any more: {names}. Add them again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Documentos: {number} ya no se pueden leer: {names}. Añádalos de nuevo.</translation>
     </message>
     <message>
         <source>The store was damaged and has been put together again from its backup; nothing is lost. The damaged file is kept as {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de datos estaba dañado y se ha recompuesto a partir de su copia de seguridad; no se ha perdido nada. El archivo dañado se conserva como {name}.</translation>
     </message>
     <message>
         <source>The store was damaged, and so was its backup. What could be read has been put together again; look through what is missing. The damaged file is kept as {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>El almacén de datos estaba dañado, y su copia de seguridad también. Se ha recompuesto con lo que se pudo leer; revise qué falta. El archivo dañado se conserva como {name}.</translation>
     </message>
     <message>
         <source>There is no store with a recovery key in this folder ({names})</source>
@@ -2925,39 +2925,39 @@
     </message>
     <message>
         <source>Nothing was done</source>
-        <translation type="unfinished"></translation>
+        <translation>No se hizo nada</translation>
     </message>
     <message>
         <source>Everything is as it was before.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todo está como antes.</translation>
     </message>
     <message>
         <source>This device is not enrolled with a clinic, so nothing can be sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo no está registrado en ninguna clínica, así que no se puede enviar nada</translation>
     </message>
     <message>
         <source>It is not clear whether they agree</source>
-        <translation type="unfinished"></translation>
+        <translation>No está claro si esta persona acepta</translation>
     </message>
     <message>
         <source>Say yes or no: people --share NAME yes.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique sí o no: people --share NOMBRE yes.</translation>
     </message>
     <message>
         <source>These options do not go together</source>
-        <translation type="unfinished"></translation>
+        <translation>Estas opciones no se pueden combinar</translation>
     </message>
     <message>
         <source>Give one of --add, --delete, --share and --send-earlier; --record-number goes with --add, --forever and --yes with --delete.</source>
-        <translation type="unfinished"></translation>
+        <translation>Indique una de las opciones --add, --delete, --share y --send-earlier; --record-number va con --add; --forever y --yes, con --delete.</translation>
     </message>
     <message>
         <source>This person has not agreed that anything is sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta persona no ha aceptado que se envíe nada</translation>
     </message>
     <message>
         <source>Ask them first: people --share NAME yes.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pregúntele antes: people --share NOMBRE yes.</translation>
     </message>
     <message>
         <source>--id and --person are two ways to choose a scan</source>
@@ -2985,11 +2985,11 @@
     </message>
     <message>
         <source>There is no such task, or somebody has looked at it already</source>
-        <translation type="unfinished"></translation>
+        <translation>No existe esa tarea o alguien ya la ha revisado</translation>
     </message>
     <message>
         <source>See &apos;health-helper tasks list&apos; for those that are open.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vea las pendientes con &apos;health-helper tasks list&apos;.</translation>
     </message>
     <message>
         <source>No scan is kept yet</source>
@@ -3001,15 +3001,15 @@
     </message>
     <message>
         <source>{one} and {other} contradict each other</source>
-        <translation type="unfinished"></translation>
+        <translation>{one} y {other} se contradicen</translation>
     </message>
     <message>
         <source>--agree is for a person</source>
-        <translation type="unfinished"></translation>
+        <translation>--agree es para una persona</translation>
     </message>
     <message>
         <source>Add --person NAME; for a guest there is --share.</source>
-        <translation type="unfinished"></translation>
+        <translation>Añada --person NOMBRE; para un invitado existe --share.</translation>
     </message>
     <message>
         <source>--seconds {seconds} cannot be measured</source>
@@ -3225,1451 +3225,1451 @@
     </message>
     <message>
         <source>--share is for a guest</source>
-        <translation type="unfinished"></translation>
+        <translation>--share es para un invitado</translation>
     </message>
     <message>
         <source>A person agrees with: people --share NAME yes.</source>
-        <translation type="unfinished"></translation>
+        <translation>Una persona acepta con: people --share NOMBRE yes.</translation>
     </message>
     <message>
         <source>There is no such file on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>No existe ese archivo en este dispositivo</translation>
     </message>
     <message>
         <source>See &apos;health-helper documents list&apos; for what is kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vea lo guardado con &apos;health-helper documents list&apos;.</translation>
     </message>
     <message>
         <source>Either a code or --leave is needed</source>
-        <translation type="unfinished"></translation>
+        <translation>Se necesita un código o --leave</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code: health-helper enrol CODE.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida un código al administrador de la clínica: health-helper enrol CÓDIGO.</translation>
     </message>
     <message>
         <source>The server&apos;s address is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>Falta la dirección del servidor</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for it; it begins with https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pídala al administrador de la clínica; empieza por https://.</translation>
     </message>
     <message>
         <source>This computer may only be enrolled with another server</source>
-        <translation type="unfinished"></translation>
+        <translation>Este equipo solo se puede registrar en otro servidor</translation>
     </message>
     <message>
         <source>Leave the address out, or ask whoever manages this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>No ponga la dirección o consulte a quien administra este equipo.</translation>
     </message>
     <message>
         <source>The server&apos;s address is none that can be used</source>
-        <translation type="unfinished"></translation>
+        <translation>La dirección del servidor no se puede usar</translation>
     </message>
     <message>
         <source>Type it as the clinic&apos;s administrator gave it; it begins with https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escríbala tal como la dio el administrador de la clínica; empieza por https://.</translation>
     </message>
     <message>
         <source>This computer has no connection to a network</source>
-        <translation type="unfinished"></translation>
+        <translation>Este equipo no tiene conexión a ninguna red</translation>
     </message>
     <message>
         <source>Plug the network in or switch it on. What waits is sent by itself then.</source>
-        <translation type="unfinished"></translation>
+        <translation>Conecte o active la red. Lo que está en espera se enviará después por sí solo.</translation>
     </message>
     <message>
         <source>Nobody in this network knows the name of the server ({host})</source>
-        <translation type="unfinished"></translation>
+        <translation>Nadie en esta red conoce el nombre del servidor ({host})</translation>
     </message>
     <message>
         <source>Check the network and, if it works otherwise, the server&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la red y, si por lo demás funciona, la dirección del servidor.</translation>
     </message>
     <message>
         <source>{host} refuses the connection</source>
-        <translation type="unfinished"></translation>
+        <translation>{host} rechaza la conexión</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, ask whoever looks after the server or the firewall.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo. Si sigue ocurriendo, consulte a quien se encarga del servidor o del cortafuegos.</translation>
     </message>
     <message>
         <source>The connection to the server broke off</source>
-        <translation type="unfinished"></translation>
+        <translation>Se interrumpió la conexión con el servidor</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, ask whoever looks after the network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo. Si sigue ocurriendo, consulte a quien se encarga de la red.</translation>
     </message>
     <message>
         <source>There is no way from this network to the server ({host})</source>
-        <translation type="unfinished"></translation>
+        <translation>Desde esta red no se puede llegar al servidor ({host})</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, use another network or ask whoever looks after this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo. Si sigue ocurriendo, use otra red o consulte a quien se encarga de esta.</translation>
     </message>
     <message>
         <source>No secure connection to the server can be made in this network</source>
-        <translation type="unfinished"></translation>
+        <translation>En esta red no se puede establecer una conexión segura con el servidor</translation>
     </message>
     <message>
         <source>Nothing was sent. Open a web page and log in there if the network asks for it, or use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se envió nada. Abra una página web e inicie sesión en ella si la red lo pide, o use otra red.</translation>
     </message>
     <message>
         <source>The certificate shown for the server is not trusted by this computer</source>
-        <translation type="unfinished"></translation>
+        <translation>Este equipo no confía en el certificado que se presentó como el del servidor</translation>
     </message>
     <message>
         <source>The certificate shown for the server is by {issuer}, whom this computer does not trust</source>
-        <translation type="unfinished"></translation>
+        <translation>El certificado que se presentó como el del servidor es de {issuer}, en quien este equipo no confía</translation>
     </message>
     <message>
         <source>Nothing was sent. If this network is meant to open what is encrypted, ask whoever manages this computer to install the network&apos;s certificate; else use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se envió nada. Si esta red debe abrir el tráfico cifrado, pida a quien administra este equipo que instale el certificado de la red; si no, use otra red.</translation>
     </message>
     <message>
         <source>The certificate shown is for another server than {host}</source>
-        <translation type="unfinished"></translation>
+        <translation>El certificado presentado es de un servidor distinto de {host}</translation>
     </message>
     <message>
         <source>Nothing was sent. Open a web page in this network and log in there if it asks; else check the server&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se envió nada. Abra una página web en esta red e inicie sesión en ella si lo pide; si no, revise la dirección del servidor.</translation>
     </message>
     <message>
         <source>The server&apos;s certificate has expired, if it is {date} as this computer says</source>
-        <translation type="unfinished"></translation>
+        <translation>El certificado del servidor ha caducado, si hoy es {date}, como indica este equipo</translation>
     </message>
     <message>
         <source>Check the date and time of this computer. If they are right, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la fecha y la hora de este equipo. Si son correctas, avise a quien se encarga del servidor.</translation>
     </message>
     <message>
         <source>The certificates that this computer&apos;s policy names cannot be read</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pueden leer los certificados que indica la directiva de este equipo</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to correct the file {file}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra este equipo que corrija el archivo {file}.</translation>
     </message>
     <message>
         <source>The clock of this computer is wrong (it says {date})</source>
-        <translation type="unfinished"></translation>
+        <translation>El reloj de este equipo está mal (indica {date})</translation>
     </message>
     <message>
         <source>Set the date and time of this computer; best let the system set them by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ajuste la fecha y la hora de este equipo; lo mejor es que el sistema las ajuste por sí solo.</translation>
     </message>
     <message>
         <source>This network answers instead of the server, as one does that wants a login first</source>
-        <translation type="unfinished"></translation>
+        <translation>Responde esta red en lugar del servidor, como lo hace una red que pide antes iniciar sesión</translation>
     </message>
     <message>
         <source>Open a web page in a browser and log in there, or use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Abra una página web en un navegador e inicie sesión en ella, o use otra red.</translation>
     </message>
     <message>
         <source>The proxy of this network cannot be reached</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede llegar al proxy de esta red</translation>
     </message>
     <message>
         <source>The proxy of this network wants a login (407)</source>
-        <translation type="unfinished"></translation>
+        <translation>El proxy de esta red pide iniciar sesión (407)</translation>
     </message>
     <message>
         <source>The proxy of this network does not let the connection pass ({status})</source>
-        <translation type="unfinished"></translation>
+        <translation>El proxy de esta red no deja pasar la conexión ({status})</translation>
     </message>
     <message>
         <source>Ask whoever manages the network to let this computer reach the server through it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra la red que permita a este equipo llegar al servidor a través del proxy.</translation>
     </message>
     <message>
         <source>The proxy that is set for this computer cannot be used</source>
-        <translation type="unfinished"></translation>
+        <translation>El proxy configurado en este equipo no se puede usar</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to set one that begins with http:// or https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra este equipo que configure uno que empiece por http:// o https://.</translation>
     </message>
     <message>
         <source>The server cannot be reached in time</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo llegar al servidor a tiempo</translation>
     </message>
     <message>
         <source>The network is too slow or takes nothing any more</source>
-        <translation type="unfinished"></translation>
+        <translation>La red es demasiado lenta o ya no acepta nada</translation>
     </message>
     <message>
         <source>The server does not answer in time</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no responde a tiempo</translation>
     </message>
     <message>
         <source>The server&apos;s answer takes too long</source>
-        <translation type="unfinished"></translation>
+        <translation>La respuesta del servidor tarda demasiado</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, check the network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo. Si sigue ocurriendo, revise la red.</translation>
     </message>
     <message>
         <source>Sending was ended</source>
-        <translation type="unfinished"></translation>
+        <translation>El envío se terminó</translation>
     </message>
     <message>
         <source>What waits is sent when the program runs again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que está en espera se enviará cuando el programa vuelva a ejecutarse.</translation>
     </message>
     <message>
         <source>The server cannot do this at the moment ({status})</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no puede hacer esto en este momento ({status})</translation>
     </message>
     <message>
         <source>It is tried again by itself. If this stays, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo. Si sigue ocurriendo, avise a quien se encarga del servidor.</translation>
     </message>
     <message>
         <source>The server takes no more at the moment</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no acepta más por el momento</translation>
     </message>
     <message>
         <source>It is tried again by itself after a while.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo después de un rato.</translation>
     </message>
     <message>
         <source>This clinic has used what it may use this month</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta clínica ha agotado lo que puede usar este mes</translation>
     </message>
     <message>
         <source>Wait until next month, or ask whoever manages the service for more.</source>
-        <translation type="unfinished"></translation>
+        <translation>Espere hasta el mes que viene o pida más a quien administra el servicio.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code and enrol this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida un código al administrador de la clínica y registre este dispositivo.</translation>
     </message>
     <message>
         <source>The clinic has ended the enrolment of this device</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica ha dado de baja este dispositivo</translation>
     </message>
     <message>
         <source>What is measured stays on this device. Ask the clinic&apos;s administrator for a new code and enrol it anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que se mide se queda en este dispositivo. Pida un nuevo código al administrador de la clínica y regístrelo de nuevo.</translation>
     </message>
     <message>
         <source>The server does not accept this device&apos;s sign-in any more</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor ya no acepta las credenciales de este dispositivo</translation>
     </message>
     <message>
         <source>The code is mistyped</source>
-        <translation type="unfinished"></translation>
+        <translation>El código está mal escrito</translation>
     </message>
     <message>
         <source>Type its twelve letters and digits as they are shown; it has no 0, O, 1, I and L.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba sus doce letras y cifras tal como se muestran; no contiene 0, O, 1, I ni L.</translation>
     </message>
     <message>
         <source>The code is mistyped, was used already, or is older than ten minutes</source>
-        <translation type="unfinished"></translation>
+        <translation>El código está mal escrito, ya se usó o tiene más de diez minutos</translation>
     </message>
     <message>
         <source>Check it, or ask the clinic&apos;s administrator for a new one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revíselo o pida uno nuevo al administrador de la clínica.</translation>
     </message>
     <message>
         <source>The code was sent, but the server&apos;s answer was lost on its way</source>
-        <translation type="unfinished"></translation>
+        <translation>El código se envió, pero la respuesta del servidor se perdió en el camino</translation>
     </message>
     <message>
         <source>Try the same code once more. If it is refused, ask the clinic&apos;s administrator for a new one, and to remove the device that never came.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pruebe el mismo código una vez más. Si se rechaza, pida uno nuevo al administrador de la clínica, y que quite el dispositivo que no llegó a registrarse.</translation>
     </message>
     <message>
         <source>The server does not take this ({status})</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no acepta esto ({status})</translation>
     </message>
     <message>
         <source>Install the newest version. If this stays, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale la versión más reciente. Si sigue ocurriendo, avise a quien se encarga del servidor.</translation>
     </message>
     <message>
         <source>The data of this person were erased at the server, which takes no more of them</source>
-        <translation type="unfinished"></translation>
+        <translation>Los datos de esta persona se borraron en el servidor, que ya no acepta más datos suyos</translation>
     </message>
     <message>
         <source>What is kept on this device stays here until it is deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo guardado en este dispositivo se queda aquí hasta que se elimine.</translation>
     </message>
     <message>
         <source>The time to send this file was over</source>
-        <translation type="unfinished"></translation>
+        <translation>Se agotó el tiempo para enviar este archivo</translation>
     </message>
     <message>
         <source>It is tried again by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se reintenta por sí solo.</translation>
     </message>
     <message>
         <source>This is no token of a FHIR server</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto no es un token de un servidor FHIR</translation>
     </message>
     <message>
         <source>Copy it again as whoever looks after the server gave it: one line of letters and signs.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cópielo de nuevo tal como lo dio quien se encarga del servidor: una línea de letras y signos.</translation>
     </message>
     <message>
         <source>Adding was cancelled</source>
-        <translation type="unfinished"></translation>
+        <translation>Se canceló la adición</translation>
     </message>
     <message>
         <source>Nothing of it was kept. Add it again if you like.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se guardó nada de ello. Añádalo de nuevo si lo desea.</translation>
     </message>
     <message>
         <source>Document</source>
-        <translation type="unfinished"></translation>
+        <translation>Documento</translation>
     </message>
     <message>
         <source>It was made smaller, so that it can be sent. Its text should still be legible: look at it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se redujo para que se pueda enviar. El texto debería seguir siendo legible: compruébelo.</translation>
     </message>
     <message>
         <source>It was too large as PNG and is kept as JPEG.</source>
-        <translation type="unfinished"></translation>
+        <translation>Era demasiado grande como PNG y se guarda como JPEG.</translation>
     </message>
     <message>
         <source>{name} is no name of a file</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} no es un nombre de archivo</translation>
     </message>
     <message>
         <source>Choose a file.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija un archivo.</translation>
     </message>
     <message>
         <source>{name} has {size} MB; at most {limit} MB are taken</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} tiene {size} MB; se aceptan como máximo {limit} MB</translation>
     </message>
     <message>
         <source>Save it smaller, or hand in the pages that matter.</source>
-        <translation type="unfinished"></translation>
+        <translation>Guárdelo con un tamaño menor o entregue solo las páginas importantes.</translation>
     </message>
     <message>
         <source>{name} changed while it was read</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} cambió mientras se leía</translation>
     </message>
     <message>
         <source>Wait until it is written completely, and add it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Espere a que esté escrito por completo y añádalo de nuevo.</translation>
     </message>
     <message>
         <source>Choose the files that are in it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija los archivos que contiene.</translation>
     </message>
     <message>
         <source>{name} is no file but a device or a connection</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} no es un archivo, sino un dispositivo o una conexión</translation>
     </message>
     <message>
         <source>Check its name and whether its disk is connected.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise su nombre y si su disco está conectado.</translation>
     </message>
     <message>
         <source>Ask whoever it belongs to, or copy it to a folder of yours.</source>
-        <translation type="unfinished"></translation>
+        <translation>Consulte a quien pertenece o cópielo a una carpeta propia.</translation>
     </message>
     <message>
         <source>{name} could not be read ({why})</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo leer {name} ({why})</translation>
     </message>
     <message>
         <source>Check its disk or connection and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise su disco o la conexión e inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>The part of this program that looks into files could not be started</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo iniciar la parte de este programa que examina los archivos</translation>
     </message>
     <message>
         <source>Close other programs and try again; if that does not help, install Health Helper again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cierre otros programas e inténtelo de nuevo; si no sirve, instale Health Helper de nuevo.</translation>
     </message>
     <message>
         <source>{name} could not be written ({why})</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo escribir {name} ({why})</translation>
     </message>
     <message>
         <source>Choose another folder, or make room on its disk.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija otra carpeta o libere espacio en su disco.</translation>
     </message>
     <message>
         <source>Open it in a picture program, save it as JPEG or PNG, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo en un programa de imágenes, guárdelo como JPEG o PNG y entregue ese archivo.</translation>
     </message>
     <message>
         <source>Open it in its program, save or print it as PDF, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo en su programa, guárdelo o imprímalo como PDF y entregue ese archivo.</translation>
     </message>
     <message>
         <source>Hand in a PDF, a JPEG or a PNG.</source>
-        <translation type="unfinished"></translation>
+        <translation>Entregue un PDF, un JPEG o un PNG.</translation>
     </message>
     <message>
         <source>a GIF picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen GIF</translation>
     </message>
     <message>
         <source>a TIFF picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen TIFF</translation>
     </message>
     <message>
         <source>a BMP picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen BMP</translation>
     </message>
     <message>
         <source>a JPEG XL picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen JPEG XL</translation>
     </message>
     <message>
         <source>a JPEG 2000 picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen JPEG 2000</translation>
     </message>
     <message>
         <source>an office document (Word, Excel …)</source>
-        <translation type="unfinished"></translation>
+        <translation>un documento ofimático (Word, Excel …)</translation>
     </message>
     <message>
         <source>a text document (RTF)</source>
-        <translation type="unfinished"></translation>
+        <translation>un documento de texto (RTF)</translation>
     </message>
     <message>
         <source>a ZIP archive</source>
-        <translation type="unfinished"></translation>
+        <translation>un archivo ZIP</translation>
     </message>
     <message>
         <source>Unpack it and hand in the files that are in it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Descomprímalo y entregue los archivos que contiene.</translation>
     </message>
     <message>
         <source>an archive</source>
-        <translation type="unfinished"></translation>
+        <translation>un archivo comprimido</translation>
     </message>
     <message>
         <source>a program</source>
-        <translation type="unfinished"></translation>
+        <translation>un programa</translation>
     </message>
     <message>
         <source>a PostScript document</source>
-        <translation type="unfinished"></translation>
+        <translation>un documento PostScript</translation>
     </message>
     <message>
         <source>Copy it again from where you have it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cópielo de nuevo desde donde lo tiene.</translation>
     </message>
     <message>
         <source>{name} is no PDF, JPEG or PNG but {what}</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} no es un PDF, un JPEG ni un PNG, sino {what}</translation>
     </message>
     <message>
         <source>{name} is no PDF, JPEG or PNG</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} no es un PDF, un JPEG ni un PNG</translation>
     </message>
     <message>
         <source>a HEIC picture, as iPhones make them</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen HEIC, como las que hacen los iPhone</translation>
     </message>
     <message>
         <source>an AVIF picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen AVIF</translation>
     </message>
     <message>
         <source>a video</source>
-        <translation type="unfinished"></translation>
+        <translation>un video</translation>
     </message>
     <message>
         <source>a WebP picture</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen WebP</translation>
     </message>
     <message>
         <source>a medical picture (DICOM)</source>
-        <translation type="unfinished"></translation>
+        <translation>una imagen médica (DICOM)</translation>
     </message>
     <message>
         <source>something else in front of a PDF</source>
-        <translation type="unfinished"></translation>
+        <translation>un PDF con otra cosa delante</translation>
     </message>
     <message>
         <source>text</source>
-        <translation type="unfinished"></translation>
+        <translation>texto</translation>
     </message>
     <message>
         <source>This page cannot be shown</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta página no se puede mostrar</translation>
     </message>
     <message>
         <source>Save a copy and open it in another program.</source>
-        <translation type="unfinished"></translation>
+        <translation>Guarde una copia y ábrala en otro programa.</translation>
     </message>
     <message>
         <source>Open it where you have it from, print it into a new PDF, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo donde lo tiene, imprímalo en un PDF nuevo y entregue ese archivo.</translation>
     </message>
     <message>
         <source>Open it in another program, save or print it anew, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo en otro programa, guárdelo o imprímalo de nuevo y entregue ese archivo.</translation>
     </message>
     <message>
         <source>{name} is damaged or cut off</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} está dañado o cortado</translation>
     </message>
     <message>
         <source>Copy it again from where you have it, or save it anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cópielo de nuevo desde donde lo tiene o guárdelo de nuevo.</translation>
     </message>
     <message>
         <source>{name} is of a rare kind that is not read here</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} es de un tipo poco común que aquí no se lee</translation>
     </message>
     <message>
         <source>Open it in another program and save it as an ordinary PNG or JPEG.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo en otro programa y guárdelo como PNG o JPEG normal.</translation>
     </message>
     <message>
         <source>{name} has something behind its end</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} tiene algo después de su final</translation>
     </message>
     <message>
         <source>{name} has another kind of file inside it</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} contiene un archivo de otro tipo</translation>
     </message>
     <message>
         <source>{name} is locked with a password or against changes</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} está bloqueado con una contraseña o contra cambios</translation>
     </message>
     <message>
         <source>Open it with its password, save or print it without one, and hand that in.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ábralo con su contraseña, guárdelo o imprímalo sin ella y entregue ese archivo.</translation>
     </message>
     <message>
         <source>{name} would do something when it is opened: a script, a program, a form that sends, or a file within it</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} haría algo al abrirse: un script, un programa, un formulario que envía datos o un archivo incluido</translation>
     </message>
     <message>
         <source>{name} grows beyond measure when it is unpacked</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} crece sin medida al descomprimirse</translation>
     </message>
     <message>
         <source>{name} is too complicated to be looked at safely</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} es demasiado complicado para examinarlo con seguridad</translation>
     </message>
     <message>
         <source>{name} has more than {pages} pages</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} tiene más de {pages} páginas</translation>
     </message>
     <message>
         <source>Hand in the pages that matter, in several files.</source>
-        <translation type="unfinished"></translation>
+        <translation>Entregue las páginas importantes en varios archivos.</translation>
     </message>
     <message>
         <source>{name} has more than {pixels} million pixels</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} tiene más de {pixels} millones de píxeles</translation>
     </message>
     <message>
         <source>Make it smaller in a picture program, or photograph it again at a lower resolution.</source>
-        <translation type="unfinished"></translation>
+        <translation>Redúzcalo en un programa de imágenes o fotografíelo de nuevo con una resolución menor.</translation>
     </message>
     <message>
         <source>Report of a scan</source>
-        <translation type="unfinished"></translation>
+        <translation>Informe de una medición</translation>
     </message>
     <message>
         <source>May what is kept of {name} be sent to the clinic at {clinic}?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Se puede enviar a la clínica ({clinic}) lo guardado de {name}?</translation>
     </message>
     <message>
         <source>May this also be sent to the clinic at {clinic}?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Se puede enviar esto también a la clínica ({clinic})?</translation>
     </message>
     <message>
         <source>What is sent: the measured or typed-in numbers with their intervals, or the reasons why a number is not shown; when and how long was measured; and files that you add yourself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué se envía: los números medidos o introducidos a mano con sus intervalos, o los motivos por los que un número no se muestra; cuándo y durante cuánto tiempo se midió; y los archivos que usted mismo añada.</translation>
     </message>
     <message>
         <source>What is never sent: your name, your record number, pictures and video.</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué no se envía nunca: su nombre, su número de historia clínica, imágenes y video.</translation>
     </message>
     <message>
         <source>It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se envía cifrado. Puede revocarlo en cualquier momento: Ajustes, «Compartir datos…».</translation>
     </message>
     <message>
         <source>It is sent encrypted, under a new random number. A guest is asked each time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se envía cifrado, con un nuevo número aleatorio. A un invitado se le pregunta cada vez.</translation>
     </message>
     <message>
         <source>Sending has failed, by a bug of Health Helper&apos;s own</source>
-        <translation type="unfinished"></translation>
+        <translation>El envío falló por un error propio de Health Helper</translation>
     </message>
     <message>
         <source>Nothing is lost. It is tried again by itself; install the newest version if this stays.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se ha perdido nada. Se reintenta por sí solo; si sigue ocurriendo, instale la versión más reciente.</translation>
     </message>
     <message>
         <source>The policy of this computer can be changed by everybody who uses it</source>
-        <translation type="unfinished"></translation>
+        <translation>La directiva de este equipo la puede cambiar cualquiera que lo use</translation>
     </message>
     <message>
         <source>The policy of this computer cannot be read ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede leer la directiva de este equipo ({kind})</translation>
     </message>
     <message>
         <source>The policy of this computer is no TOML</source>
-        <translation type="unfinished"></translation>
+        <translation>La directiva de este equipo no es TOML</translation>
     </message>
     <message>
         <source>The policy of this computer has a key that is not known: {key}</source>
-        <translation type="unfinished"></translation>
+        <translation>La directiva de este equipo tiene una clave que no se conoce: {key}</translation>
     </message>
     <message>
         <source>The policy of this computer is wrong: {key} is not {form}</source>
-        <translation type="unfinished"></translation>
+        <translation>La directiva de este equipo es incorrecta: {key} no es {form}</translation>
     </message>
     <message>
         <source>a whole number from {least} to {most}</source>
-        <translation type="unfinished"></translation>
+        <translation>un número entero de {least} a {most}</translation>
     </message>
     <message>
         <source>true or false</source>
-        <translation type="unfinished"></translation>
+        <translation>true o false</translation>
     </message>
     <message>
         <source>an address that begins with https:// or http://</source>
-        <translation type="unfinished"></translation>
+        <translation>una dirección que empiece por https:// o http://</translation>
     </message>
     <message>
         <source>an address that begins with https://</source>
-        <translation type="unfinished"></translation>
+        <translation>una dirección que empiece por https://</translation>
     </message>
     <message>
         <source>the path of a file</source>
-        <translation type="unfinished"></translation>
+        <translation>la ruta de un archivo</translation>
     </message>
     <message>
         <source>The export was stopped</source>
-        <translation type="unfinished"></translation>
+        <translation>Se detuvo la exportación</translation>
     </message>
     <message>
         <source>Nothing was written; start it again whenever you like.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se escribió nada; iníciela de nuevo cuando quiera.</translation>
     </message>
     <message>
         <source>Name lost ({number})</source>
-        <translation type="unfinished"></translation>
+        <translation>Nombre perdido ({number})</translation>
     </message>
     <message>
         <source>This document on this device is damaged or missing</source>
-        <translation type="unfinished"></translation>
+        <translation>Este documento de este dispositivo está dañado o falta</translation>
     </message>
     <message>
         <source>Add it again from where it came from, then delete this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Añádalo de nuevo desde su origen y después elimine este.</translation>
     </message>
     <message>
         <source>This file is empty</source>
-        <translation type="unfinished"></translation>
+        <translation>Este archivo está vacío</translation>
     </message>
     <message>
         <source>Choose another one, or save it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija otro o guárdelo de nuevo.</translation>
     </message>
     <message>
         <source>This is not on this device any more</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto ya no está en este dispositivo</translation>
     </message>
     <message>
         <source>Look at the list again; it may be among what was deleted.</source>
-        <translation type="unfinished"></translation>
+        <translation>Consulte la lista de nuevo; puede estar entre lo eliminado.</translation>
     </message>
     <message>
         <source>This was cancelled</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto se canceló</translation>
     </message>
     <message>
         <source>Nothing of it was kept. Add it again if you want it kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se guardó nada de ello. Añádalo de nuevo si quiere conservarlo.</translation>
     </message>
     <message>
         <source>The pulse was {bound} /min or less</source>
-        <translation type="unfinished"></translation>
+        <translation>El pulso era de {bound} /min o menos</translation>
     </message>
     <message>
         <source>The pulse was {bound} /min or more</source>
-        <translation type="unfinished"></translation>
+        <translation>El pulso era de {bound} /min o más</translation>
     </message>
     <message>
         <source>The respiratory rate was {bound} /min or less</source>
-        <translation type="unfinished"></translation>
+        <translation>La frecuencia respiratoria era de {bound} /min o menos</translation>
     </message>
     <message>
         <source>The respiratory rate was {bound} /min or more</source>
-        <translation type="unfinished"></translation>
+        <translation>La frecuencia respiratoria era de {bound} /min o más</translation>
     </message>
     <message>
         <source>The systolic blood pressure was {bound} mmHg or less</source>
-        <translation type="unfinished"></translation>
+        <translation>La presión arterial sistólica era de {bound} mmHg o menos</translation>
     </message>
     <message>
         <source>The systolic blood pressure was {bound} mmHg or more</source>
-        <translation type="unfinished"></translation>
+        <translation>La presión arterial sistólica era de {bound} mmHg o más</translation>
     </message>
     <message>
         <source>The diastolic blood pressure was {bound} mmHg or more</source>
-        <translation type="unfinished"></translation>
+        <translation>La presión arterial diastólica era de {bound} mmHg o más</translation>
     </message>
     <message>
         <source>The oxygen saturation was {bound} % or less</source>
-        <translation type="unfinished"></translation>
+        <translation>La saturación de oxígeno era del {bound} % o menos</translation>
     </message>
     <message>
         <source>The temperature was {bound} °C or less</source>
-        <translation type="unfinished"></translation>
+        <translation>La temperatura era de {bound} °C o menos</translation>
     </message>
     <message>
         <source>A reading to look at</source>
-        <translation type="unfinished"></translation>
+        <translation>Una lectura por revisar</translation>
     </message>
     <message>
         <source>Preview: {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Vista previa: {name}</translation>
     </message>
     <message>
         <source>The page</source>
-        <translation type="unfinished"></translation>
+        <translation>La página</translation>
     </message>
     <message>
         <source>Page before</source>
-        <translation type="unfinished"></translation>
+        <translation>Página anterior</translation>
     </message>
     <message>
         <source>Next page</source>
-        <translation type="unfinished"></translation>
+        <translation>Página siguiente</translation>
     </message>
     <message>
         <source>Smaller</source>
-        <translation type="unfinished"></translation>
+        <translation>Reducir</translation>
     </message>
     <message>
         <source>Larger</source>
-        <translation type="unfinished"></translation>
+        <translation>Ampliar</translation>
     </message>
     <message>
         <source>Page {page} of {pages}</source>
-        <translation type="unfinished"></translation>
+        <translation>Página {page} de {pages}</translation>
     </message>
     <message>
         <source>Enrol this device</source>
-        <translation type="unfinished"></translation>
+        <translation>Registrar este dispositivo</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code. It is good for ten minutes and works once. Nothing is sent before each person has agreed.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida un código al administrador de la clínica. Vale durante diez minutos y sirve una sola vez. No se envía nada antes de que cada persona lo haya aceptado.</translation>
     </message>
     <message>
         <source>Code (spaces and hyphens do not matter):</source>
-        <translation type="unfinished"></translation>
+        <translation>Código (los espacios y los guiones no importan):</translation>
     </message>
     <message>
         <source>Code</source>
-        <translation type="unfinished"></translation>
+        <translation>Código</translation>
     </message>
     <message>
         <source>Address of the clinic&apos;s server</source>
-        <translation type="unfinished"></translation>
+        <translation>Dirección del servidor de la clínica</translation>
     </message>
     <message>
         <source>Address of the clinic&apos;s server:</source>
-        <translation type="unfinished"></translation>
+        <translation>Dirección del servidor de la clínica:</translation>
     </message>
     <message>
         <source>With the clinic at {server}.</source>
-        <translation type="unfinished"></translation>
+        <translation>En la clínica ({server}).</translation>
     </message>
     <message>
         <source>Enrol</source>
-        <translation type="unfinished"></translation>
+        <translation>Registrar</translation>
     </message>
     <message>
         <source>Type the code.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba el código.</translation>
     </message>
     <message>
         <source>Type the address; it begins with https://.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba la dirección; empieza por https://.</translation>
     </message>
     <message>
         <source>The clinic&apos;s server is being asked …</source>
-        <translation type="unfinished"></translation>
+        <translation>Consultando al servidor de la clínica …</translation>
     </message>
     <message>
         <source>This device is enrolled with the clinic at {server}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo está registrado en la clínica ({server}).</translation>
     </message>
     <message>
         <source>Leave the clinic at {server}? Nothing is sent any more, and what waits stays on this device. What was sent stays at the clinic, whose administrator should remove this device there too. To come back, a new code is needed.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Dejar la clínica ({server})? Ya no se envía nada más, y lo que está en espera se queda en este dispositivo. Lo enviado se queda en la clínica, cuyo administrador debería quitar también allí este dispositivo. Para volver se necesita un nuevo código.</translation>
     </message>
     <message>
         <source>Leave the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Dejar la clínica</translation>
     </message>
     <message>
         <source>This device is enrolled with no clinic any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo ya no está registrado en ninguna clínica.</translation>
     </message>
     <message>
         <source>To be tried again: {count}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se volverá a intentar: {count}.</translation>
     </message>
     <message>
         <source>What waits is tried now.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se está intentando ahora lo que estaba en espera.</translation>
     </message>
     <message>
         <source>Send also what was kept on this device before it could be sent? Only of people who have agreed to it, and nothing of guests.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Enviar también lo que se guardó en este dispositivo antes de que se pudiera enviar? Solo de quienes lo han aceptado, y nada de invitados.</translation>
     </message>
     <message>
         <source>Send earlier ones</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviar lo anterior</translation>
     </message>
     <message>
         <source>Send it</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviarlo</translation>
     </message>
     <message>
         <source>Waiting to be sent now, of what was kept earlier: {count}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ahora en espera de envío, de lo guardado antes: {count}.</translation>
     </message>
     <message>
         <source>There is nothing earlier that could be sent of people who have agreed.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay nada anterior que se pueda enviar de quienes lo han aceptado.</translation>
     </message>
     <message>
         <source>Data (*.json);;Table (*.csv)</source>
-        <translation type="unfinished"></translation>
+        <translation>Datos (*.json);;Tabla (*.csv)</translation>
     </message>
     <message>
         <source>Save what was refused</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardar lo rechazado</translation>
     </message>
     <message>
         <source>Choose a person at the top first; a guest is asked each time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Elija primero a una persona arriba; a un invitado se le pregunta cada vez.</translation>
     </message>
     <message>
         <source>Nothing more of {name} is sent. What was sent before stays at the clinic until {name} is deleted for ever.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ya no se envía nada más de {name}. Lo enviado antes se queda en la clínica hasta que se elimine para siempre a {name}.</translation>
     </message>
     <message>
         <source>What is kept of {name} from now on is sent to the clinic.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que se guarde de {name} a partir de ahora se envía a la clínica.</translation>
     </message>
     <message>
         <source>Sharing of {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>Compartir datos de {name}</translation>
     </message>
     <message>
         <source>Take it back</source>
-        <translation type="unfinished"></translation>
+        <translation>Revocar</translation>
     </message>
     <message>
         <source>Agree</source>
-        <translation type="unfinished"></translation>
+        <translation>Aceptar</translation>
     </message>
     <message>
         <source>Sending to the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Envío a la clínica</translation>
     </message>
     <message>
         <source>The file that is being sent</source>
-        <translation type="unfinished"></translation>
+        <translation>El archivo que se está enviando</translation>
     </message>
     <message>
         <source>Stop sending this file</source>
-        <translation type="unfinished"></translation>
+        <translation>Dejar de enviar este archivo</translation>
     </message>
     <message>
         <source>Nothing waits and nothing was refused.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay nada en espera ni se rechazó nada.</translation>
     </message>
     <message>
         <source>What waits or was refused, the oldest first</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que está en espera o se rechazó, lo más antiguo primero</translation>
     </message>
     <message>
         <source>Since</source>
-        <translation type="unfinished"></translation>
+        <translation>Desde</translation>
     </message>
     <message>
         <source>How it stands</source>
-        <translation type="unfinished"></translation>
+        <translation>Estado</translation>
     </message>
     <message>
         <source>Try this again</source>
-        <translation type="unfinished"></translation>
+        <translation>Reintentar esto</translation>
     </message>
     <message>
         <source>Try all again</source>
-        <translation type="unfinished"></translation>
+        <translation>Reintentar todo</translation>
     </message>
     <message>
         <source>Show later ones</source>
-        <translation type="unfinished"></translation>
+        <translation>Mostrar posteriores</translation>
     </message>
     <message>
         <source>Export what was refused…</source>
-        <translation type="unfinished"></translation>
+        <translation>Exportar lo rechazado…</translation>
     </message>
     <message>
         <source>Send earlier ones…</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviar lo anterior…</translation>
     </message>
     <message>
         <source>Not enrolled</source>
-        <translation type="unfinished"></translation>
+        <translation>Sin registrar</translation>
     </message>
     <message>
         <source>{sent} of {all} MB</source>
-        <translation type="unfinished"></translation>
+        <translation>{sent} de {all} MB</translation>
     </message>
     <message>
         <source>Readings to look at, the newest first</source>
-        <translation type="unfinished"></translation>
+        <translation>Lecturas por revisar, lo más reciente primero</translation>
     </message>
     <message>
         <source>Done: I have looked at it</source>
-        <translation type="unfinished"></translation>
+        <translation>Listo: la he revisado</translation>
     </message>
     <message>
         <source>Somebody should look at these readings and at whom they are of. None of them is a diagnosis.</source>
-        <translation type="unfinished"></translation>
+        <translation>Alguien debería revisar estas lecturas y ver de quién son. Ninguna de ellas es un diagnóstico.</translation>
     </message>
     <message>
         <source>PDF</source>
-        <translation type="unfinished"></translation>
+        <translation>PDF</translation>
     </message>
     <message>
         <source>Picture (PNG)</source>
-        <translation type="unfinished"></translation>
+        <translation>Imagen (PNG)</translation>
     </message>
     <message>
         <source>Picture (JPEG)</source>
-        <translation type="unfinished"></translation>
+        <translation>Imagen (JPEG)</translation>
     </message>
     <message>
         <source>Data (JSON)</source>
-        <translation type="unfinished"></translation>
+        <translation>Datos (JSON)</translation>
     </message>
     <message>
         <source>it did not arrive as it was sent</source>
-        <translation type="unfinished"></translation>
+        <translation>no llegó tal como se envió</translation>
     </message>
     <message>
         <source>it is of another type than it says</source>
-        <translation type="unfinished"></translation>
+        <translation>es de un tipo distinto del que indica</translation>
     </message>
     <message>
         <source>it is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>está dañado</translation>
     </message>
     <message>
         <source>it is of a rare kind</source>
-        <translation type="unfinished"></translation>
+        <translation>es de un tipo poco común</translation>
     </message>
     <message>
         <source>something follows behind its end</source>
-        <translation type="unfinished"></translation>
+        <translation>hay algo después de su final</translation>
     </message>
     <message>
         <source>another kind of file is inside it</source>
-        <translation type="unfinished"></translation>
+        <translation>contiene un archivo de otro tipo</translation>
     </message>
     <message>
         <source>it is locked</source>
-        <translation type="unfinished"></translation>
+        <translation>está bloqueado</translation>
     </message>
     <message>
         <source>it would do something when it is opened</source>
-        <translation type="unfinished"></translation>
+        <translation>haría algo al abrirse</translation>
     </message>
     <message>
         <source>it grows beyond measure when it is unpacked</source>
-        <translation type="unfinished"></translation>
+        <translation>crece sin medida al descomprimirse</translation>
     </message>
     <message>
         <source>it is too complicated</source>
-        <translation type="unfinished"></translation>
+        <translation>es demasiado complicado</translation>
     </message>
     <message>
         <source>it has too many pages</source>
-        <translation type="unfinished"></translation>
+        <translation>tiene demasiadas páginas</translation>
     </message>
     <message>
         <source>it has too many pixels</source>
-        <translation type="unfinished"></translation>
+        <translation>tiene demasiados píxeles</translation>
     </message>
     <message>
         <source>it says where it was taken</source>
-        <translation type="unfinished"></translation>
+        <translation>indica dónde se tomó</translation>
     </message>
     <message>
         <source>its kind of data is not known</source>
-        <translation type="unfinished"></translation>
+        <translation>no se conoce el tipo de sus datos</translation>
     </message>
     <message>
         <source>the virus scanner found something</source>
-        <translation type="unfinished"></translation>
+        <translation>el antivirus encontró algo</translation>
     </message>
     <message>
         <source>1 page</source>
-        <translation type="unfinished"></translation>
+        <translation>1 página</translation>
     </message>
     <message>
         <source>{count} pages</source>
-        <translation type="unfinished"></translation>
+        <translation>{count} páginas</translation>
     </message>
     <message>
         <source>{size} MB</source>
-        <translation type="unfinished"></translation>
+        <translation>{size} MB</translation>
     </message>
     <message>
         <source>Waits to be sent</source>
-        <translation type="unfinished"></translation>
+        <translation>En espera de envío</translation>
     </message>
     <message>
         <source>Being sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviando</translation>
     </message>
     <message>
         <source>Being sent, {percent} %</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviando, {percent} %</translation>
     </message>
     <message>
         <source>Not sent: it was refused</source>
-        <translation type="unfinished"></translation>
+        <translation>No enviado: se rechazó</translation>
     </message>
     <message>
         <source>Kept here; not sent for now</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardado aquí; por ahora no se envía</translation>
     </message>
     <message>
         <source>Sent; looked at: clean</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviado; examinado: sin problemas</translation>
     </message>
     <message>
         <source>Sent; held back by the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviado; retenido por la clínica</translation>
     </message>
     <message>
         <source>Sent; held back by the clinic: {reason}</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviado; retenido por la clínica: {reason}</translation>
     </message>
     <message>
         <source>Sent; could not be looked at yet</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviado; aún no se pudo examinar</translation>
     </message>
     <message>
         <source>Sent; being looked at</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviado; se está examinando</translation>
     </message>
     <message>
         <source>Sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviado</translation>
     </message>
     <message>
         <source>Kept here</source>
-        <translation type="unfinished"></translation>
+        <translation>Guardado aquí</translation>
     </message>
     <message>
         <source>Not asked yet. Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aún no se ha preguntado. No se envía nada.</translation>
     </message>
     <message>
         <source>Agreed in writing, noted on {when}. What is kept is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aceptado por escrito, anotado el {when}. Lo guardado se envía.</translation>
     </message>
     <message>
         <source>Agreed on {when}. What is kept is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aceptado el {when}. Lo guardado se envía.</translation>
     </message>
     <message>
         <source>Not agreed ({when}). Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>No aceptado ({when}). No se envía nada.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator.</source>
-        <translation type="unfinished"></translation>
+        <translation>Consulte al administrador de la clínica.</translation>
     </message>
     <message>
         <source>Install the newest version and try it again. Until then it stays on this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale la versión más reciente e inténtelo de nuevo. Hasta entonces se queda en este dispositivo.</translation>
     </message>
     <message>
         <source>Try it again later. If this stays, tell whoever looks after the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>Inténtelo de nuevo más tarde. Si sigue ocurriendo, avise a quien se encarga del servidor.</translation>
     </message>
     <message>
         <source>The clinic has something else under the same identifier.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica tiene otra cosa con el mismo identificador.</translation>
     </message>
     <message>
         <source>Export it and tell whoever looks after the server. It stays on this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>Expórtelo y avise a quien se encarga del servidor. Se queda en este dispositivo.</translation>
     </message>
     <message>
         <source>The server does not take it as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no lo acepta tal como está.</translation>
     </message>
     <message>
         <source>The server does not take it.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no lo acepta.</translation>
     </message>
     <message>
         <source>The data of this person were erased at the clinic, which takes no more of them.</source>
-        <translation type="unfinished"></translation>
+        <translation>Los datos de esta persona se borraron en la clínica, que ya no acepta más datos suyos.</translation>
     </message>
     <message>
         <source>It is larger than the clinic takes.</source>
-        <translation type="unfinished"></translation>
+        <translation>Es más grande de lo que acepta la clínica.</translation>
     </message>
     <message>
         <source>Add the file again in a smaller form, and delete this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Añada el archivo de nuevo con un tamaño menor y elimine este.</translation>
     </message>
     <message>
         <source>The clinic does not take files of this kind.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica no acepta archivos de este tipo.</translation>
     </message>
     <message>
         <source>Add it again as a PDF or a picture, and delete this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Añádalo de nuevo como PDF o imagen y elimine este.</translation>
     </message>
     <message>
         <source>The clinic does not allow this device to send it.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica no permite que este dispositivo lo envíe.</translation>
     </message>
     <message>
         <source>The server does not know what this is about.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no sabe a qué se refiere esto.</translation>
     </message>
     <message>
         <source>The server does not understand what was sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no entiende lo que se envió.</translation>
     </message>
     <message>
         <source>It was kept by another version of Health Helper and cannot be sent by this one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo guardó otra versión de Health Helper y esta no puede enviarlo.</translation>
     </message>
     <message>
         <source>The clinic has put the file in quarantine: it does not look as it should.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica ha puesto el archivo en cuarentena: no es como debería.</translation>
     </message>
     <message>
         <source>Look at the file. Add it again in another form, or show it to the staff.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise el archivo. Añádalo de nuevo en otra forma o muéstrelo al personal.</translation>
     </message>
     <message>
         <source>The server could not look into the file.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no pudo examinar el archivo.</translation>
     </message>
     <message>
         <source>The file on this device is damaged or missing.</source>
-        <translation type="unfinished"></translation>
+        <translation>El archivo de este dispositivo está dañado o falta.</translation>
     </message>
     <message>
         <source>The file is not what it was when it was added.</source>
-        <translation type="unfinished"></translation>
+        <translation>El archivo ya no es el que era cuando se añadió.</translation>
     </message>
     <message>
         <source>Sending it was stopped here.</source>
-        <translation type="unfinished"></translation>
+        <translation>El envío se detuvo aquí.</translation>
     </message>
     <message>
         <source>It is sent once somebody presses “Try this again”.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se envía cuando alguien pulse «Reintentar esto».</translation>
     </message>
     <message>
         <source>The clinic has used what it may use this month.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica ha agotado lo que puede usar este mes.</translation>
     </message>
     <message>
         <source>Try it again next month, or ask the clinic&apos;s administrator.</source>
-        <translation type="unfinished"></translation>
+        <translation>Inténtelo de nuevo el mes que viene o consulte al administrador de la clínica.</translation>
     </message>
     <message>
         <source>This computer has no connection to a network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este equipo no tiene conexión a ninguna red.</translation>
     </message>
     <message>
         <source>Plug the network in or switch it on. It is sent by itself then.</source>
-        <translation type="unfinished"></translation>
+        <translation>Conecte o active la red. Después se envía por sí solo.</translation>
     </message>
     <message>
         <source>Nobody in this network knows the server&apos;s name.</source>
-        <translation type="unfinished"></translation>
+        <translation>Nadie en esta red conoce el nombre del servidor.</translation>
     </message>
     <message>
         <source>The server refuses the connection.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor rechaza la conexión.</translation>
     </message>
     <message>
         <source>The connection broke off.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se interrumpió la conexión.</translation>
     </message>
     <message>
         <source>There is no way from this network to the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>Desde esta red no se puede llegar al servidor.</translation>
     </message>
     <message>
         <source>The server did not answer in time.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no respondió a tiempo.</translation>
     </message>
     <message>
         <source>Sending was ended.</source>
-        <translation type="unfinished"></translation>
+        <translation>El envío se terminó.</translation>
     </message>
     <message>
         <source>It is sent when the program runs again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se envía cuando el programa vuelva a ejecutarse.</translation>
     </message>
     <message>
         <source>No secure connection to the server can be made in this network.</source>
-        <translation type="unfinished"></translation>
+        <translation>En esta red no se puede establecer una conexión segura con el servidor.</translation>
     </message>
     <message>
         <source>Log in to the network if it asks for it, or use another one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Inicie sesión en la red si esta lo pide o use otra.</translation>
     </message>
     <message>
         <source>The certificate shown for the server is not trusted by this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este equipo no confía en el certificado que se presentó como el del servidor.</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to install the network&apos;s certificate, or use another network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra este equipo que instale el certificado de la red o use otra red.</translation>
     </message>
     <message>
         <source>The certificate shown is for another server.</source>
-        <translation type="unfinished"></translation>
+        <translation>El certificado presentado es de otro servidor.</translation>
     </message>
     <message>
         <source>Log in to the network if it asks for it; else check the server&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>Inicie sesión en la red si esta lo pide; si no, revise la dirección del servidor.</translation>
     </message>
     <message>
         <source>The server&apos;s certificate has expired, if this computer&apos;s date is right.</source>
-        <translation type="unfinished"></translation>
+        <translation>El certificado del servidor ha caducado, si la fecha de este equipo es correcta.</translation>
     </message>
     <message>
         <source>Check the date and time of this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>Revise la fecha y la hora de este equipo.</translation>
     </message>
     <message>
         <source>The certificates that this computer&apos;s policy names could not be read.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudieron leer los certificados que indica la directiva de este equipo.</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to put them right.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra este equipo que los corrija.</translation>
     </message>
     <message>
         <source>The clock of this computer is wrong.</source>
-        <translation type="unfinished"></translation>
+        <translation>El reloj de este equipo está mal.</translation>
     </message>
     <message>
         <source>Set its date and time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ajuste su fecha y su hora.</translation>
     </message>
     <message>
         <source>This network wants a login first.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta red pide antes iniciar sesión.</translation>
     </message>
     <message>
         <source>The proxy of this network did not let the connection pass.</source>
-        <translation type="unfinished"></translation>
+        <translation>El proxy de esta red no dejó pasar la conexión.</translation>
     </message>
     <message>
         <source>Ask whoever manages the network to let this computer reach the server.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra la red que permita a este equipo llegar al servidor.</translation>
     </message>
     <message>
         <source>The proxy that is set for this computer cannot be used.</source>
-        <translation type="unfinished"></translation>
+        <translation>El proxy configurado en este equipo no se puede usar.</translation>
     </message>
     <message>
         <source>Ask whoever manages this computer to set another one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida a quien administra este equipo que configure otro.</translation>
     </message>
     <message>
         <source>The server could not do it at that moment.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no pudo hacerlo en ese momento.</translation>
     </message>
     <message>
         <source>The server took no more at that moment.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no aceptaba más en ese momento.</translation>
     </message>
     <message>
         <source>The time to send this file was over.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se agotó el tiempo para enviar este archivo.</translation>
     </message>
     <message>
         <source>The server&apos;s answer could not be read.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo leer la respuesta del servidor.</translation>
     </message>
     <message>
         <source>The server did not accept this device&apos;s sign-in just then.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor no aceptó en ese momento las credenciales de este dispositivo.</translation>
     </message>
     <message>
         <source>The clinic has ended the enrolment of this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>La clínica ha dado de baja este dispositivo.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a new code and enrol it anew.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida un nuevo código al administrador de la clínica y regístrelo de nuevo.</translation>
     </message>
     <message>
         <source>The server does not accept this device&apos;s sign-in any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>El servidor ya no acepta las credenciales de este dispositivo.</translation>
     </message>
     <message>
         <source>This device is not enrolled with a clinic.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo no está registrado en ninguna clínica.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator for a code and enrol it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pida un código al administrador de la clínica y regístrelo.</translation>
     </message>
     <message>
         <source>The reason is one of a newer version: {code}. {remedy}</source>
-        <translation type="unfinished"></translation>
+        <translation>El motivo es de una versión más nueva: {code}. {remedy}</translation>
     </message>
     <message>
         <source>Not connected</source>
-        <translation type="unfinished"></translation>
+        <translation>Sin conexión</translation>
     </message>
     <message>
         <source>Certificate not trusted</source>
-        <translation type="unfinished"></translation>
+        <translation>Certificado no fiable</translation>
     </message>
     <message>
         <source>The network wants a login</source>
-        <translation type="unfinished"></translation>
+        <translation>La red pide iniciar sesión</translation>
     </message>
     <message>
         <source>Enrolment ended</source>
-        <translation type="unfinished"></translation>
+        <translation>Dispositivo dado de baja</translation>
     </message>
     <message>
         <source>Sign-in lost</source>
-        <translation type="unfinished"></translation>
+        <translation>Credenciales no válidas</translation>
     </message>
     <message>
         <source>Key store locked</source>
-        <translation type="unfinished"></translation>
+        <translation>Almacén de claves bloqueado</translation>
     </message>
     <message>
         <source>Sending failed</source>
-        <translation type="unfinished"></translation>
+        <translation>El envío falló</translation>
     </message>
     <message>
         <source>Waits until unlocked</source>
-        <translation type="unfinished"></translation>
+        <translation>Espera al desbloqueo</translation>
     </message>
     <message>
         <source>Sending to the clinic: {state}</source>
-        <translation type="unfinished"></translation>
+        <translation>Envío a la clínica: {state}</translation>
     </message>
     <message>
         <source>Refused: {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>Rechazados: {count}</translation>
     </message>
     <message>
         <source>All sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Todo enviado</translation>
     </message>
     <message>
         <source>Sending {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviando {count}</translation>
     </message>
     <message>
         <source>{count} waiting</source>
-        <translation type="unfinished"></translation>
+        <translation>En espera: {count}</translation>
     </message>
     <message>
         <source>Waiting: {count}. Refused: {refused}.</source>
-        <translation type="unfinished"></translation>
+        <translation>En espera: {count}. Rechazados: {refused}.</translation>
     </message>
     <message>
         <source>Held back: {count} (deleted and can be put back, or for another clinic).</source>
-        <translation type="unfinished"></translation>
+        <translation>Retenidos: {count} (eliminados que aún se pueden recuperar, o para otra clínica).</translation>
     </message>
     <message>
         <source>Nothing was sent since the program was started.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se ha enviado nada desde que se inició el programa.</translation>
     </message>
     <message>
         <source>Last sent: {when}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Último envío: {when}.</translation>
     </message>
     <message>
         <source>Another program of Health Helper on this computer is sending. Nothing has to be done.</source>
-        <translation type="unfinished"></translation>
+        <translation>Otro programa de Health Helper en este equipo está enviando. No hay que hacer nada.</translation>
     </message>
     <message>
         <source>This device is enrolled with no clinic. Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este dispositivo no está registrado en ninguna clínica. No se envía nada.</translation>
     </message>
     <message>
         <source>Waits</source>
-        <translation type="unfinished"></translation>
+        <translation>En espera</translation>
     </message>
     <message>
         <source>Is being sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviando</translation>
     </message>
     <message>
         <source>Put aside</source>
-        <translation type="unfinished"></translation>
+        <translation>Apartado</translation>
     </message>
     <message>
         <source>Held back</source>
-        <translation type="unfinished"></translation>
+        <translation>Retenido</translation>
     </message>
     <message>
         <source>Erasure of all that was sent of somebody</source>
-        <translation type="unfinished"></translation>
+        <translation>Borrado de todo lo enviado de una persona</translation>
     </message>
     <message>
         <source>Tried {count} times.</source>
-        <translation type="unfinished"></translation>
+        <translation>Intentos: {count}.</translation>
     </message>
     <message>
         <source>Somebody</source>
-        <translation type="unfinished"></translation>
+        <translation>Una persona</translation>
     </message>
     <message>
         <source>One value is outside the range for which nobody has to look: {why}. That is no diagnosis. Please show it to the staff, or to a nurse or doctor. If you feel unwell, tell somebody near you or call for help at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Un valor está fuera del intervalo en el que nadie tiene que revisarlo: {why}. Esto no es un diagnóstico. Por favor, muéstrelo al personal, o a un profesional de enfermería o médico. Si se siente mal, dígaselo a alguien cercano o pida ayuda de inmediato.</translation>
     </message>
     <message>
         <source>It may help to sit still for five minutes and to measure again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Puede ayudar quedarse sentado sin moverse cinco minutos y medir de nuevo.</translation>
     </message>
     <message>
         <source>For staff ({count})</source>
-        <translation type="unfinished"></translation>
+        <translation>Para el personal ({count})</translation>
     </message>
 </context>
 </TS>

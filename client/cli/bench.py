@@ -3,7 +3,7 @@
 Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
 takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
 own. `bench coach`: whether faults of the picture are found and said. `bench confidence`: whether the heart rate's
-confidence is true, and its weights fitted again. `bench store`: how fast a full store is. `bench worker`: what the first starts several of.
+confidence is true, and its weights fitted again. `bench store`: how fast a full store is. `bench reconnect`: whether devices that come back at once are a storm. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     _add_coach(bench, parts)
     _add_confidence(bench, parts)
     _add_store(bench, parts)
+    _add_reconnect(bench)
 
     @bench.command()
     def cost(
@@ -124,6 +125,39 @@ def add(app: typer.Typer, parts: Parts) -> None:
             print(f"{peer.package}: {'installed' if fresh else 'is installed already'}", file=sys.stderr)
             if missing := peer.missing_program():
                 print(f"  It also needs {missing}: run 'apt-get install ffmpeg' as root.", file=sys.stderr)
+
+
+def _add_reconnect(bench: typer.Typer) -> None:
+    @bench.command()
+    def reconnect(
+        devices: Annotated[
+            int, typer.Option(metavar="N", min=1, max=100_000, help="How many come back.")
+        ] = 10_000,
+        seed: Annotated[int, typer.Option(metavar="S", help="Of all chance.")] = 1,
+        out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RESULTS,
+        plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw arrivals.png.")] = True,
+    ) -> None:
+        """How thousands of devices come back at once: the real uploader against a simulated service, in a minute or two.
+
+        Writes reconnect.md, reconnect.json and arrivals.png.
+        """
+        from client.evaluation import reconnect as simulation
+
+        _make(out)
+        err = Console(stderr=True, highlight=False)
+        done = []
+        with _stopped_cleanly(), err.status("", spinner="line") as status:
+            for name in simulation.MORNINGS:
+                status.update(name)
+                done.append(simulation.morning(name, devices, seed=seed))
+                err.print(f"{name}: {done[-1].asked:,} requests")
+        if plots:
+            from client.evaluation.plots import draw_arrivals
+
+            arrived = {one.name: list(one.arrived) for one in done}
+            draw_arrivals(arrived, simulation.TOKENS_PER_S, out / "arrivals.png")
+        written = json.dumps(simulation.to_json(done)) + "\n"
+        _write_texts({"reconnect.md": simulation.markdown(done), "reconnect.json": written}, out, err)
 
 
 def _add_store(bench: typer.Typer, parts: Parts) -> None:

@@ -83,6 +83,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
 
 def _sent(kept: Kept, clock: Clock, *, as_json: bool) -> int:
     uploader, patience_s, before = kept.sync.uploader, _PATIENCE_S, ""
+    uploader.try_now()
     try:
         while True:
             wait_s = uploader.step()

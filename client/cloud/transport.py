@@ -191,7 +191,7 @@ class _Asking:
 
 
 class Transport:
-    """Keeps its connections between requests. For one thread at a time; `close` may come from another."""
+    """Keeps its connections between requests where HTTP/2 is spoken. For one thread at a time; `close` may come from another."""
 
     def __init__(
         self, policy: Policy, clock: Clock, version: str, *, limits: TimeLimits | None = None
@@ -340,6 +340,9 @@ class Transport:
                 arrived_s=arrived_s,
             )
         finally:
+            if response.http_version != "HTTP/2":
+                # Whatever was sent behind this answer would be taken for the answer to the next request.
+                response.extensions["network_stream"].close()
             response.close()
 
     def _body(self, response: httpx.Response, asking: _Asking, most_bytes: int) -> bytes:
@@ -565,15 +568,15 @@ def _issuer(host: str, port: int) -> str | None:
 def _connection_fault(causes: list[BaseException], host: str) -> faults.CloudFault:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return faults.NameUnknown(host) if _has_route() else faults.Offline()
+            return faults.NameUnknown(host) if has_route() else faults.Offline()
         if isinstance(cause, ConnectionRefusedError):
             return faults.ConnectionRefused(host)
         if isinstance(cause, OSError) and cause.errno in _NO_WAY:
-            return faults.Unreachable(host) if _has_route() else faults.Offline()
+            return faults.Unreachable(host) if has_route() else faults.Offline()
     return faults.ConnectionBroken()
 
 
-def _has_route() -> bool:
+def has_route() -> bool:
     """Whether this computer could send anything to anybody else. Nothing is sent: a UDP socket only looks its way up.
 
     The addresses are reserved for examples (RFC 5737, RFC 3849).

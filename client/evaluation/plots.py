@@ -36,14 +36,7 @@ _STYLE: dict[Any, Any] = {  # its library types the keys one by one
 
 def draw(run: Run, folder: Path) -> list[Path]:
     """Every plot for which there are outcomes, twice each. Raises EnvironmentFault without matplotlib."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise EnvironmentFault(
-            title="matplotlib is not installed, so no plots can be drawn",
-            remedy="Run 'make bench' (or python packaging/setup.py bench).",
-        ) from error
-    mpl.use("agg")
+    mpl = _library()
     from matplotlib.figure import Figure
 
     written: list[Path] = []
@@ -64,6 +57,41 @@ def draw(run: Run, folder: Path) -> list[Path]:
                     figure.savefig(path, dpi=150, metadata=metadata)
                     written.append(path)
     return written
+
+
+def draw_arrivals(arrived: Mapping[str, Sequence[float]], limit_per_s: float, path: Path) -> None:
+    """Requests in each second after a return, by morning, on one picture (PNG). limit_per_s: that of the service's tokens, as a line.
+    Raises EnvironmentFault without matplotlib.
+    """
+    mpl = _library()
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 2.3 * len(arrived)), layout="constrained")
+        for axes, (name, counts), colour in zip(
+            figure.subplots(len(arrived), sharex=True, squeeze=False)[:, 0],
+            arrived.items(),
+            _COLOURS,
+            strict=False,
+        ):
+            axes.bar(range(len(counts)), counts, width=1.0, color=colour)
+            axes.axhline(limit_per_s, color="#333333", linestyle="--", linewidth=1)
+            axes.set_title(f"{name}: {max(counts):,.0f} in the worst second", fontsize=10, loc="left")
+            axes.set_ylabel("requests/s")
+        axes.set_xlabel("seconds after the return (dashed: tokens that the service gives out in a second)")
+        figure.savefig(path, dpi=150, metadata={"Software": None})
+
+
+def _library() -> Any:
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise EnvironmentFault(
+            title="matplotlib is not installed, so no plots can be drawn",
+            remedy="Run 'make bench' (or python packaging/setup.py bench).",
+        ) from error
+    mpl.use("agg")
+    return mpl
 
 
 def _risk_coverage(axes: Axes, tools: Mapping[str, Sequence[Outcome]]) -> bool:

@@ -5,7 +5,7 @@ outbox, in memory) and what it asks (the service, below) are stand-ins. The serv
 (`backend_lambda/stacks/core.yaml`): tokens 100 a second with a burst of 200, all routes together 2,000 with 1,000, and one address 2,000
 requests in five minutes, which are answered with Retry-After 300. Addresses are shared as clinics share them, up to 600 devices behind one.
 
-Three mornings:
+Three mornings, watched for an hour:
 
 - "service": the service was away for an hour, everybody waits for it, each in a pause of its own; it comes back at 0.
 - "power": all computers start within the same second at 0, with what they owe.
@@ -28,7 +28,7 @@ import numpy as np
 
 from client.cloud import faults, wire
 from client.evaluation.report import table
-from client.pipeline.sync import Connection, Uploader
+from client.pipeline.sync import SPREAD_S, Connection, Uploader
 from client.store.outbox import Counts, Item, ItemKind, ItemState
 from edge_models.types import FloatArray
 
@@ -39,7 +39,7 @@ WATCHED_S = 3600.0
 _TOKEN_S = 900.0
 _REQUEST_S = 0.06
 """There and back with the service's work (assumed, as in the backend's own planning)."""
-_TOKENS_PER_S, _TOKENS_AT_ONCE = 100.0, 200.0
+TOKENS_PER_S, _TOKENS_AT_ONCE = 100.0, 200.0
 _ALL_PER_S, _ALL_AT_ONCE = 2_000.0, 1_000.0
 _ADDRESS_MOST, _ADDRESS_S, _ADDRESS_AGAIN_S = 2_000, 300.0, 300.0
 _ONE_ADDRESS_MOST = 600
@@ -102,7 +102,7 @@ class _Service:
     back_at_s: float
     arrived_s: list[float] = field(default_factory=list)
     refused_s: list[float] = field(default_factory=list)
-    _tokens: _Bucket = field(default_factory=lambda: _Bucket(_TOKENS_PER_S, _TOKENS_AT_ONCE))
+    _tokens: _Bucket = field(default_factory=lambda: _Bucket(TOKENS_PER_S, _TOKENS_AT_ONCE))
     _all: _Bucket = field(default_factory=lambda: _Bucket(_ALL_PER_S, _ALL_AT_ONCE))
     _by_address: dict[int, deque[float]] = field(default_factory=dict)
 
@@ -141,7 +141,7 @@ class _Kept:
         }
 
     def enrolled(self) -> dict[str, str]:
-        return {"device_id": _NOBODY}
+        return {"device_id": _NOBODY, "clinic_id": _NOBODY}
 
     def recover(self) -> int:
         return 0
@@ -212,6 +212,7 @@ class _Device(Uploader):
             rng=rng,
             version="",
             system="",
+            spread_s=SPREAD_S,
         )
         self.kept, self.cloud = kept, cloud
 

@@ -26,7 +26,11 @@ _AT_ONCE: Final = 50
 
 
 def history(kept: Observations, person: str | None, until: datetime) -> list[Dot]:
-    """For the report of a scan: the person's scans with a heart rate in the REPORT_DAYS up to that moment, with their intervals."""
+    """For the report of a scan: the person's scans with a heart rate in the REPORT_DAYS up to that moment, with their intervals. Of a guest
+    none: who the other guests were nobody knows.
+    """
+    if person is None:
+        return []
     lines = kept.between(person, until - timedelta(days=scans.REPORT_DAYS), until + timedelta(seconds=1))
     return [
         (line.taken_at, numbers.heart_rate, numbers.heart_rate_low, numbers.heart_rate_high)
@@ -101,7 +105,11 @@ def everything(
 def report_of(
     kept: Observations, person: str | None, *, language: str, name: str | None
 ) -> Callable[[Scan], bytes]:
-    """What makes the page of one of their scans, as client.reports.pdf.render."""
+    """What makes the page of one of their scans, as client.reports.pdf.render.
+
+    name: None for a page that names nobody, as it leaves this device: then there is neither the source's name, nor any other scan, for not all of
+    them need have been agreed to.
+    """
 
     def page(scan: Scan) -> bytes:
         from client.reports.pdf import render  # fpdf2 takes most of a second to import
@@ -111,8 +119,9 @@ def report_of(
             language=language,
             name=name,
             utc_offset_min=scan.utc_offset_min,
-            history=history(kept, person, scan.record.taken_at),
+            history=None if name is None else history(kept, person, scan.record.taken_at),
             scan_id=scan.id,
+            own=name is not None,
         )
 
     return page

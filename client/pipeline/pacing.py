@@ -40,6 +40,11 @@ class Pacing:
         """Nothing for so long."""
         self._until_s = max(self._until_s, self._clock.now_s() + seconds)
 
+    def shorten(self, seconds: float) -> None:
+        """The pause lasts so long at most, and the next failure counts as the first: something has changed."""
+        self._failures = 0
+        self._until_s = min(self._until_s, self._clock.now_s() + seconds)
+
     def rest(self, name: str, seconds: float) -> None:
         """That one not for so long."""
         self._rests[name] = self._clock.now_s() + seconds

@@ -192,6 +192,13 @@ _IDLE_S = 150.0, 300.0
 _NO_KEY_S = 600.0, 1200.0
 """Each try may make the system ask the person for a password."""
 _ANOTHER_S = 30.0, 60.0
+SPREAD_S = 150.0
+"""For `spread_s`: after a power cut all computers start in the same minute, and the server gives out
+a hundred tokens a second (`health-helper bench reconnect`)."""
+_NETWORK_S = 10.0, 20.0
+"""Between two looks whether there is a network again; nothing is sent for that."""
+_BACK_S = 5.0
+"""After it is there: by chance in this time."""
 _HEARTBEAT_S = 720.0, 1080.0
 _LOOK_FIRST_S, _LOOK_AT_MOST_S = 10.0, 600.0
 """After a file: until its state is asked for, which then doubles."""
@@ -233,10 +240,12 @@ class Uploader:
         rng: Random,
         version: str,
         system: str,
+        spread_s: float = 0.0,
+        has_network: Callable[[], bool] = lambda: False,
         before_acknowledged: Callable[[Observation], None] = lambda _observation: None,
     ) -> None:
         """connect: makes a connection, once there is somebody to send to. enrolment: url, clinic_id and device_id that the key store has, or
-        None; raises VaultFault. folder: the store's. before_acknowledged: is told of each observation that the cloud has, before the
+        None; raises VaultFault. folder: the store's. spread_s: the first request comes by chance in this time, unless somebody wants it now. has_network: whether there is any; asked, without waiting, after there was none. before_acknowledged: is told of each observation that the cloud has, before the
         outbox is.
         """
         self._outbox, self._observations, self._documents = outbox, observations, documents
@@ -244,6 +253,7 @@ class Uploader:
         self._lock_path = folder / LOCK_NAME
         self._clock, self._rng = clock, rng
         self._version, self._system = version, system
+        self._has_network = has_network
         self._before_acknowledged = before_acknowledged
         self.bug: BaseException | None = None
         """The newest bug of ours that was met here; sending goes on after a pause."""
@@ -258,6 +268,7 @@ class Uploader:
         self._connection: Connection | None = None
         self._lock: BaseFileLock | None = None
         self._pacing = Pacing(clock, rng)
+        self._pacing.pause(self._pacing.between(0.0, spread_s))
         self._verified: Mapping[str, Any] | None = None
         self._look = True
         self._to_recover = True
@@ -382,10 +393,14 @@ class Uploader:
         return max(min(waits_s), _BUSY_S)
 
     def _paused(self) -> float:
-        status = self.status
-        state = SyncState.WAITING if status.state is SyncState.SENDING else status.state
-        self._show(state, status.fault)
-        return self._pacing.pause_s
+        fault = self.status.fault
+        if isinstance(fault, faults.Offline) and self._has_network():
+            self._pacing.shorten(self._pacing.between(0.0, _BACK_S))
+            fault = None
+        counts = self._outbox.counts()
+        quiet = SyncState.WAITING if counts.pending else SyncState.IDLE
+        self._show(quiet if fault is None else state_of(fault), fault, counts=counts)
+        return self._pacing.pause_s if fault is None else self._looks_again_s(fault)
 
     def _held_up(self, fault: HealthHelperError) -> float:
         """It stands against everything."""
@@ -406,9 +421,13 @@ class Uploader:
         log.event("sync_held_up", stopped=self._stopped.is_set(), retry=fault.retry)
         with contextlib.suppress(StoreFault):
             self._show(state, fault)
-            return self._pacing.pause_s
+            return self._looks_again_s(fault)
         self._slot.set(SyncStatus(state, self.status.counts, fault, self.status.last_success_utc, None))
         return self._pacing.pause_s
+
+    def _looks_again_s(self, fault: HealthHelperError) -> float:
+        wait_s = self._pacing.pause_s
+        return min(wait_s, self._pacing.between(*_NETWORK_S)) if isinstance(fault, faults.Offline) else wait_s
 
     def _show(
         self, state: SyncState, fault: HealthHelperError | None = None, *, counts: Counts | None = None
@@ -758,7 +777,6 @@ class Uploader:
             self._rest(item, found.state)
         else:
             self._acknowledge([item.id])
-            self._look_later(document.id)
 
     def _chunks(self, document: Document) -> Iterator[bytes]:
         sent_bytes = 0
@@ -783,7 +801,7 @@ class Uploader:
         for id_ in self._documents.waiting_for_cloud():
             if _look(id_) in resting:
                 continue
-            if id_ not in self._looks:  # of an earlier run of this program
+            if id_ not in self._looks:  # new, or of an earlier run of this program
                 self._look_later(id_)
                 continue
             self._look_later(id_)
@@ -836,20 +854,20 @@ def _announced(item: Item, document: Document) -> wire.NewUpload:
     return new
 
 
-_OF_SENDING: Mapping[str, tuple[str, str]] = {
-    VaultLocked.code: (
+_OF_SENDING: Mapping[type[HealthHelperError], tuple[str, str]] = {
+    VaultLocked: (
         marked("The key store of this system is locked, so nothing can be sent"),
         marked("Unlock it (log in to the desktop). What is measured is kept, and sent by itself then."),
     ),
-    VaultMissing.code: (
+    VaultMissing: (
         marked("This system has no key store, so nothing can be sent"),
         marked("Start one (GNOME Keyring, KWallet). What is measured is kept, and sent by itself then."),
     ),
-    DiskFull.code: (
+    DiskFull: (
         marked("The disk is full, so nothing can be sent"),
         marked("Free some space. What was kept is safe, and is sent by itself then."),
     ),
-    StoreRenewed.code: (
+    StoreRenewed: (
         marked("Another program has renewed the store on this device, so nothing can be sent from here"),
         marked("Close Health Helper and open it again. What was kept is safe, and is sent then."),
     ),
@@ -858,7 +876,7 @@ _OF_SENDING: Mapping[str, tuple[str, str]] = {
 
 def _tell_of_sending(fault: HealthHelperError) -> None:
     """What stands against keeping something stands here against sending: nothing that is to be kept was refused."""
-    words = _OF_SENDING.get(fault.code) if isinstance(fault, (VaultFault, StoreFault)) else None
+    words = _OF_SENDING.get(type(fault))
     if words is not None:
         fault.title, fault.remedy = map(said, words)
 

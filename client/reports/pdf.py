@@ -85,20 +85,22 @@ def render(
     utc_offset_min: int | None = None,
     history: Sequence[Dot] | None = None,
     scan_id: str | None = None,
+    own: bool = True,
 ) -> bytes:
     """The page.
 
     language: BCP-47 code of the language that `client.language` speaks now ("es", "ar-EG"): for readers of the PDF, and
     for the direction of the page. name: whose scan it is, as typed. utc_offset_min: minutes that the person's clock is
     ahead of UTC; None: times are UTC. history: other scans of that person, in any order; drawn from two on, with this
-    scan among them. scan_id: of the kept scan; None where it was not kept.
+    scan among them. scan_id: of the kept scan; None where it was not kept. own: for the person themself; else what may
+    name somebody is left out: what the source is called (a recording is often called after who is in it), and notes on it.
     Raises EnvironmentFault when the letters are missing or not the listed ones.
     """
     with checked_path("report_font") as regular, checked_path("report_font_bold") as bold:
         title = said("Health Helper: result of a scan")
         pdf = new_document(title, record.taken_at, record.version, language, regular, bold)
         try:
-            story = _Story(record, name, utc_offset_min, tuple(history or ()), scan_id)
+            story = _Story(record, name, utc_offset_min, tuple(history or ()), scan_id, own=own)
             _fill_page(pdf, story, rtl=from_right_to_left(language))
             return bytes(pdf.output())
         finally:
@@ -161,6 +163,7 @@ class _Story:
     utc_offset_min: int | None
     history: tuple[Dot, ...]
     scan_id: str | None
+    own: bool
 
     def local(self, when: datetime) -> datetime:
         """On the person's clock; UTC where that is not known."""
@@ -628,7 +631,11 @@ def _how(page: Page, story: _Story) -> None:
     page.heading(said("How it was measured"))
     lines = [
         said("Method: remote photoplethysmography (a camera sees the pulse in the colour of the skin)"),
-        said("Source: {source}", source=page.whole(shortened(record.source, _TYPED_MOST))),
+        *(
+            [said("Source: {source}", source=page.whole(shortened(record.source, _TYPED_MOST)))]
+            if story.own
+            else []
+        ),
         said(
             "{counted} of {whole} s counted, {frames} frames, {rate} frames per second, quality {percent} %",
             counted=f"{result.accepted_s:.1f}",
@@ -660,7 +667,7 @@ def _how(page: Page, story: _Story) -> None:
     if rest:
         seen = listing(said(REASONS[reason].seen) for reason in rest[:_REASONS_MOST])
         lines.append(said("Also seen: {reasons}.", reasons=seen))
-    if not record.simulated:  # the banner says more than the source's note
+    if story.own and not record.simulated:  # the banner says more than the source's note
         lines += [shortened(str(note), _NOTE_MOST) for note in record.notes[:_NOTES_MOST]]
         lines += ["…"] * (len(record.notes) > _NOTES_MOST)
     lines += [

@@ -33,9 +33,15 @@ def digest(record: ScanRecord) -> str:
 
 
 def digest_of_row(row: Mapping[str, Any]) -> str:
-    """The same of a row of an export as .json ("taken_at", "body"). KeyError or ValueError for what is no scan."""
-    body = row["body"]
-    return _digest(body["scan"], datetime.fromisoformat(row["taken_at"]), body["version"])
+    """The same of a row of an export as .json ("taken_at", "body"). ValueError for what is no scan, whoever has written it."""
+    try:
+        body = row["body"]
+        taken_at = datetime.fromisoformat(row["taken_at"])
+        if taken_at.tzinfo is None:  # would be another moment on every computer
+            raise ValueError("a moment without its zone")
+        return _digest(body["scan"], taken_at, body["version"])
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError("no scan") from error
 
 
 def report_id(record: ScanRecord, scan_id: str | None) -> str:

@@ -214,6 +214,7 @@ class Database:
         self._damaged = False
         self._is_open = False
         self._cannot_back_up = False
+        self._was_too_large = False
         self._journal = None if is_copy else Journal(path.with_name(journal.FILE_NAME), key)
         self._write_lock: BaseFileLock | None = None
         self._patience_s = BUSY_MS / 1000.0
@@ -263,6 +264,12 @@ class Database:
                     with contextlib.suppress(Gap, OSError):  # then the next one cuts it off
                         self._journal.cut(before)
                 raise
+        if self._was_too_large:
+            self._was_too_large = False
+            with contextlib.suppress(
+                StoreFault
+            ):  # it is committed; without room the next opening tries again
+                self.back_up()
 
     def forget_what_is_due(self) -> bool:
         """Write the database anew, empty the write-ahead log, make a new backup and journal and remove all that is older, where
@@ -287,7 +294,9 @@ class Database:
                 copy.is_file() for copy in self.path.parent.glob(f"{SET_ASIDE}*")
             ):
                 return False
-            with self.changes() as change:  # not what somebody asked for meanwhile: that is not in what was done here
+            with (
+                self.changes() as change
+            ):  # not what somebody asked for meanwhile: that is not in what was done here
                 change.do("DELETE FROM setting WHERE name = ? AND value = ?", (_TO_FORGET, asked[0][0]))
             return True
 
@@ -375,6 +384,18 @@ class Database:
             if primary in {"SQLITE_IOERR", "SQLITE_CANTOPEN"}:
                 raise (DiskFull() if _is_full(self.path.parent) else StoreUnreadable(name)) from None
             raise  # a statement that can't be: a bug of ours
+        except MemoryError:
+            if not self._cannot_decrypt():
+                raise
+            self._damaged = True
+            self.note_damage()
+            raise StoreDamaged from None
+
+    def _cannot_decrypt(self) -> bool:
+        """Whether a page was met that does not decrypt. SQLCipher then refuses to encrypt any, for which SQLite knows only "out of memory"."""
+        with contextlib.suppress(Exception):
+            return bool(self._connection.execute("PRAGMA cipher_status").fetchall() == [("0",)])
+        return False
 
     def note_damage(self) -> None:
         """So that the next opening looks at every page."""
@@ -471,6 +492,7 @@ class Database:
                 self.back_up(is_alone=True)
                 return self._journal.append(before, done)
         except TooLarge:
+            self._was_too_large = True
             return before.unwritten()
         except OSError as error:
             if error.errno in _FULL:
@@ -602,7 +624,9 @@ class Database:
         with self._lock, self._told(), self._alone():
             if not self._log_emptied():  # somebody reads: not now
                 return False
-            self._connection.execute("PRAGMA temp_store = FILE")  # encrypted with our key; the memory may be less than the store
+            self._connection.execute(
+                "PRAGMA temp_store = FILE"
+            )  # encrypted with our key; the memory may be less than the store
             try:
                 self._connection.execute("VACUUM")
             finally:

@@ -269,7 +269,7 @@ def confirm_recovery_key(folder: Path, database: Database) -> None:
         _put_in_force(folder)
 
 
-def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
+def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Opened:
     """Open a store whose key this system's key store does not have, and give the key to it. The folder may come from another computer.
 
     Raises WrongRecoveryKey, and BadInput where the folder holds no store.
@@ -290,21 +290,14 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Database:
         raise StoreUnreadable(type(error).__name__) from None
     key = recovery_key.unwrap(file)
     with _alone(folder):
-        database, _ = _opened(path, key)
+        database, healed = _opened(path, key)
         try:
+            opened = Opened(database, _needs_recovery_key(folder, database), healed)
             vault.write(VAULT_ENTRY, key)  # last: until then nothing is changed
         except BaseException:
             database.close()
             raise
-    return database
-
-
-def needs_recovery_key(folder: Path, database: Database) -> bool:
-    """Whether nobody has confirmed to have one on paper that opens this store, which is open. For a restored one: its recovery file may
-    be an older one than the database knows.
-    """
-    with _alone(folder):
-        return _needs_recovery_key(folder, database)
+    return opened
 
 
 def _key(vault: Vault) -> bytes | None:

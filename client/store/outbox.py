@@ -126,23 +126,24 @@ class Outbox:
         return [_item((*row[:4], str(ItemState.SENDING), row[5], row[6] + 1, row[7])) for row in rows]
 
     def acknowledge(self, ids: Collection[str], *, now: datetime) -> None:
-        """The cloud has them. Of an acknowledged erasure nothing is left, nor of whom it was for; an id that is not there any more,
-        because it was purged meanwhile, is passed over: that the cloud may have it is in `told` since it was claimed.
+        """The cloud has them. Of an acknowledged erasure nothing is left, nor of whom it was for; an id that is not being sent any more,
+        because it was purged meanwhile or is owed to another clinic by now, is passed over: that the cloud may have it is in `told`
+        since it was claimed.
         """
         these = _json(ids)
         with self._database.changes() as change:
             change.do(
                 "INSERT INTO sent (id, kind, patient, clinic, at) SELECT id, kind, patient, clinic, ? FROM outbox"  # noqa: S608 (fixed text)
-                f" WHERE id {_AMONG} AND kind <> 'erasure' ON CONFLICT DO NOTHING",
+                f" WHERE state = 'sending' AND id {_AMONG} AND kind <> 'erasure' ON CONFLICT DO NOTHING",
                 (text_of(now), these),
             )
             for table in ("sent", "told"):
                 change.do(
-                    f"DELETE FROM {table} WHERE (patient, clinic) IN"  # noqa: S608 (fixed text)
-                    f" (SELECT patient, clinic FROM outbox WHERE id {_AMONG} AND kind = 'erasure')",
+                    f"DELETE FROM {table} WHERE (patient, clinic) IN (SELECT patient, clinic FROM outbox"  # noqa: S608 (fixed text)
+                    f" WHERE state = 'sending' AND id {_AMONG} AND kind = 'erasure')",
                     (these,),
                 )
-            change.do(f"DELETE FROM outbox WHERE id {_AMONG}", (these,))  # noqa: S608 (fixed text)
+            change.do(f"DELETE FROM outbox WHERE state = 'sending' AND id {_AMONG}", (these,))  # noqa: S608 (fixed text)
 
     def put_back(self, ids: Collection[str], reason: str | None, *, tried: bool = True) -> None:
         """They are pending again, in their old place. reason: a code. tried: whether it counts as a try; not where they never left."""

@@ -17,7 +17,7 @@ from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringErro
 from client.errors import EnvironmentFault
 from client.vault import SystemVault, VaultFailed, VaultLocked, VaultMissing
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Backend(KeyringBackend):

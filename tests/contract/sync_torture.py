@@ -5,6 +5,7 @@ SIGKILL while something chosen is under way. Meanwhile the API with S3 is killed
 the devices lies `FaultyProxy`. Then all troubles stop, each device sends what it still owes, and what PostgreSQL and S3 hold is compared
 with what every device had told its person to have kept.
 
+A key in S3 may have several versions, each of the same bytes: after a failed inspection the server writes a file anew so that there is an event.
 Seeds repeat what is done and when it is aimed at; the moment that a kill hits is the machine's.
 """
 
@@ -71,7 +72,7 @@ A_LIFE_S = 3.0
 """Where what is aimed at does not happen, it is killed anyway."""
 DRAINED_WITHIN_S = 240.0
 TOLD_EVERY_S = 10.0
-SOMETHING_EVERY_S = 5.0
+SOMETHING_EVERY_S = 3.0
 
 
 @dataclass
@@ -110,18 +111,19 @@ class Report:
 
 
 def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing"
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "nothing"
 
 
 class Victims:
     """Children of one process that forks; one lives at a time. ledger: every line that a child says goes there too."""
 
     def __init__(self, home: Path) -> None:
+        self._errors = (home / "errors").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from tests.contract.sync_victim import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(home / "errors").open("ab"),
+            stderr=self._errors,
             cwd=home,
             env={
                 **os.environ,
@@ -143,6 +145,7 @@ class Victims:
         self._process.wait(30)
         assert self._process.stdout is not None
         self._process.stdout.close()
+        self._errors.close()
 
     def line(self, until_s: float) -> str | None:
         """None: the time is over."""
@@ -267,6 +270,40 @@ class Device:
         self._ledger.close()
 
 
+def enrolled(cloud: CloudProcess, folder: Path, many: int, seed: int) -> list[Device]:
+    """So many devices of two clinics; the cloud starts for them. All at once: a code is good for ten minutes."""
+    made = []
+    for number, (_, code) in enumerate(cloud.start(clinics=2, codes=many)):
+        place = folder / f"device-{number}"
+        place.mkdir()
+        transport = Transport(Policy(), SystemClock(), "1.0")
+        try:
+            found = enrolment.enrol(code, cloud.public_url, transport, Credentials(vault_of(place)))
+        finally:
+            transport.close()
+        facts = {"url": found.url, "clinic_id": found.clinic_id, "device_id": found.device_id}
+        made.append(Device(number, place, seed, facts))
+    return made
+
+
+def whole_life(
+    device: Device, victims: Victims, kind: str, limit_s: float, sabotage: str | None = None
+) -> None:
+    """One that is let live until it says that it is over."""
+    pid = victims.begin(device.life(kind, sabotage))
+    until_s, line = time.monotonic() + limit_s, ""
+    device.waiting = "it never came so far"
+    while line != "over" and not line.startswith("failed"):
+        line = victims.line(until_s) or "failed: its time is over"
+        if line.startswith("waits "):
+            device.waiting = line
+        device.read(line)
+    if line == "over":
+        device.waiting = None
+    for rest in victims.kill(pid):
+        device.read(rest)
+
+
 class _Torture:
     def __init__(
         self, kills: int, seed: int, folder: Path, sabotage: str | None, told: Callable[[str], None]
@@ -292,7 +329,8 @@ class _Torture:
             ) as proxy,
         ):
             cloud.public_url, cloud.aws_public_url = proxy.url("api"), proxy.url("s3")
-            devices = self._enrolled(cloud)
+            many = max(min(SIDE_BY_SIDE, self._wanted), -(-self._wanted // LIVES_OF_A_DEVICE))
+            devices = enrolled(cloud, self._folder, many, self._seed)
             proxy.troubles.set()
             self._each(devices, self._lived, lambda: self._disturb(cloud, postgres, chance))
             proxy.troubles.clear()
@@ -303,29 +341,13 @@ class _Torture:
             self._each(devices, self._drain, lambda: None)
             self.report.troubles.update({str(kind): count for kind, count in proxy.counts.items()})
             cloud.kill()
-            with psycopg.connect(cloud._urls.superuser) as connection:
-                _compare(self.report, devices, connection, clouds)
+            with psycopg.connect(cloud.urls.superuser) as connection:
+                compare(self.report, devices, connection, clouds)
         for device in devices:
             device.close()
         return self.report
 
     # --- Devices
-
-    def _enrolled(self, cloud: CloudProcess) -> list[Device]:
-        """All at once: a code is good for ten minutes."""
-        many = max(min(SIDE_BY_SIDE, self._wanted), -(-self._wanted // LIVES_OF_A_DEVICE))
-        made = []
-        for number, (_, code) in enumerate(cloud.start(clinics=2, codes=many)):
-            folder = self._folder / f"device-{number}"
-            folder.mkdir()
-            transport = Transport(Policy(), SystemClock(), "1.0")
-            try:
-                found = enrolment.enrol(code, cloud.public_url, transport, Credentials(vault_of(folder)))
-            finally:
-                transport.close()
-            facts = {"url": found.url, "clinic_id": found.clinic_id, "device_id": found.device_id}
-            made.append(Device(number, folder, self._seed, facts))
-        return made
 
     def _each(
         self, devices: list[Device], work: Callable[[Device, Victims], None], meanwhile: Callable[[], None]
@@ -362,7 +384,7 @@ class _Torture:
             raise self._failed[0]
 
     def _lived(self, device: Device, victims: Victims) -> None:
-        self._whole(device, victims, "born", 120.0)
+        whole_life(device, victims, "born", 120.0)
         share = -(-self._wanted // max(1, -(-self._wanted // LIVES_OF_A_DEVICE), SIDE_BY_SIDE))
         for _ in range(share):
             with self._lock:
@@ -411,26 +433,7 @@ class _Torture:
                 self._aimed[aim] -= 0 if device.chance.random() < 0.5 else 1  # once more, but not for ever
 
     def _drain(self, device: Device, victims: Victims) -> None:
-        device.waiting = None
-        self._whole(device, victims, "drained", DRAINED_WITHIN_S)
-
-    def _whole(self, device: Device, victims: Victims, kind: str, limit_s: float) -> None:
-        """A life that is let live until it says that it is over."""
-        pid = victims.begin(device.life(kind, self._sabotage))
-        until_s, line = time.monotonic() + limit_s, ""
-        waits: str | None = None
-        while line != "over" and not line.startswith("failed"):
-            line = victims.line(until_s) or ""
-            if not line:
-                device.waiting = waits or f"{kind}: nothing was heard"
-                device.troubles.append(
-                    f"device {device.number}: still {device.waiting} after {limit_s:.0f} s"
-                )
-                break
-            waits = line if line.startswith("waits") else None
-            device.read(line)
-        for rest in victims.kill(pid):
-            device.read(rest)
+        whole_life(device, victims, "drained", DRAINED_WITHIN_S, self._sabotage)
 
     # --- The cloud
 
@@ -453,7 +456,8 @@ class _Torture:
 # --- Comparing
 
 
-def _compare(report: Report, devices: list[Device], connection: psycopg.Connection, clouds: Path) -> None:
+def compare(report: Report, devices: list[Device], connection: psycopg.Connection, clouds: Path) -> None:
+    """Everything, after each device has lived its life "drained". clouds: where S3's objects lie."""
     rows: dict[str, list[tuple[str, str, datetime, str]]] = {}
     for device_id, *row in connection.execute(
         "SELECT device_id::text, id::text, patient_id::text, taken_at, body::text FROM observation"
@@ -466,7 +470,7 @@ def _compare(report: Report, devices: list[Device], connection: psycopg.Connecti
         uploads.setdefault(device_id, []).append((row[0], row[1], row[2], row[3], row[4]))
     versions = Kept(clouds / "s3").buckets().get(DOCUMENTS)
     objects = {} if versions is None else versions.versions
-    known = {key for found in uploads.values() for _, _, _, key, _ in found}
+    known = {key.partition("/")[2] for found in uploads.values() for _, _, _, key, _ in found}
     strangers = set(rows) | set(uploads)
     for device in devices:
         name = device.enrolled["device_id"]
@@ -482,7 +486,9 @@ def _compare(report: Report, devices: list[Device], connection: psycopg.Connecti
     report.corrupt += [
         "a file lies in S3 that nobody announced"
         for key, found in objects.items()
-        if key.startswith(("c/", "q/")) and key not in known and found[-1].content is not None
+        if key.startswith(("c/", "q/"))
+        and key.partition("/")[2] not in known
+        and found[-1].content is not None
     ]
 
 
@@ -560,6 +566,7 @@ def _compare_documents(
         if patient != (person or patient) or device.holds.get(id_) != sha256:
             report.corrupt.append(f"{what} is another in the cloud than in the store")
         contents = [one.read() for one in objects.get(key, []) if one.content is not None]
+        report.cloud["files that the cloud itself wrote anew"] += max(0, len(contents) - 1)
         if not contents:
             report.lost.append(f"{what} is announced ({state}) and not in S3")
         elif any(hashlib.sha256(content).hexdigest() != sha256 for content in contents):

@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -211,7 +211,7 @@ def document(device: int, number: int) -> tuple[str, str, bytes]:
         case 0:
             return "medical_report", "application/pdf", _pdf(chance, min(size, 60_000))
         case 1:
-            return "medical_report", "image/png", _png(chance, size)
+            return "medical_report", "image/png", png(chance, size)
     filler = chance.randbytes(max(1, size // 2 - 60)).hex()
     record = json.dumps(
         {"schema": "health-helper/scan/1", "device": device, "number": number, "rest": filler}
@@ -219,7 +219,7 @@ def document(device: int, number: int) -> tuple[str, str, bytes]:
     return "scan_record", "application/json", record.encode()
 
 
-def _png(chance: Random, size: int) -> bytes:
+def png(chance: Random, size: int) -> bytes:
     """Noise."""
     width = 64
     height = max(1, size // (3 * width + 1))
@@ -264,7 +264,7 @@ def _pdf(chance: Random, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """kind: what it does mostly; "born", "drained" are not killed in the midst. number: of the life, from 1. steps: further migrations that its
+    """kind: what it does mostly; "born" and "drained" are let live to their end. number: of the life, from 1. steps: further migrations that its
     program has. old: the version that the store is born with. enrolled: as the outbox keeps it. sabotage: how this client is broken.
     """
 
@@ -285,7 +285,7 @@ def say(words: str) -> None:
 
 
 @contextmanager
-def _within(what: str) -> Any:
+def _within(what: str) -> Iterator[None]:
     say(f"+ {what}")
     try:
         yield
@@ -364,7 +364,7 @@ class _Living:
             if can:
                 [what] = self._chance.choices(list(can), list(can.values()))
                 self._did[what] += 1
-                getattr(self, f"_{what}")()
+                getattr(self, what)()
                 self._kept.sync.wake()
             _still_wanted()
             threading.Event().wait(self._chance.uniform(0.0, 0.12) if can else 0.1)
@@ -375,7 +375,7 @@ class _Living:
         self._next += 1
         return self._next
 
-    def _save(self, person: str | None = None) -> None:
+    def save(self, person: str | None = None) -> None:
         number = self._number()
         whose = person or (self._life.person if self._chance.random() < 0.7 else None)
         made = observation(self._life.device, number, whose)
@@ -386,7 +386,7 @@ class _Living:
         if person is None:
             self._mine.append(made.line.id)
 
-    def _document(self, person: str | None = None) -> None:
+    def document(self, person: str | None = None) -> None:
         number = self._number()
         whose = person or (self._life.person if self._chance.random() < 0.7 else None)
         purpose, media_type, data = document(self._life.device, number)
@@ -409,10 +409,10 @@ class _Living:
         if person is None:
             self._mine_on_file.append(made.id)
 
-    def _backup(self) -> None:
+    def backup(self) -> None:
         self._kept.back_up()
 
-    def _delete(self) -> None:
+    def delete(self) -> None:
         now = datetime.now(UTC)
         if self._mine_on_file and self._chance.random() < 0.4:
             one = self._chance.choice(self._mine_on_file)
@@ -427,16 +427,16 @@ class _Living:
                 if self._chance.random() < 0.5:
                     self._kept.observations.restore(one)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Somebody comes, is measured, perhaps sent, and wants to be forgotten."""
         number = self._number()
         now = datetime.now(UTC)
         person = self._kept.observations.add_person(f"Visitor {number}", now=now).id
         say(f"visitor {person}")
         self._kept.consents.record(person, Subject.CLOUD, 1, True, "en", now)
-        self._save(person)
+        self.save(person)
         if self._chance.random() < 0.4:
-            self._document(person)
+            self.document(person)
         self._kept.sync.wake()
         threading.Event().wait(self._chance.choice((0.0, 0.05, 0.3)))
         say(f"forget {person}")
@@ -479,6 +479,17 @@ def _live(life: Life) -> None:
     kept.sync.start()
     say("opened")
     _Living(life, kept).go_on()
+
+
+def _once(life: Life) -> None:
+    """One scan and one document are kept and sent; nothing else happens."""
+    SABOTAGES[life.sabotage](life)
+    kept = _opened(life)
+    living = _Living(life, kept)
+    living.save(life.person)
+    living.document(life.person)
+    kept.sync.start()
+    say("opened")
 
 
 def _drained(life: Life) -> None:
@@ -566,13 +577,51 @@ def _new_id_each_time(life: Life) -> None:
     Cloud.send_observations = send  # type: ignore[method-assign]
 
 
+def _dies_after(method: str) -> Callable[[Life], None]:
+    """The process is killed once the server has answered, before anybody here has seen the answer."""
+
+    def prepare(_life: Life) -> None:
+        real = getattr(Cloud, method)
+
+        def last(*given: Any) -> None:
+            real(*given)
+            say(f"dies {method}")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(Cloud, method, last)
+
+    return prepare
+
+
+def _dies_in_put(_life: Life) -> None:
+    """With half of a file on its way."""
+    real = Cloud.put
+
+    def put(self: Cloud, place: wire.UploadUrl, chunks: Iterable[bytes], length_bytes: int) -> None:
+        def half() -> Iterator[bytes]:
+            sent_bytes = 0
+            for chunk in chunks:
+                yield chunk[: max(1, length_bytes // 2 - sent_bytes)]
+                sent_bytes += len(chunk)
+                if sent_bytes >= length_bytes // 2:
+                    say("dies within put")
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        real(self, place, half(), length_bytes)
+
+    Cloud.put = put  # type: ignore[method-assign]
+
+
+POINTS = ("announce", "within put", "put", "complete", "send_observations")
 SABOTAGES: dict[str | None, Callable[[Life], None]] = {
     None: lambda _life: None,
     "lost": _acknowledges_first,
     "doubled": _new_id_each_time,
-    "corrupt": lambda _life: None,  # in `_document`
+    "corrupt": lambda _life: None,  # in `document`
+    **{point: _dies_after(point) for point in POINTS},
+    "within put": _dies_in_put,
 }
-KINDS: dict[str, Callable[[Life], None]] = {"born": _born, "drained": _drained}
+KINDS: dict[str, Callable[[Life], None]] = {"born": _born, "once": _once, "drained": _drained}
 """Every other kind lives until it is killed."""
 
 

@@ -240,6 +240,38 @@ def test_the_benchmark_gets_its_flags(
     assert steps[0] == "bench" and started[0][1:] == ["bench", "--grid", "ci"]
 
 
+@pytest.mark.parametrize(
+    ("command", "script"), [("torture", "sync_torture.py"), ("offline-week", "offline_week.py")]
+)
+def test_long_checks_get_their_flags_and_are_run_from_the_root(
+    setup: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch, command: str, script: str
+) -> None:
+    started: list[tuple[list[str], Path]] = []
+
+    def become(command: list[str], folder: Path, more: dict[str, str]) -> None:
+        started.append((command, folder))
+        raise SystemExit(0)
+
+    monkeypatch.setattr(setup, "become", become)
+    monkeypatch.setattr(setup, "ensure", lambda level, **_: steps.append(level))
+    with pytest.raises(SystemExit):
+        setup.main([command, "--", "--seed", "7"])
+    assert steps == ["dev"]
+    assert started == [([setup.python(), str(setup.ROOT / ".ci" / script), "--seed", "7"], setup.ROOT)]
+    assert (ROOT / ".ci" / script).is_file()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_says_how_many_kills() -> None:
+    def told(*words: str) -> str:
+        return subprocess.run(
+            ["make", "-n", "torture", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert "torture -- --kills 1000 --seed 1" in told()
+    assert "torture -- --kills 30 --seed 7" in told("N=30", "SEED=7")
+
+
 @pytest.mark.parametrize("chosen, threads", [(None, "1"), ("3", "3")])
 def test_tests_run_in_workers_with_one_thread_each_unless_told_otherwise(
     setup: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch, chosen: str | None, threads: str

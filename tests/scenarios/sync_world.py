@@ -26,7 +26,7 @@ from client.cloud import transport
 from client.cloud.transport import Reply, Transport
 from client.cloud.wire import ANSWER_BYTES
 from client.parts import Kept
-from client.pipeline.sync import SyncState, SyncStatus, Uploader
+from client.pipeline.sync import SyncStatus, Uploader
 from client.policy import Policy
 from client.store.consents import CLOUD_VERSION, Subject
 from client.store.database import FILE_NAME
@@ -35,7 +35,7 @@ from client.store.entries import to_observation
 from client.store.observations import Kind
 from client.store.opening import open_store
 from client.ui.views.sync import Badge, badge, summary
-from client.vault import VaultFailed, VaultLocked, VaultMissing
+from client.vault import VaultLocked, VaultMissing
 from tests.stand_ins.local_cloud import DOCUMENTS, LocalCloud
 
 DAY_S = 86_400.0
@@ -61,33 +61,27 @@ class TurnedClock(SystemClock):
 
 @dataclass
 class Keyring:
-    """A key store in memory. fault: of every call; write_fault: of writing only. asked: called before each, with what and the name."""
+    """A key store in memory. fault: of every call. write_fault: of those that change something."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
     fault: type[VaultLocked | VaultMissing] | None = None
     write_fault: type[VaultLocked | VaultMissing] | None = None
-    broken: bool = False
-    asked: Callable[[str, str], None] = lambda _what, _name: None
-
-    def _check(self, what: str, name: str) -> None:
-        self.asked(what, name)
-        if self.fault is not None:
-            raise self.fault
-        if self.broken:
-            raise VaultFailed("DBusErrorResponse")
-        if what != "read" and self.write_fault is not None:
-            raise self.write_fault
 
     def read(self, name: str) -> bytes | None:
-        self._check("read", name)
+        if self.fault is not None:
+            raise self.fault
         return self.kept.get(name)
 
     def write(self, name: str, secret: bytes) -> None:
-        self._check("write", name)
+        fault = self.fault or self.write_fault
+        if fault is not None:
+            raise fault
         self.kept[name] = secret
 
     def forget(self, name: str) -> None:
-        self._check("forget", name)
+        fault = self.fault or self.write_fault
+        if fault is not None:
+            raise fault
         self.kept.pop(name, None)
 
 
@@ -143,12 +137,14 @@ def tapped(wire: Wire) -> type[Transport]:
 
 @dataclass
 class Ledger:
-    """What the person was told is kept. observations: value by id. documents: bytes by id. erased: patients who were forgotten."""
+    """What the person was told is kept. observations: value by id. documents: bytes by id.
+
+    not_sent: ids that the cloud need not have.
+    """
 
     observations: dict[str, float] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
     not_sent: set[str] = field(default_factory=set)
-    """Ids that the cloud need not have."""
 
 
 @dataclass
@@ -199,9 +195,7 @@ class Computer:
         """Enrolled, with a person who agrees."""
         self.enrol()
         self.person = self.kept.observations.add_person("Ada", now=self.clock.utc()).id
-        self.kept.consents.record(
-            self.person, Subject.CLOUD, CLOUD_VERSION, True, "en", self.clock.utc()
-        )
+        self.kept.consents.record(self.person, Subject.CLOUD, CLOUD_VERSION, True, "en", self.clock.utc())
 
     def close(self) -> None:
         if self._kept is not None:
@@ -230,7 +224,9 @@ class Computer:
         """A file, as `save`. data: JSON of some 200 kB where nothing is said. pieces: its bytes as they come."""
         if data is None:
             self._next += 1
-            data = json.dumps({"schema": "health-helper/scan/1", "no": self._next, "a": os.urandom(100_000).hex()}).encode()
+            data = json.dumps(
+                {"schema": "health-helper/scan/1", "no": self._next, "a": os.urandom(100_000).hex()}
+            ).encode()
         made = self._added(data, pieces)
         self.ledger.documents[made.id] = data
         return made.id
@@ -309,10 +305,13 @@ class Computer:
                 "SELECT id::text, body FROM observation WHERE clinic_id = %s", (self.clinic_id,)
             ).fetchall()
             uploads = connection.execute(
-                "SELECT id::text, object_key, length_bytes FROM upload WHERE clinic_id = %s", (self.clinic_id,)
+                "SELECT id::text, object_key, length_bytes FROM upload WHERE clinic_id = %s",
+                (self.clinic_id,),
             ).fetchall()
         wanted = {
-            id_: celsius for id_, celsius in self.ledger.observations.items() if id_ not in self.ledger.not_sent
+            id_: celsius
+            for id_, celsius in self.ledger.observations.items()
+            if id_ not in self.ledger.not_sent
         }
         assert Counter(id_ for id_, _ in rows) == Counter(list(wanted))
         assert {id_: body["values"]["celsius"]["value"] for id_, body in rows} == wanted
@@ -349,7 +348,3 @@ def computer(
     finally:
         made.keyring.fault = None
         made.close()
-
-
-def is_at_rest(status: SyncStatus) -> bool:
-    return status.state is SyncState.IDLE and status.fault is None

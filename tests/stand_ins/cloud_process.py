@@ -30,9 +30,11 @@ class CloudProcess:
 
     def __init__(self, folder: Path, urls: Urls, *, settings: dict[str, str] | None = None) -> None:
         """folder: where S3's objects and the signing key lie; it is there already."""
-        self.folder, self._urls, self._settings = folder, urls, dict(settings or {})
+        self.folder, self.urls, self._settings = folder, urls, dict(settings or {})
         self.port, self.aws_port = _free_port(), _free_port()
         self.public_url = self.aws_public_url = ""
+        self.nice = 0
+        """How far it stands back where others want the processor too; from the next start on."""
         self._pid: int | None = None
         self._log = (folder / "cloud.log").open("ab")
         self._process = subprocess.Popen(
@@ -71,10 +73,11 @@ class CloudProcess:
                 "port": self.port,
                 "settings": self._settings,
                 "folder": str(self.folder),
-                "urls": [getattr(self._urls, name) for name in Urls.__slots__],
+                "urls": [getattr(self.urls, name) for name in Urls.__slots__],
                 "aws_port": self.aws_port,
                 "public_url": self.public_url,
                 "aws_public_url": self.aws_public_url,
+                "nice": self.nice,
                 "clinics": clinics,
                 "codes": codes,
             }
@@ -132,6 +135,7 @@ def serve() -> None:
 def _child(asked: dict[str, Any], told: int) -> None:
     """Never returns. Ends by itself only where whoever forked it is gone."""
     parent = os.getppid()
+    os.nice(asked["nice"])
     lasting = Lasting(
         Path(asked["folder"]),
         Urls(*asked["urls"]),

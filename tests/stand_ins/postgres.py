@@ -162,6 +162,11 @@ class Postgres:
         self.stop(crash=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the server's first process; None: it does not run."""
+        return None if self._process is None else self._process.pid
+
     def log(self) -> str:
         """What the server has said."""
         path = self.folder / "log"

@@ -22,7 +22,7 @@ from client.clock import SystemClock
 from client.parts import CameraEntry, Kept, Parts, WindowChoice
 from client.pipeline.session import Goal
 from client.policy import Policy
-from client.store.opening import Opened, restore
+from client.store.opening import restore
 from client.store.recovery import RecoveryKey
 from edge_models.simulate.scene import Scene, render
 from tests.client.store.conftest import MemoryVault, kept_in
@@ -112,8 +112,7 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
     folder = tmp_path / "store"
 
     def restored(typed: str) -> Kept:
-        database = restore(folder, vault, RecoveryKey.from_text(typed))
-        return kept_of(Opened(database, needs_recovery_key=False), vault, SystemClock(), Policy())
+        return kept_of(restore(folder, vault, RecoveryKey.from_text(typed)), vault, SystemClock(), Policy())
 
     parts = replace(
         real_parts(SystemClock()),

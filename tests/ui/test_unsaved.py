@@ -185,8 +185,8 @@ def test_a_save_that_failed_is_tried_again_and_kept_once(room: Room, monkeypatch
     save = Observations.save
     answers = [DiskFull()]
 
-    def saves_and_fails(kept_: Observations, one: Observation) -> bool:
-        done = save(kept_, one)
+    def saves_and_fails(kept_: Observations, one: Observation, *, guest_agrees: bool) -> bool:
+        done = save(kept_, one, guest_agrees=guest_agrees)
         if answers:
             raise answers.pop()
         return done

@@ -357,7 +357,14 @@ def test_a_server_elsewhere_does_not_choose_what_on_this_machine_gets_a_file(
     monkeypatch: pytest.MonkeyPatch, api: str, url: str, good: bool
 ) -> None:
     new = file_of(str(uuid.uuid4()), RECORD)
-    body = {"id": new.id, "state": "awaiting", "url": url, "method": "PUT", "headers": {}, "expires_at": None}
+    body: dict[str, Any] = {
+        "id": new.id,
+        "state": "awaiting",
+        "url": url,
+        "method": "PUT",
+        "headers": {},
+        "expires_at": None,
+    }
     line = Line()
 
     def answers(_method: str, _url: str, **_how: Any) -> Reply:

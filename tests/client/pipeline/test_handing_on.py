@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pypdfium2
 import pytest
 
 from client.errors import BadInput
+from client.language import Sentence
 from client.pipeline.handing_on import everything, history, report_of, to_entry, to_scan
 from client.reports.contents import Everything
 from client.reports.exports import write
@@ -133,3 +135,38 @@ def test_of_guests_there_is_no_name(database: Database) -> None:
         now=RECORD.taken_at,
     )
     assert found.person.name is None and len(found.person.id) == 36 and len(list(found.scans())) == 1
+
+
+def test_a_guest_has_no_history_for_the_others_were_somebody_else(database: Database) -> None:
+    _, kept, _ = filled(database)
+    for day in (1, 2, 3):
+        kept.save(
+            to_observation(replace(RECORD, taken_at=RECORD.taken_at + timedelta(days=day)), person=None)
+        )
+    assert history(kept, None, RECORD.taken_at + timedelta(days=4)) == []
+
+
+def test_a_page_that_names_nobody_has_nothing_that_people_wrote_and_no_other_scan(database: Database) -> None:
+    _, kept, person = filled(database)
+    written = replace(
+        RECORD,
+        source="Ada at home.mp4",
+        notes=(Sentence("Adas cold"),),
+        taken_at=RECORD.taken_at + timedelta(days=3),
+    )
+    kept.save(to_observation(written, person=person))
+    newest = kept.newest(person, Kind.SCAN)
+    assert newest is not None
+    whole = kept.get(newest.id)
+    assert whole is not None
+    scan = to_scan(whole)
+    texts = {}
+    for name in ("Ada", None):
+        page = pypdfium2.PdfDocument(report_of(kept, person, language="en", name=name)(scan))
+        texts[name] = page[0].get_textpage().get_text_bounded()
+        page.close()
+    for words in ("Ada at home.mp4", "Adas cold", "Heart rate over time"):
+        assert words in texts["Ada"]
+        assert words not in texts[None]
+    assert "Ada" not in texts[None]
+    assert digest(scan.record)[:40] in texts[None].replace("\r\n", ""), "it is the same scan's all the same"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from client.store import backups
+from client.store import backups, journal
 from client.store import database as module
 from client.store.backups import due, make_if_due, newest_at
 from client.store.database import (
@@ -24,6 +24,7 @@ from client.store.database import (
     migrations,
     older_journals,
 )
+from client.store.journal import Position
 from client.store.opening import open_store
 from tests.client.store.conftest import KEY, MemoryVault
 from tests.client.store.test_database import names, put
@@ -113,6 +114,13 @@ def test_what_was_left_of_a_backup_is_removed_by_the_next(database: Database) ->
     assert not left.exists() and backup_numbers(database.path) == [2, 1]
 
 
+def test_what_was_left_by_one_that_was_alone_is_removed_too(database: Database) -> None:
+    left = database.path.with_name("backups") / "1-abc.spare"
+    left.write_bytes(b"all of it, with what is to be forgotten")
+    database.back_up()
+    assert not left.exists()
+
+
 def test_a_backup_of_a_damaged_store_is_none_and_the_damage_is_noted(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     with contextlib.closing(Database(path, KEY)) as made:
@@ -180,6 +188,43 @@ def test_what_is_forgotten_is_in_no_backup_journal_or_copy(tmp_path: Path) -> No
     vault.kept["database-key"] = KEY
     with contextlib.closing(open_store(tmp_path, vault).database) as again:
         assert names(again) == ["kept"]
+
+
+def test_what_another_asks_to_be_forgotten_meanwhile_stays_due(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup of before that, and a journal with it, are the newest now: whoever forgot it must not be told that nothing is due."""
+
+    def forget(who: Database, name: str) -> None:
+        with who.changes() as change:
+            change.do("DELETE FROM setting WHERE name = ?", (name,))
+            change.forget_later()
+
+    put(database, "ours")
+    forget(database, "ours")
+    with contextlib.closing(Database(database.path, KEY)) as other:
+        put(database, "to be forgotten")
+        forget(database, "nothing yet")
+        copied = Database._copied
+
+        def meanwhile(self: Database, part: Path) -> Position:
+            position = copied(self, part)
+            if self is database:
+                put(other, "theirs")
+                forget(other, "theirs")
+            return position
+
+        with monkeypatch.context() as slow:
+            slow.setattr(Database, "_copied", meanwhile)
+            assert database.forget_what_is_due()
+        assert "theirs" in in_journal(other)
+        assert other.forget_what_is_due()
+        assert "theirs" not in in_journal(other) and "to_forget" not in names(other)
+
+
+def in_journal(database: Database) -> str:
+    assert database._journal is not None
+    return str([database._journal.read(one) for one in journal.records([database._journal.path])])
 
 
 def test_what_there_is_no_room_to_forget_is_forgotten_later(

@@ -159,6 +159,32 @@ def test_a_newer_file_is_told_and_not_touched(database: Database) -> None:
     assert database.ask("PRAGMA user_version") == [(999,)]
 
 
+def test_whichever_page_is_damaged_writing_says_so(tmp_path: Path) -> None:
+    """Where a damaged page is met while rows are put in their order, SQLite says "out of memory"."""
+    path, met = tmp_path / FILE_NAME, 0
+
+    def observe(opened: Database, name: str) -> None:
+        sql = "INSERT INTO observation (id, kind, taken_at, utc_offset_min, body) VALUES (?, 'x', ?, 0, ?)"
+        with opened.changes() as change:
+            change.do(sql, (name, name, "x" * 1500))
+
+    with contextlib.closing(Database(path, KEY)) as made:
+        for k in range(100):
+            observe(made, f"{k:03d}")
+    whole = path.read_bytes()
+    for place in range(2 * 4096, len(whole), 3 * 4096):
+        copy = tmp_path / str(place) / FILE_NAME
+        copy.parent.mkdir()
+        copy.write_bytes(whole[: place + 100] + bytes(50) + whole[place + 150 :])
+        try:
+            with contextlib.closing(Database(copy, KEY, is_copy=True)) as opened:
+                for k in range(0, 100, 7):
+                    observe(opened, f"{k:03d}x")
+        except StoreDamaged:
+            met += 1
+    assert met > 10
+
+
 def test_after_damage_was_met_writing_says_damage_too(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     fill(path)

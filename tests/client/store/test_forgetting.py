@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +20,7 @@ from client.store.database import FILE_NAME, Database, copy_before
 from client.store.documents import Documents
 from client.store.entries import to_observation
 from client.store.forgetting import Forgetting
-from client.store.observations import KEEP_DELETED_DAYS, Kind, Observations
+from client.store.observations import KEEP_DELETED_DAYS, Kind, Observation, Observations
 from client.store.outbox import ItemKind, Outbox
 from client.store.tasks import Tasks
 from tests.client.store.conftest import KEY, NOW
@@ -69,6 +74,43 @@ def test_what_is_purged_is_nowhere_on_the_disk(tmp_path: Path) -> None:
     assert tables(database)["person"] == 0
     assert database.ask("PRAGMA secure_delete") == [(1,)]
     database.close()
+
+
+def test_nothing_of_them_stays_between_the_rows_of_others(tmp_path: Path) -> None:
+    """Where rows of many lengths came and went SQLite leaves parts of them in its pages, which secure_delete does not reach."""
+    chance = np.random.default_rng(7)
+    with contextlib.closing(Database(tmp_path / FILE_NAME, KEY)) as database:
+        store = Observations(database)
+        forgetting = Forgetting(database, Documents(database))
+        ada, ben = (store.add_person(name, now=NOW) for name in ("Ada", "Ben"))
+        for number in range(600):
+            about, word = (ada, "of-ada ") if number % 2 else (ben, "of-ben ")
+            words = word * int(chance.choice([3, 30, 180, 600, 1800]))
+            line = replace(scan(about.id).line, id=str(uuid.UUID(bytes=chance.bytes(16))))
+            store.save(Observation(line, {"words": words}))
+        assert b"of-ada" in plain_pages(database)
+        forgetting.forget_person(ada.id, NOW)
+        assert b"of-ada" not in plain_pages(database) and b"of-ben" in plain_pages(database)
+        assert store.count(ben.id) == 300 and database.damage() == () and database.journal_is_whole()
+        assert database.ask("PRAGMA temp_store") == [(2,)]
+
+
+def plain_pages(database: Database) -> bytes:
+    """All that is in the database, its log and its backups, used or not, decrypted as SQLCipher 4 lays out its pages."""
+    folder, found = database.path.parent, b""
+    for file in (database.path, *(folder / "backups").glob("*.db")):
+        whole = file.read_bytes()
+        for begin in range(0, len(whole), 4096):
+            page = whole[begin : begin + 4096]
+            opener = Cipher(algorithms.AES(KEY), modes.CBC(page[-80:-64])).decryptor()
+            found += opener.update(page[0 if begin else 16 : -80]) + opener.finalize()
+    log = folder / f"{FILE_NAME}-wal"
+    whole = log.read_bytes()[32:] if log.exists() else b""
+    for begin in range(0, len(whole), 24 + 4096):
+        head, page = whole[begin : begin + 24], whole[begin + 24 : begin + 24 + 4096]
+        opener = Cipher(algorithms.AES(KEY), modes.CBC(page[-80:-64])).decryptor()
+        found += opener.update(page[16 if int.from_bytes(head[:4], "big") == 1 else 0 : -80])
+    return found
 
 
 def test_what_a_reader_kept_from_being_purged_is_purged_next_time(
@@ -196,11 +238,12 @@ def test_retention_takes_only_what_is_acknowledged_or_never_sent(
     store.save(with_file)
     letters = [document(documents, None) for _ in range(4)]
     about = document(documents, None, observation=with_file.line.id)
+    outbox.claim(ItemKind.DOCUMENT, 9)
     outbox.acknowledge(letters[:3], now=NOW)
     documents.set_cloud_state(letters[0], "ready")
     documents.set_cloud_state(letters[1], "processing")
+    outbox.claim(OBSERVATION, 9)
     outbox.acknowledge([sent.line.id, young.line.id, undone.line.id], now=NOW)
-    outbox.claim(OBSERVATION, 2)
     outbox.put_back([waiting.line.id], "offline")
     outbox.park([parked.line.id], "invalid")
     store.delete(undone.line.id, now=NOW + 29 * DAY)

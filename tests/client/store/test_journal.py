@@ -224,7 +224,9 @@ def test_a_transaction_too_large_for_it_is_kept_all_the_same(
     monkeypatch.setattr(journal, "LONGEST_RECORD_BYTES", 1000)
     put(database, "a", "x" * 2000)
     assert names(database) == ["a"]
-    put(database, "b")  # a backup is made before it
+    assert len(backup_numbers(database.path)) == 2  # at once: until then it is in the database alone
+    assert database.journal_is_whole()
+    put(database, "b")
     assert committed(database) == ["b"]
     assert len(backup_numbers(database.path)) == 2
 

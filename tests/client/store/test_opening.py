@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from client.store.database import (
     WrongKey,
     migrations,
 )
+from client.store.observations import Observations
 from client.store.opening import (
     RECOVERY_NAME,
     VAULT_ENTRY,
@@ -39,6 +41,7 @@ from client.store.opening import (
 from client.store.recovery import RecoveryKey, WrongRecoveryKey
 from client.vault import VaultFailed, VaultLocked, VaultMissing
 from tests.client.store.conftest import MemoryVault, rights
+from tests.client.store.victim import scan
 
 
 def made(folder: Path, vault: MemoryVault) -> RecoveryKey:
@@ -81,13 +84,13 @@ def test_a_recovery_key_is_in_force_only_once_confirmed_and_stays_so(
     second = new_recovery_key(tmp_path, vault)  # printed, and then the power went
     for _ in range(2):
         assert not needs_key(tmp_path, vault)
-        restore(tmp_path, MemoryVault(), first).close()
+        restore(tmp_path, MemoryVault(), first).database.close()
     with pytest.raises(WrongRecoveryKey):
         restore(tmp_path, MemoryVault(), second)
     opened = open_store(tmp_path, vault)
     confirm_recovery_key(tmp_path, opened.database)
     opened.database.close()
-    restore(tmp_path, MemoryVault(), second).close()
+    restore(tmp_path, MemoryVault(), second).database.close()
     with pytest.raises(WrongRecoveryKey):
         restore(tmp_path, MemoryVault(), first)
 
@@ -157,6 +160,26 @@ def test_a_database_that_is_gone_comes_back_from_its_backup(
         assert (tmp_path / "damaged-1-wal").read_bytes() == b"what was saved last"
 
 
+def test_a_database_older_than_every_backup_is_not_taken_for_the_newest(
+    tmp_path: Path, vault: MemoryVault
+) -> None:
+    """Somebody puts back a copy of this one file: what was kept since is in the backups, and must not be pushed out of them."""
+    made(tmp_path, vault)
+    path = tmp_path / FILE_NAME
+    older = path.read_bytes()
+    with closing(open_store(tmp_path, vault).database) as database:
+        for number in range(4):
+            Observations(database).save(scan(f"scan-{number}"))
+            database.back_up(kept=2)
+        Observations(database).save(scan("scan-4"))
+    path.write_bytes(older)
+    opened = open_store(tmp_path, vault)
+    with closing(opened.database) as database:
+        assert opened.healed is not None and opened.healed.whole
+        assert Observations(database).count(None) == 5
+    assert (tmp_path / opened.healed.kept_as).read_bytes() == older
+
+
 def test_an_entry_of_another_length_is_none_of_ours(tmp_path: Path, vault: MemoryVault) -> None:
     vault.kept[VAULT_ENTRY] = b"short"
     with pytest.raises(VaultFailed):
@@ -205,7 +228,7 @@ def test_a_lost_key_is_told_and_the_recovery_key_opens(tmp_path: Path, vault: Me
     with pytest.raises(WrongRecoveryKey):
         restore(tmp_path, empty, RecoveryKey.new())
     assert not empty.kept
-    restore(tmp_path, empty, RecoveryKey.from_text(recovery_key.to_text())).close()
+    restore(tmp_path, empty, RecoveryKey.from_text(recovery_key.to_text())).database.close()
     assert has_entry(tmp_path, empty)
 
 
@@ -215,8 +238,18 @@ def test_moving_to_a_new_computer(tmp_path: Path, vault: MemoryVault) -> None:
     with pytest.raises(BadInput, match="no store"):
         restore(new, there, recovery_key)
     shutil.copytree(old, new)
-    restore(new, there, recovery_key).close()
+    restore(new, there, recovery_key).database.close()
     assert has_entry(new, there) and has_entry(old, vault)
+
+
+def test_moving_a_damaged_store_says_what_became_of_it(tmp_path: Path, vault: MemoryVault) -> None:
+    recovery_key = made(tmp_path, vault)
+    path = tmp_path / FILE_NAME
+    path.write_bytes(bytes(path.stat().st_size))
+    opened = restore(tmp_path, MemoryVault(), recovery_key)
+    opened.database.close()
+    assert opened.healed is not None and opened.healed.whole and opened.healed.kept_as == "damaged-1"
+    assert not opened.needs_recovery_key
 
 
 def test_a_key_of_another_store_is_no_damage(tmp_path: Path, vault: MemoryVault) -> None:
@@ -280,7 +313,7 @@ def test_a_recovery_key_that_the_database_does_not_take_leaves_the_older_one(
             confirm_recovery_key(tmp_path, opened.database)
     opened.database.close()
     assert not needs_key(tmp_path, vault)
-    restore(tmp_path, MemoryVault(), first).close()
+    restore(tmp_path, MemoryVault(), first).database.close()
 
 
 def test_a_recovery_key_whose_file_did_not_get_into_its_place_gets_there(
@@ -295,7 +328,7 @@ def test_a_recovery_key_whose_file_did_not_get_into_its_place_gets_there(
             confirm_recovery_key(tmp_path, opened.database)
     opened.database.close()
     assert not needs_key(tmp_path, vault)
-    restore(tmp_path, MemoryVault(), second).close()
+    restore(tmp_path, MemoryVault(), second).database.close()
 
 
 def test_nothing_to_confirm(tmp_path: Path, vault: MemoryVault) -> None:

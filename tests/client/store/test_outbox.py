@@ -410,6 +410,8 @@ def test_a_clinic_is_let_go_only_when_asked_for(
     assert outbox.items() == [] and outbox.sent([sent.line.id]) == set()
     assert outbox.offer_earlier(ada, now=NOW) == 2
     assert outbox.counts().pending == 2
+    outbox.acknowledge([waiting.line.id], now=NOW)  # the first clinic's answer comes late
+    assert outbox.counts().pending == 2
 
 
 # --- Many at once ------------------------------------------------------------------------------------

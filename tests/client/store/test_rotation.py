@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from client.store import opening
+from client.store import backups, opening
 from client.store.database import FILE_NAME, Database, DiskFull, StoreDamaged, StoreRenewed, copy_before
 from client.store.observations import Observations
 from client.store.opening import (
@@ -80,7 +80,7 @@ def test_the_older_recovery_key_opens_nothing_and_a_new_one_is_asked_for(
     newer = new_recovery_key(tmp_path, vault)
     confirm_recovery_key(tmp_path, opened.database)
     opened.database.close()
-    restore(tmp_path, MemoryVault(), newer).close()
+    restore(tmp_path, MemoryVault(), newer).database.close()
     assert not needs_key(tmp_path, vault)
 
 
@@ -102,6 +102,26 @@ def test_what_has_it_open_reads_on_and_writes_nothing_into_the_older_file(
         with pytest.raises(StoreRenewed):
             other.back_up()
     assert scans(filled, vault) == 7
+
+
+def test_what_has_it_open_writes_nothing_into_a_file_that_is_about_to_be_replaced(
+    filled: Path, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> str:
+        raise Killed
+
+    with closing(open_store(filled, vault).database) as other:
+        with monkeypatch.context() as dying:
+            dying.setattr(backups, "put_next_in_place", killed)
+            with pytest.raises(Killed):
+                rotate_key(filled, vault)
+        with pytest.raises(StoreRenewed):  # the next opening would throw it away
+            Observations(other).save(scan("scan-6"))
+        assert Observations(other).count(None) == 6
+    assert scans(filled, vault) == 6
 
 
 def test_without_a_store_there_is_nothing_to_lock(tmp_path: Path, vault: MemoryVault) -> None:
