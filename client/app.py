@@ -61,6 +61,7 @@ def real_parts(clock: Clock) -> Parts:
         started_s=clock.now_s(),
         cameras=_cameras,
         camera=_camera,
+        page_camera=_page_camera,
         examine_camera=_examine_camera,
         microphones=_microphones,
         microphone_level=lambda wanted: _microphone_level(wanted, clock),
@@ -192,6 +193,12 @@ def _camera(camera_id: str) -> FrameSource:
     from client.devices.camera import Camera
 
     return Camera(camera_id)
+
+
+def _page_camera(camera_id: str) -> FrameSource:
+    from client.devices.camera import PAGE, Camera
+
+    return Camera(camera_id, wanted=PAGE)
 
 
 def _examine_camera(camera_id: str) -> CameraTruth:

@@ -151,6 +151,7 @@ class Parts:
     """The real things, or a test's. Calling any of the sources opens nothing yet.
 
     started_s: the clock's second at which the process began its work.
+    page_camera: the same camera with as many pixels as it has, to photograph a page.
     examine_camera: opens it, looks for some seconds, closes it; raises BadInput or EnvironmentFault.
     microphones: may wait for the sound system; raises EnvironmentFault. microphone_level: of the one with this id, or of the
         system's own ("").
@@ -165,6 +166,7 @@ class Parts:
     started_s: float
     cameras: Callable[[], Sequence[CameraEntry]]
     camera: Callable[[str], FrameSource]
+    page_camera: Callable[[str], FrameSource]
     examine_camera: Callable[[str], CameraTruth]
     microphones: Callable[[], Sequence[MicrophoneEntry]]
     microphone_level: Callable[[str], LevelSource]

@@ -1872,6 +1872,10 @@
         <translation>تجري إضافة شيء بالفعل. انتظر حتى تنتهي.</translation>
     </message>
     <message>
+        <source>Somebody else was chosen meanwhile, so nothing was added. Add it again.</source>
+        <translation>اختير شخص آخر في هذه الأثناء، فلم يُضَف شيء. أضفه من جديد.</translation>
+    </message>
+    <message>
         <source>Being cancelled …</source>
         <translation>جارٍ الإلغاء …</translation>
     </message>
@@ -3796,8 +3800,8 @@
         <translation>ما يُرسل: الأرقام المقيسة أو المُدخلة يدويًا مع مجالاتها، أو أسباب عدم عرض رقم ما؛ ووقت القياس ومدته؛ والملفات التي تضيفها بنفسك.</translation>
     </message>
     <message>
-        <source>What is never sent: your name, your record number, pictures and video.</source>
-        <translation>ما لا يُرسل أبدًا: اسمك، ورقم ملفك الطبي، والصور والفيديو.</translation>
+        <source>What is never sent: your name, your record number, and what the camera sees in a scan.</source>
+        <translation>ما لا يُرسل أبدًا: اسمك ورقم ملفك الطبي وما تراه الكاميرا أثناء القياس.</translation>
     </message>
     <message>
         <source>It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.</source>
@@ -3806,6 +3810,38 @@
     <message>
         <source>It is sent encrypted, under a new random number. A guest is asked each time.</source>
         <translation>يُرسل مشفرًا، تحت رقم عشوائي جديد. ويُسأل الضيف في كل مرة.</translation>
+    </message>
+    <message>
+        <source>The key store of this system is locked, so nothing can be sent</source>
+        <translation>مخزن المفاتيح في هذا النظام مقفل، فلا يمكن إرسال أي شيء</translation>
+    </message>
+    <message>
+        <source>Unlock it (log in to the desktop). What is measured is kept, and sent by itself then.</source>
+        <translation>افتحه (سجّل الدخول إلى سطح المكتب). ما يُقاس يُحفظ، ثم يُرسل تلقائيًا.</translation>
+    </message>
+    <message>
+        <source>This system has no key store, so nothing can be sent</source>
+        <translation>لا يوجد مخزن مفاتيح في هذا النظام، فلا يمكن إرسال أي شيء</translation>
+    </message>
+    <message>
+        <source>Start one (GNOME Keyring, KWallet). What is measured is kept, and sent by itself then.</source>
+        <translation>شغّل واحدًا (GNOME Keyring أو KWallet). ما يُقاس يُحفظ، ثم يُرسل تلقائيًا.</translation>
+    </message>
+    <message>
+        <source>The disk is full, so nothing can be sent</source>
+        <translation>القرص ممتلئ، فلا يمكن إرسال أي شيء</translation>
+    </message>
+    <message>
+        <source>Free some space. What was kept is safe, and is sent by itself then.</source>
+        <translation>أفرغ بعض المساحة. ما حُفظ في أمان، ثم يُرسل تلقائيًا.</translation>
+    </message>
+    <message>
+        <source>Another program has renewed the store on this device, so nothing can be sent from here</source>
+        <translation>جدّد برنامج آخر المخزن على هذا الجهاز، فلا يمكن إرسال أي شيء من هنا</translation>
+    </message>
+    <message>
+        <source>Close Health Helper and open it again. What was kept is safe, and is sent then.</source>
+        <translation>أغلق Health Helper وافتحه من جديد. ما حُفظ في أمان، ثم يُرسل.</translation>
     </message>
     <message>
         <source>Sending has failed, by a bug of Health Helper&apos;s own</source>

@@ -1872,6 +1872,10 @@
         <translation>Ya se está añadiendo algo. Espere a que termine.</translation>
     </message>
     <message>
+        <source>Somebody else was chosen meanwhile, so nothing was added. Add it again.</source>
+        <translation>Entretanto se eligió a otra persona, así que no se añadió nada. Añádalo de nuevo.</translation>
+    </message>
+    <message>
         <source>Being cancelled …</source>
         <translation>Cancelando …</translation>
     </message>
@@ -3796,8 +3800,8 @@
         <translation>Qué se envía: los números medidos o introducidos a mano con sus intervalos, o los motivos por los que un número no se muestra; cuándo y durante cuánto tiempo se midió; y los archivos que usted mismo añada.</translation>
     </message>
     <message>
-        <source>What is never sent: your name, your record number, pictures and video.</source>
-        <translation>Qué no se envía nunca: su nombre, su número de historia clínica, imágenes y video.</translation>
+        <source>What is never sent: your name, your record number, and what the camera sees in a scan.</source>
+        <translation>Lo que nunca se envía: su nombre, su número de historia clínica y lo que la cámara ve en una medición.</translation>
     </message>
     <message>
         <source>It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.</source>
@@ -3806,6 +3810,38 @@
     <message>
         <source>It is sent encrypted, under a new random number. A guest is asked each time.</source>
         <translation>Se envía cifrado, con un nuevo número aleatorio. A un invitado se le pregunta cada vez.</translation>
+    </message>
+    <message>
+        <source>The key store of this system is locked, so nothing can be sent</source>
+        <translation>El almacén de claves de este sistema está bloqueado, así que no se puede enviar nada</translation>
+    </message>
+    <message>
+        <source>Unlock it (log in to the desktop). What is measured is kept, and sent by itself then.</source>
+        <translation>Desbloquéelo (inicie sesión en el escritorio). Lo que se mide se guarda y entonces se envía por sí solo.</translation>
+    </message>
+    <message>
+        <source>This system has no key store, so nothing can be sent</source>
+        <translation>Este sistema no tiene almacén de claves, así que no se puede enviar nada</translation>
+    </message>
+    <message>
+        <source>Start one (GNOME Keyring, KWallet). What is measured is kept, and sent by itself then.</source>
+        <translation>Inicie uno (GNOME Keyring, KWallet). Lo que se mide se guarda y entonces se envía por sí solo.</translation>
+    </message>
+    <message>
+        <source>The disk is full, so nothing can be sent</source>
+        <translation>El disco está lleno, así que no se puede enviar nada</translation>
+    </message>
+    <message>
+        <source>Free some space. What was kept is safe, and is sent by itself then.</source>
+        <translation>Libere espacio. Lo guardado está a salvo y entonces se envía por sí solo.</translation>
+    </message>
+    <message>
+        <source>Another program has renewed the store on this device, so nothing can be sent from here</source>
+        <translation>Otro programa ha renovado el almacén de este dispositivo, así que no se puede enviar nada desde aquí</translation>
+    </message>
+    <message>
+        <source>Close Health Helper and open it again. What was kept is safe, and is sent then.</source>
+        <translation>Cierre Health Helper y vuelva a abrirlo. Lo guardado está a salvo y entonces se envía.</translation>
     </message>
     <message>
         <source>Sending has failed, by a bug of Health Helper&apos;s own</source>

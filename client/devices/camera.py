@@ -506,7 +506,9 @@ def _ask_for_format(capture: Capture, wanted: Format) -> Sentence:
         capture.set(cv2.CAP_PROP_FPS, wanted.fps)
         fps = capture.get(cv2.CAP_PROP_FPS)
         width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if fps >= 0.95 * wanted.fps or fps <= 0:  # 0: the driver does not say; uncompressed is the safer guess
+        if (
+            fps >= 0.95 * wanted.fps or fps <= 0
+        ):  # 0: the driver does not say; uncompressed is the safer guess
             break
     number = int(capture.get(cv2.CAP_PROP_FOURCC))
     code = bytes((number >> shift) & 0xFF for shift in (0, 8, 16, 24)).decode("latin-1")

@@ -149,6 +149,9 @@ class _Kept:
     def counts(self) -> Counts:
         return Counts(len(self._items), 0, 0, 0, None)
 
+    def last_sent_at(self) -> datetime | None:
+        return None
+
     def claim(self, kind: ItemKind, limit: int, *, but: Collection[str] = ()) -> list[Item]:
         found = [one for one in self._items.values() if one.kind == kind and one.id not in but]
         return found[:limit]

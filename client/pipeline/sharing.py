@@ -28,7 +28,7 @@ def question(name: str, clinic: str) -> tuple[str, ...]:
             "What is sent: the measured or typed-in numbers with their intervals, or the reasons why a number is not shown; when and how "
             "long was measured; and files that you add yourself."
         ),
-        said("What is never sent: your name, your record number, pictures and video."),
+        said("What is never sent: your name, your record number, and what the camera sees in a scan."),
         said("It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.")
         if name
         else said("It is sent encrypted, under a new random number. A guest is asked each time."),

@@ -71,8 +71,8 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """As one consistent value. fault: what stands against all sending, and what to do. last_success_utc: when the cloud last took something
-    since the program was started. progress: of the file that is being sent.
+    """As one consistent value. fault: what stands against all sending, and what to do. last_success_utc: when the cloud last
+    took something. progress: of the file that is being sent.
     """
 
     state: SyncState
@@ -271,6 +271,8 @@ class Uploader:
         self._pacing.pause(self._pacing.between(0.0, spread_s))
         self._verified: Mapping[str, Any] | None = None
         self._look = True
+        self._has_looked = False
+        """For what was sent before this program was started."""
         self._to_recover = True
         self._unsure = True
         self._max_batch = self._limit = wire.MAX_OBSERVATIONS
@@ -433,7 +435,10 @@ class Uploader:
         self, state: SyncState, fault: HealthHelperError | None = None, *, counts: Counts | None = None
     ) -> None:
         found = self._outbox.counts() if counts is None else counts
-        self._slot.set(SyncStatus(state, found, fault, self.status.last_success_utc, None))
+        last_utc = self.status.last_success_utc
+        if last_utc is None and not self._has_looked:
+            last_utc, self._has_looked = self._outbox.last_sent_at(), True
+        self._slot.set(SyncStatus(state, found, fault, last_utc, None))
 
     # Whom for, and whether it is this program's turn
 
@@ -704,7 +709,9 @@ class Uploader:
             self._before_acknowledged(kept)
         except StoreFault:
             raise
-        except Exception as bug:  # noqa: BLE001 (the cloud has it all the same)
+        except HealthHelperError:  # no letters for a report, say: the cloud has the observation all the same
+            log.event("sync_report_failed")
+        except Exception as bug:  # noqa: BLE001 (as above)
             self.bug = bug
 
     # Erasures

@@ -204,6 +204,11 @@ class Outbox:
         """Those of them that the cloud has acknowledged."""
         return {row[0] for row in self._database.ask(f"SELECT id FROM sent WHERE id {_AMONG}", (_json(ids),))}  # noqa: S608 (fixed text)
 
+    def last_sent_at(self) -> datetime | None:
+        """When the cloud last acknowledged something that is still here. Reads all of what was sent."""
+        [(at,)] = self._database.ask("SELECT max(at) FROM sent")
+        return None if at is None else moment_of(at)
+
     # Enrolment
 
     def enrolled(self) -> dict[str, Any] | None:

@@ -135,7 +135,7 @@ class Window(QMainWindow):
         self.scan = ScanPage(self._parts, self._make_source, self._may_begin)
         self.history = HistoryPage(self._shelf, self._parts.clock)
         self.documents = DocumentsPage(
-            self._shelf.ask_kept, self._parts.clock, self.notice, self._make_camera, self._saving.guest_agrees
+            self._shelf.ask_kept, self._parts.clock, self.notice, self._make_page_camera, self._saving.decide
         )
         self.settings = SettingsPage(
             self._parts, self._shelf, self._preferences, self._language, str(config.store_folder())
@@ -327,13 +327,19 @@ class Window(QMainWindow):
         return self._make_camera(), goal
 
     def _make_camera(self) -> FrameSource:
+        return self._parts.camera(self._chosen_camera())
+
+    def _make_page_camera(self) -> FrameSource:
+        return self._parts.page_camera(self._chosen_camera())
+
+    def _chosen_camera(self) -> str:
         camera = self._preferences.camera_among(self._parts.cameras())
         if not camera:
             raise BadInput(
                 title=said("No camera was found"),
                 remedy=said("Plug in a camera, or switch it on, and try again."),
             )
-        return self._parts.camera(camera)
+        return camera
 
     def begin(self) -> None:
         """Start a scan at once, as the button does. Nobody is measured who has not agreed; a simulated person need not."""

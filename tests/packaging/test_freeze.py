@@ -16,8 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from client import config, weights
-from client import vault
+from client import config, vault, weights
 from client.ui.translations import LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[2]

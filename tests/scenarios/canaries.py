@@ -262,7 +262,7 @@ def _dump(running: Any, into: Path) -> None:
                         for row in rows:
                             file.write(row)
     (into / "postgres-log").write_text(running.postgres.log())
-    objects = []
+    objects: list[list[Any]] = []
     for bucket in running.aws.s3.buckets.values():
         for key, versions in bucket.versions.items():
             for version in versions:
@@ -436,7 +436,7 @@ def _tried(*arguments: str) -> None:
     try:
         _say(f"exit {command(*arguments)}")
     except Exception:  # noqa: BLE001 (what the interpreter would do)
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is one
+        sys.excepthook(*sys.exc_info())
 
 
 def bug(words: str) -> None:
@@ -547,8 +547,8 @@ def store_faults(file: str, scratch: str, name: str, document: str) -> None:
         for key in (None, os.urandom(32)):
             with mock.patch.object(SystemVault, "read", return_value=key):
                 _tried("people")
-        for error in (KeyringLocked(name), InitError(name), NoKeyringError(name), RuntimeError(name)):
-            with mock.patch.object(vault, "_backend", refusing(error)):
+        for fault in (KeyringLocked(name), InitError(name), NoKeyringError(name), RuntimeError(name)):
+            with mock.patch.object(vault, "_backend", refusing(fault)):
                 _tried("people")
         with Copy() as folder:
             for path in (*folder.glob(f"{FILE_NAME}*"), *folder.glob("backups/*.db")):
@@ -726,8 +726,9 @@ def cloud_faults(
 _DATE = "Sat, 28 Nov 2026 06:00:00 GMT"
 
 
-def kinds_below(kind: type) -> Iterator[str]:
+def kinds_below(kind: type[Any]) -> Iterator[str]:
     """The names of all kinds of it, itself not."""
+    one: type[Any]
     for one in kind.__subclasses__():
         yield one.__name__
         yield from kinds_below(one)

@@ -232,7 +232,6 @@ class Run:
     in_the_clear: list[Place]
     days_later: list[Place]
     met: dict[str, set[str]]
-    objects: list[list[Any]]
     taken: Path
 
     def strays(self, places: Iterable[Place], names: Iterable[str] | None = None) -> dict[str, set[str]]:
@@ -379,7 +378,7 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
         cloud, (entry.key, other_key), (*keys, other.secret(VAULT_ENTRY)), recovery, codes, _email(word)
     )
     a, b = word["name_a"], word["name_b"]
-    ids = dict((name, id_) for id_, name in home.ask("SELECT id, name FROM person"))
+    ids = {name: id_ for id_, name in home.ask("SELECT id, name FROM person")}
     for who, name in (("a", a), ("b", b)):
         canaries[f"patient_{who}"] = _of_uuids(f"patient_{who}", [ids[name]])
         things = [
@@ -392,7 +391,6 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
     [[of_c]] = other.ask("SELECT id FROM person")
     patients = {"a": ids[a], "b": ids[b], "c": of_c}
     had = Path(cloud.ask("dump"))
-    objects = json.loads((had / "objects").read_text())
     store_before, clear_before = _raw(home), _clear(home, keys)
     before = [
         *home.said,
@@ -416,7 +414,6 @@ def _run(top: Path, cloud: Cloud, person: list[Frame]) -> Run:
         clear_after,
         _clear(home, keys),
         {name: set(path.read_text().split()) for name, path in met.items()},
-        objects,
         taken,
     )
 

@@ -36,7 +36,7 @@ from client.ui.pages.enrol import EnrolDialog
 from client.ui.pages.saving import SharedDialog
 from client.ui.shelf import Open
 from client.ui.translations import LANGUAGES
-from client.ui.views import sharing
+from client.pipeline import sharing
 from client.ui.views.palette import SHAPES_ON, THEMES, WORDS_ON, contrast
 from client.ui.widgets.layout import Page
 from client.ui.window import Window

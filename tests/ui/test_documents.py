@@ -103,15 +103,24 @@ def _opened(folder: Path, *, percent: int = 100, theme: str = "light") -> Iterat
 
         QTimer.singleShot(0, answer)
 
-    def agrees() -> bool | None:
+    def decide(
+        whose: str | None, then: Callable[[bool], None], not_now: Callable[[HealthHelperError | None], None]
+    ) -> None:
+        if whose is not None:
+            then(False)
+            return
         place.questions += 1
-        return place.agrees.pop(0)
+        answer = place.agrees.pop(0)
+        if answer is None:
+            not_now(None)
+        else:
+            then(answer)
 
     def camera() -> FrameSource:
         assert place.source is not None
         return place.source()
 
-    page = DocumentsPage(ask, SystemClock(), notice, camera, agrees)
+    page = DocumentsPage(ask, SystemClock(), notice, camera, decide)
     place = Place(folder, window, page, notice, documents, outbox, person)
     page.failed.connect(place.faults.append)
     column.addWidget(notice)

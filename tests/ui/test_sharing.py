@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog
 
 from client.parts import Kept
+from client.pipeline.sharing import ON_PAPER_VERSION
 from client.policy import Policy
 from client.ui.pages.dialogs import SharingDialog
 from client.ui.preferences import CONSENT_VERSION
-from client.ui.views.sharing import ON_PAPER_VERSION
 from tests.ui.clinic import with_clinic
 from tests.ui.conftest import Room
 from tests.ui.looking import button_named, click, in_dialog, press, shot, wait_for

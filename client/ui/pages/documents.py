@@ -107,11 +107,18 @@ class _Adding:
     share: int = 0
 
 
+Decide = Callable[
+    [str | None, Callable[[bool], None], Callable[[HealthHelperError | None], None]],
+    None,
+]
+"""person, then (whether a guest's may be sent; of a person, what was noted holds), not_now (a fault, or None: after all not)."""
+
+
 class DocumentsPage(Page):
     """unlock: the store is to be opened. added: something new is kept, and perhaps owed to the cloud. failed(HealthHelperError).
 
-    make_camera: the camera for photographs of pages; raises HealthHelperError. ask_guest_agrees: asked before a guest's documents are
-    added: whether they may be sent; None: nothing is to be added after all. What is handed in is looked at in a thread of the page's
+    make_camera: the camera for photographs of pages; raises HealthHelperError. decide: asked before documents of somebody are
+    added, whether they may be sent (see `Saving.decide`). What is handed in is looked at in a thread of the page's
     own (and in a process of its own, see `client.intake.apart`), so that neither the window nor the store waits for it.
     """
 
@@ -125,11 +132,11 @@ class DocumentsPage(Page):
         clock: Clock,
         notice: Notice,
         make_camera: Callable[[], FrameSource],
-        ask_guest_agrees: Callable[[], bool | None],
+        decide: Decide,
     ) -> None:
         super().__init__(said("Documents"))
         self._ask, self._clock, self._notice = ask, clock, notice
-        self._make_camera, self._ask_guest_agrees = make_camera, ask_guest_agrees
+        self._make_camera, self._decide = make_camera, decide
         self._person: str | None = None
         self._found = _Found((), {}, frozenset())
         self._percent: Mapping[str, int] = {}
@@ -405,13 +412,24 @@ class DocumentsPage(Page):
             else:
                 self._notice.tell(said("Something is being added already. Wait until that is done."))
             return
-        agrees = self._ask_guest_agrees() if self._person is None else False
-        if agrees is None:
-            return
-        self._wrong.hide()
-        self._adding = _Adding(self._person, agrees, things, len(things))
-        self.stop.setEnabled(True)
-        self._next()
+        person = self._person
+
+        def begin(agrees: bool) -> None:  # noqa: FBT001 (an answer)
+            if self._person != person or self._adding is not None:
+                self._notice.tell(
+                    said("Somebody else was chosen meanwhile, so nothing was added. Add it again.")
+                )
+                return
+            self._wrong.hide()
+            self._adding = _Adding(person, agrees, things, len(things))
+            self.stop.setEnabled(True)
+            self._next()
+
+        def not_now(fault: HealthHelperError | None) -> None:
+            if fault is not None:
+                self.failed.emit(fault)
+
+        self._decide(person, begin, not_now)
 
     def _next(self) -> None:
         adding = self._adding

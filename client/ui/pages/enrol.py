@@ -9,10 +9,10 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from client.errors import HealthHelperError
 from client.language import said
+from client.pipeline.sharing import server_of
 from client.ui.pages.dialogs import Dialog
 from client.ui.pages.job import Job
 from client.ui.shelf import Open
-from client.ui.views.sharing import server_of
 from client.ui.widgets.layout import label
 
 _LONGEST_CODE, _LONGEST_ADDRESS = 60, 200

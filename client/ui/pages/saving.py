@@ -12,6 +12,7 @@ from client.clock import Clock
 from client.errors import HealthHelperError
 from client.language import said
 from client.parts import Kept
+from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
 from client.store.consents import CLOUD_VERSION, Consent, Subject
 from client.store.observations import Observation, Person
 from client.store.tasks import Task
@@ -19,7 +20,7 @@ from client.ui.pages.dialogs import Dialog, RecordNumberDialog, SharingDialog
 from client.ui.pages.job import Job
 from client.ui.shelf import Open, Shelf
 from client.ui.views.guard import must_read_number
-from client.ui.views.sharing import ON_PAPER_VERSION, Standing, holds, question, server_of, standing
+from client.ui.views.sharing import Standing, holds, standing
 from client.ui.widgets.layout import label
 from client.ui.widgets.notice import Notice
 
@@ -110,21 +111,6 @@ class Saving(Job):
             lambda _: then(),
             not_now,
         )
-
-    def guest_agrees(self) -> bool | None:
-        """Whether what a guest adds now may be sent; None where it is not to be added after all. The answer is noted."""
-        state = self.shelf.state
-        if not isinstance(state, Open) or not state.server:
-            return False
-        if not state.policy.ask_for_consent:
-            return True
-        dialog = SharingDialog(self.window, question("", server_of(state.server)))
-        dialog.exec()
-        if not dialog.choice:
-            return None
-        given = dialog.choice == "send"
-        self._note(None, CLOUD_VERSION, given=given, then=lambda: None, not_now=self._tell_not_noted)
-        return given
 
     def note_measuring(self, version: int) -> None:
         """What was agreed to on the first page, where the store does not have it yet. version: of its text."""

@@ -10,13 +10,13 @@ from PySide6.QtWidgets import QComboBox
 from client.config import version
 from client.language import said
 from client.parts import Parts
+from client.pipeline.sharing import server_of
 from client.ui import look
 from client.ui.pages.camera import CameraChoice
 from client.ui.pages.microphone import MicrophoneChoice
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
 from client.ui.shelf import Closed, Open, Opening, Shelf, ShelfState, Unusable
 from client.ui.translations import LANGUAGES
-from client.ui.views.sharing import server_of
 from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import Page, button, card, form, label
 

@@ -1,4 +1,4 @@
-"""What a person is asked before anything of theirs is sent to a clinic, and when."""
+"""When a person is asked whether anything of theirs may be sent to a clinic, and what holds (the question: client.pipeline.sharing)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.language import said
+from client.pipeline.sharing import ON_PAPER_VERSION, server_of
 from client.policy import Policy
 from client.store.consents import CLOUD_VERSION, Consent
-
-ON_PAPER_VERSION = 0
-"""Of a consent that whoever manages this computer has in writing: no text of ours was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +44,6 @@ def standing(
     if policy.ask_for_consent:
         return Standing(clinic, ask=not known, on_paper=False, sends=known and given)
     return Standing(clinic, ask=False, on_paper=newest is None, sends=newest is None or given)
-
-
-def server_of(url: str) -> str:
-    """The name in an address, as a person reads it."""
-    return url.partition("//")[2].partition("/")[0] or url
-
-
-def question(name: str, clinic: str) -> tuple[str, ...]:
-    """CLOUD_VERSION of what is asked, paragraph by paragraph. name: of the person; "" for a guest. Whoever changes a word that matters
-    raises the version.
-    """
-    who = (
-        said("May what is kept of {name} be sent to the clinic at {clinic}?", name=name, clinic=clinic)
-        if name
-        else said("May this also be sent to the clinic at {clinic}?", clinic=clinic)
-    )
-    return (
-        who,
-        said(
-            "What is sent: the measured or typed-in numbers with their intervals, or the reasons why a number is not shown; when and how "
-            "long was measured; and files that you add yourself."
-        ),
-        said("What is never sent: your name, your record number, pictures and video."),
-        said("It is sent encrypted. You can take this back at any time: Settings, “Sharing…”.")
-        if name
-        else said("It is sent encrypted, under a new random number. A guest is asked each time."),
-    )
 
 
 def holds(newest: Consent | None) -> str:

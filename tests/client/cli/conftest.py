@@ -90,6 +90,7 @@ class Bench:
             started_s=self.clock.now_s(),
             cameras=lambda: self.found,
             camera=camera,
+            page_camera=camera,
             examine_camera=examine,
             microphones=microphones,
             microphone_level=_no_microphone,

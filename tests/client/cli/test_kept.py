@@ -25,7 +25,6 @@ from client.store.database import DiskFull
 from client.store.entries import to_observation as entry
 from client.store.export import COLUMNS, ENTERED
 from client.store.observations import Kind, Line, Numbers, Observation, new_id
-from client.ui.views import sharing
 from edge_models.types import Reason, Trace
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import CountingEngine, ScriptedSource, estimate, frames, scan_result
@@ -384,12 +383,6 @@ def test_what_somebody_agrees_to_is_shown_and_kept(command: Command, store: Call
         [ada] = kept.observations.people()
         decisions = [(one.subject, one.version, one.given) for one in kept.consents.all(ada.id)]
     assert decisions == [("cloud", CLOUD_VERSION, True), ("cloud", CLOUD_VERSION, False)]
-
-
-def test_the_terminal_and_the_window_ask_the_same() -> None:
-    for name in ("Ada", ""):
-        assert question(name, "cloud.example") == sharing.question(name, "cloud.example")
-    assert ON_PAPER_VERSION == sharing.ON_PAPER_VERSION
 
 
 def enrol(store: Callable[[], Kept]) -> None:

@@ -38,7 +38,7 @@ def read(kept: Everything, **how: Any) -> dict[str, Any]:
 
 def checked(bundle: dict[str, Any]) -> None:
     assert len(Bundle.model_validate_json(json.dumps(bundle)).entry or ()) == len(bundle["entry"])
-    SmartBundle(bundle, strict=True)  # type: ignore[no-untyped-call]  # it ships none; raises where something does not fit
+    SmartBundle(bundle, strict=True)
     here = [one["fullUrl"] for one in bundle["entry"]]
     assert len(set(here)) == len(here)
     wanted = {

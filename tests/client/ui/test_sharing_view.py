@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
 from client.policy import Policy
 from client.store.consents import CLOUD_VERSION, Consent
 from client.store.observations import Person
 from client.store.tasks import Task
 from client.ui.views.guard import must_read_number, whose_number
-from client.ui.views.sharing import ON_PAPER_VERSION, holds, question, server_of, standing
+from client.ui.views.sharing import holds, standing
 from client.ui.views.tasks import row, told
 from tests.client.store.conftest import NOW
 
