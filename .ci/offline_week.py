@@ -87,10 +87,12 @@ def _measure(asked: argparse.Namespace) -> int:
             for home, (_, code) in zip(homes, cloud.start(clinics=1, codes=len(homes)), strict=True):
                 _enrol(home, code, f"http://127.0.0.1:{cloud.port}")
             cloud.kill()
-            for home in homes:
+            for at, home in enumerate(homes):
                 began_s = time.monotonic()
                 numbers = (f"--{name}={getattr(asked, name)}" for name in ("scans", "documents", "seed"))
-                subprocess.run(_command("keeper", *numbers), env=_environment(home), check=True)
+                subprocess.run(
+                    _command("keeper", f"--device={at}", *numbers), env=_environment(home), check=True
+                )
                 _tell(f"{home.name}: kept offline in {time.monotonic() - began_s:.0f} s")
             plain = _run(homes[0], "client", cloud, postgres, os.environ)
             found = _of_client(plain)
@@ -101,7 +103,7 @@ def _measure(asked: argparse.Namespace) -> int:
                     found |= _of_window(_run(homes[1], "window", cloud, postgres, display))
             found["lost"] = _missing(cloud, len(homes), asked)
     if asked.plot:
-        _draw(plain["samples"], found)
+        _draw(plain["samples"], found, asked.scans, asked.documents)
     missed = [
         name
         for name, limit in (
@@ -283,7 +285,7 @@ def _display() -> Iterator[dict[str, str]]:
         process.wait()
 
 
-def _draw(samples: list[tuple[float, float, int]], found: dict[str, Any]) -> None:
+def _draw(samples: list[tuple[float, float, int]], found: dict[str, Any], scans: int, documents: int) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -296,7 +298,8 @@ def _draw(samples: list[tuple[float, float, int]], found: dict[str, Any]) -> Non
     memory.set_ylim(0.0, 1.3 * max(one[1] for one in samples))
     memory.set_ylabel("memory, MB")
     memory.set_title(
-        f"1,000 scans and 200 documents after a week offline: sent in {found['sync_s']:.0f} s", fontsize=10
+        f"{scans} scans and {documents} documents after a week offline: sent in {found['sync_s']:.0f} s",
+        fontsize=10,
     )
     waiting.plot(at_s, [one[2] for one in samples], color="#8f3a0a")
     waiting.set_ylabel("waiting to be sent")

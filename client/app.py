@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from client.cli import commands
 from client.clock import Clock, SystemClock
 from client.devices.ports import Compression, FrameSource, LevelSource
 from client.errors import EnvironmentFault, HealthHelperError, Interrupted
+from client.language import said
 from client.parts import (
     CameraEntry,
     CameraTruth,
@@ -329,6 +330,32 @@ def _restore_store(typed: str, clock: Clock, policy: Policy) -> Kept:
     return kept_of(restore(config.store_folder(), vault, RecoveryKey.from_text(typed)), vault, clock, policy)
 
 
+def _send_fhir(transaction: Mapping[str, object], vault: Vault, clock: Clock, policy: Policy) -> int:
+    from client.cloud.fhir_server import FhirServer
+    from client.cloud.transport import Transport
+
+    if policy.fhir_url is None:
+        raise EnvironmentFault(
+            title=said("The policy of this computer names no FHIR server"),
+            remedy=said(
+                "Whoever manages this computer sets fhir_url in {file}.", file=str(config.policy_file())
+            ),
+        )
+    transport = Transport(
+        policy, clock, config.version()
+    )  # of its own: this server's clock is not that of the cloud
+    try:
+        return FhirServer(transport, vault, policy.fhir_url).send(transaction)
+    finally:
+        transport.close()
+
+
+def _keep_fhir_token(vault: Vault, token: str) -> None:
+    from client.cloud.fhir_server import keep_token
+
+    keep_token(vault, token)
+
+
 def _has_network() -> bool:
     """Asked only after a request has failed, so what it needs is loaded."""
     from client.cloud.transport import has_route
@@ -409,5 +436,7 @@ def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
         leave=lambda: membership.leave(uploader),
         chores=chores,
         back_up=lambda: database.back_up(kept=policy.backups_kept),
+        send_fhir=lambda transaction: _send_fhir(transaction, vault, clock, policy),
+        keep_fhir_token=lambda token: _keep_fhir_token(vault, token),
         close=close,
     )

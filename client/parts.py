@@ -96,6 +96,8 @@ class Kept:
     sync: sends what is owed; not started yet. enrol: (code as typed, the server's address or None for the policy's) → url, clinic_id and device_id;
     asks over the network. leave: this device belongs to no clinic any more; what waits stays.
     chores: what is due once a day: what was deleted long ago is gone for ever, what is too old goes, a backup is made. back_up: makes one now.
+
+    send_fhir: a transaction to the FHIR server of the policy; how many resources it has taken. keep_fhir_token: what that server wants to see.
     """
 
     observations: Observations
@@ -115,6 +117,8 @@ class Kept:
     leave: Callable[[], None]
     chores: Callable[[], None]
     back_up: Callable[[], None]
+    send_fhir: Callable[[Mapping[str, object]], int]
+    keep_fhir_token: Callable[[str], None]
     close: Callable[[], None]
 
     def __enter__(self) -> Self:

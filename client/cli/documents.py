@@ -15,6 +15,7 @@ from client.cli.people import guest_agrees, note_what_is_on_paper, person_named
 from client.errors import BadInput, HealthHelperError
 from client.language import said
 from client.parts import Kept, Parts
+from client.pipeline.sharing import of_the_copy
 from client.reports.files import check_free
 from client.store.documents import Document, Purpose
 
@@ -79,12 +80,9 @@ def add(app: typer.Typer, parts: Parts) -> None:
         """The files of one person, the newest first."""
         with parts.store() as kept:
             found = kept.documents.list(None if person is None else person_named(kept, person).id)
-            sent = kept.outbox.sent([one.id for one in found])
-            waiting = {
-                item.id: item.state
-                for item in kept.outbox.items(limit=_ALL)
-                if item.id in {one.id for one in found}
-            }
+            ids = {one.id for one in found}
+            sent = kept.outbox.sent(ids)
+            waiting = {item.id: item.state for item in kept.outbox.items(limit=_ALL) if item.id in ids}
             for one in found:
                 print(
                     f"{one.id}  {one.added_at:%Y-%m-%d}  {one.media_type}  {one.length_bytes} bytes  {_state(one, waiting, sent)}  {one.title}"
@@ -96,12 +94,14 @@ def add(app: typer.Typer, parts: Parts) -> None:
     def remove(document: Annotated[str, typer.Argument(metavar="ID", help="See: documents list.")]) -> None:
         """Delete a file; in the window it can be put back for a while."""
         with parts.store() as kept:
-            _found(kept, document)
+            guest = _found(kept, document).person is None
             kept.documents.delete(document, parts.clock.utc())
             print(
                 f"Deleted. It can be put back in the window for {kept.policy.keep_deleted_days} days.",
                 file=sys.stderr,
             )
+            if kept.outbox.sent([document]):
+                print(of_the_copy(guest=guest), file=sys.stderr)
 
     @documents.command()
     def save(
@@ -110,8 +110,12 @@ def add(app: typer.Typer, parts: Parts) -> None:
         force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")] = False,
     ) -> None:
         """Write a copy of a file. It is not encrypted: keep it safe."""
-        from client.intake.copies import write_copy
+        from client.pipeline.handing_on import write_copy
 
+        if file.is_dir():
+            raise BadInput(
+                title=said("{name} is a folder", name=file.name or file), remedy=said("Give another name.")
+            )
         if not force:
             check_free(file)
         with parts.store() as kept:

@@ -1,4 +1,4 @@
-"""What is kept on this device, in the terminal: `history`, `export`, `report`, `tasks`, `recovery-key`, `rotate-key`, `backup`.
+"""What is kept on this device, in the terminal: `history`, `export`, `report`, `send-fhir`, `tasks`, `recovery-key`, `rotate-key`, `backup`.
 
 Exit status: 0 done · 2 bad input or usage · 4 the store can't be opened.
 """
@@ -18,7 +18,7 @@ from client.cli.people import person_named, remind, sure
 from client.errors import BadInput, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
-from client.reports.files import EXPORT, TABLES, check_free, check_target, write_report, write_table
+from client.reports.files import check_free, check_target, write_report
 from client.reports.wording import interval_text
 from client.store.observations import Kind, Line
 
@@ -69,7 +69,11 @@ def add(app: typer.Typer, parts: Parts) -> None:
     @app.command()
     def export(
         file: Annotated[
-            Path, typer.Argument(metavar="FILE", help="A .json (everything) or a .csv (the numbers).")
+            Path,
+            typer.Argument(
+                metavar="FILE",
+                help="A .zip (everything, with the documents), .json, .fhir.json (FHIR R4B), .pdf (an overview) or .csv (the numbers).",
+            ),
         ],
         person: PersonOption = None,
         force: ForceOption = False,
@@ -78,17 +82,76 @@ def add(app: typer.Typer, parts: Parts) -> None:
 
         In a .json each scan has its pulse wave: the second of its first sample, the seconds between two, and its values.
         """
-        from client.store.export import COLUMNS, rows
+        from client.pipeline import handing_on
+        from client.reports import exports
 
-        check_target(file, TABLES, EXPORT)
+        exports.check(file)
         if not force:
             check_free(file)
         with parts.store() as kept:
             whose = _whose(kept, person)
-            found = rows(kept.observations, whose, whole=file.suffix.lower() == ".json")
-            write_table(found, COLUMNS, file)
-            name = _name_of(kept, whose) or GUEST
-        print(f"Written: {file.name}, {len(found)} kept ({name}). It is not encrypted.", file=sys.stderr)
+            name = _name_of(kept, whose)
+            every = handing_on.everything(
+                kept.observations, kept.documents, kept.consents, kept.tasks, whose, now=parts.clock.utc()
+            )
+            page = handing_on.report_of(kept.observations, whose, language="en", name=name)
+            done = exports.write(every, file, language="en", report=page)
+        print(
+            f"Written: {file.name}, {every.count} kept ({name or GUEST}). It is not encrypted.",
+            file=sys.stderr,
+        )
+        for title in done.left_out:
+            print(f"Left out, for it cannot be read any more: {title}", file=sys.stderr)
+
+    @app.command("send-fhir")
+    def send_fhir(
+        person: PersonOption = None,
+        named: Annotated[
+            bool,
+            typer.Option("--named", help="With name and record number, for a server of the clinic's own."),
+        ] = False,
+        token: Annotated[
+            bool,
+            typer.Option("--token", help="Type in the token that the server wants, once; nothing is sent."),
+        ] = False,
+    ) -> None:
+        """Send what is kept of one person to the clinic's own FHIR server, which the policy of this computer names (fhir_url).
+
+        Sent again, it replaces what was sent before.
+        """
+        from client.pipeline import handing_on
+        from client.reports import fhir
+        from client.store.consents import Subject
+
+        with parts.store() as kept:
+            if token:
+                kept.keep_fhir_token(
+                    typer.prompt(
+                        "Token (empty: forget it)", default="", hide_input=True, err=True, show_default=False
+                    )
+                )
+                print("Kept in the key store of this system.", file=sys.stderr)
+                return
+            if person is None:
+                raise BadInput(
+                    title=said(
+                        "A guest has no record at a clinic, so nothing can be sent to its FHIR server"
+                    ),
+                    remedy=said("Say whose it is: --person NAME."),
+                )
+            whose = _whose(kept, person)
+            agreed = kept.consents.newest(whose, Subject.CLOUD)
+            if agreed is None or not agreed.given:
+                raise BadInput(
+                    title=said("This person has not agreed that what is kept of them is sent to the clinic"),
+                    remedy=said("Ask them, then: health-helper people --share NAME yes."),
+                )
+            every = handing_on.everything(
+                kept.observations, kept.documents, kept.consents, kept.tasks, whose, now=parts.clock.utc()
+            )
+            made = fhir.transaction(every.person, every.scans(), every.entries(), named=named)
+            count = kept.send_fhir(made)
+        print(f"The server has taken {count} resources.", file=sys.stderr)
 
     @app.command()
     def report(
@@ -101,7 +164,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
         force: ForceOption = False,
     ) -> None:
         """Write the report of a scan that was kept."""
-        from client.store.scans import earlier_heart_rates, taken_at_local, to_record
+        from client.pipeline import handing_on
+        from client.store.scans import taken_at_local, to_record
 
         check_target(file)
         if not force:
@@ -127,7 +191,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 language="en",
                 name=name,
                 utc_offset_min=found.line.utc_offset_min,
-                history=earlier_heart_rates(kept.observations, whose, record.taken_at),
+                history=handing_on.history(kept.observations, whose, record.taken_at),
+                scan_id=wanted,
             )
         when = f"{taken_at_local(found.line):%Y-%m-%d %H:%M}"
         print(f"Report written: {file.name} ({name or GUEST}, scan of {when})", file=sys.stderr)

@@ -49,9 +49,10 @@ def record_sharing(kept: Kept, person: Person, clock: Clock, *, given: bool) -> 
     """Show what is agreed to or not, and note the decision. Raises BadInput where there is no clinic to agree to."""
     enrolled = kept.outbox.enrolled()
     if given:
-        if enrolled is None:
+        to = kept.policy.fhir_url if enrolled is None else str(enrolled["url"])
+        if to is None:
             raise not_enrolled()
-        for words in question(person.name, server_of(str(enrolled["url"]))):
+        for words in question(person.name, server_of(to)):
             print(words, file=sys.stderr)
     kept.consents.record(person.id, Subject.CLOUD, CLOUD_VERSION, given, LANGUAGE, clock.utc())
     if given:

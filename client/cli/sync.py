@@ -7,6 +7,7 @@ not enrolled …), or the store can't be opened · 130 ended by Ctrl-C.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -248,10 +249,10 @@ def _retried(kept: Kept, item: str | None) -> int:
 
 def _exported(kept: Kept, folder: Path) -> int:
     """Each as what it is: an observation as JSON, a file as it was given. An erasure has nothing to take out but whom it is for."""
-    from client.intake.copies import write_copy
+    from client.pipeline.handing_on import write_copy
     from client.store.export import row
 
-    if folder.exists():
+    if os.path.lexists(folder):
         raise BadInput(
             title=said("{name} is there already", name=folder.name), remedy=said("Give another name.")
         )

@@ -43,6 +43,8 @@ class Cloud:
     def __init__(self, transport: Transport, credentials: Credentials) -> None:
         self._transport = transport
         self._credentials = credentials
+        self.device_id: str | None = None
+        """As which device is asked, and as no other: NotEnrolled where the key store has another by now. None: as any."""
 
     @property
     def clock_offset_s(self) -> float | None:
@@ -176,6 +178,8 @@ class Cloud:
         self, method: str, path: str, query: str, body: bytes | None, most_bytes: int
     ) -> tuple[Entry, Reply]:
         entry, key, token = self._credentials.signed_in(self._transport)
+        if self.device_id is not None and entry.device_id != self.device_id:
+            raise faults.NotEnrolled
         reply = ask_signed(
             self._transport,
             key,

@@ -4,13 +4,14 @@ other. Scans of a newer version, which this one cannot read, are in .json and .c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from client import config
-from client.errors import BadInput
+from client.errors import BadInput, EnvironmentFault
 from client.language import said
 from client.reports.contents import Consent, Document, Dot, Entry, Everything, Person, Scan
 from client.store import entries, export, scans
@@ -20,6 +21,7 @@ from client.store.documents import Document as Kept
 from client.store.documents import Documents
 from client.store.observations import Kind, Line, Observation, Observations, new_id, utc_offset_min
 from client.store.tasks import Tasks
+from client.whole_file import whole_file
 
 _AT_ONCE: Final = 50
 """Observations that are in memory: one of them has some 100 kB."""
@@ -125,6 +127,25 @@ def report_of(
         )
 
     return page
+
+
+def write_copy(chunks: Iterable[bytes], path: Path) -> None:
+    """A copy of a document in a file, not encrypted, for its owner only; whole or not at all: what was there before stays until then.
+
+    chunks: what they raise (a damaged document) is passed on. Raises EnvironmentFault where it cannot be written.
+    """
+    try:
+        with whole_file(path) as file:
+            file.writelines(chunks)
+    except OSError as error:
+        raise EnvironmentFault(
+            title=said(
+                "{name} could not be written ({why})",
+                name=path.name,
+                why=error.strerror or type(error).__name__,
+            ),
+            remedy=said("Choose another folder, or make room on its disk."),
+        ) from error
 
 
 def _document(documents: Documents, one: Kept) -> Document:

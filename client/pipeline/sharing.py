@@ -1,4 +1,4 @@
-"""What somebody is asked before anything of theirs is sent to a clinic."""
+"""What somebody is told of the clinic's copy, and asked before there is any."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ ON_PAPER_VERSION = 0
 def server_of(url: str) -> str:
     """The name in an address, as a person reads it."""
     return url.partition("//")[2].partition("/")[0] or url
+
+
+def of_the_copy(*, guest: bool) -> str:
+    """What becomes of the clinic's copy of one thing that was deleted here."""
+    if guest:
+        return said("It was sent: the clinic's copy is erased once this can't be put back any more.")
+    return said("It was sent: the clinic keeps its copy until all of this person is deleted for ever.")
 
 
 def question(name: str, clinic: str) -> tuple[str, ...]:

@@ -89,6 +89,9 @@ NOTHING = SyncStatus(SyncState.NOT_ENROLLED, Counts(0, 0, 0, 0, None), None, Non
 class CloudPort(Protocol):
     """What is asked of the cloud: `client.cloud.service.Cloud`. Each method raises CloudFault or VaultFault."""
 
+    device_id: str | None
+    """As which device is asked, and as no other: NotEnrolled where the key store has another by now."""
+
     @property
     def clock_offset_s(self) -> float | None:
         """How far this computer's clock is ahead of the server's; None: not known yet."""
@@ -128,6 +131,10 @@ class Connection:
 
 class _Cancelled(Exception):
     """Somebody wants this file not sent."""
+
+
+class _Unreadable(Exception):
+    """A file that can't be read now."""
 
 
 class _PutOff(Exception):
@@ -260,6 +267,7 @@ class Uploader:
         self._slot = Latest(NOTHING)
         self._turn = threading.Lock()
         self._wanted_now = threading.Event()
+        self._wants_alone = threading.Event()
         self._interrupted = threading.Event()
         self._stopped = threading.Event()
         self._cancelled: str | None = None
@@ -315,12 +323,14 @@ class Uploader:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Nothing is sent in this block: who this device is may change in it. What is under way is cut off, and sent later."""
+        self._wants_alone.set()  # a lock is not fair: whoever lets it go in a loop has it again at once
         self._interrupted.set()
         with self._guard:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
         with self._turn:
+            self._wants_alone.clear()
             if not self._stopped.is_set():
                 self._interrupted.clear()
             self._look = True
@@ -330,7 +340,7 @@ class Uploader:
 
     def step(self) -> float:
         """Do one piece of what is owed. Returns the seconds after which the next call may find something to do: 0 where there is more."""
-        if not self._turn.acquire(timeout=_BUSY_S):
+        if self._wants_alone.is_set() or not self._turn.acquire(timeout=_BUSY_S):
             return _BUSY_S
         try:
             if self._wanted_now.is_set():
@@ -339,10 +349,12 @@ class Uploader:
                 self._look = self._unsure = True
             try:
                 return self._stepped()
-            except (faults.CloudFault, VaultFault, StoreFault) as fault:
-                return self._held_up(fault)
-            except Exception as bug:  # noqa: BLE001 (told by whoever looks at `bug`; nothing else may end sending)
-                self.bug = bug
+            except Exception as met:  # noqa: BLE001 (a bug is told by whoever looks at `bug`; nothing else may end sending)
+                if self._stopped.is_set():  # the store may be closed under it by now
+                    return _BUSY_S
+                if isinstance(met, faults.CloudFault | VaultFault | StoreFault):
+                    return self._held_up(met)
+                self.bug = met
                 return self._held_up(_failed())
         finally:
             self._turn.release()
@@ -491,7 +503,9 @@ class Uploader:
                 raise faults.Closed
             if self._connection is None:
                 self._connection = self._connect()
-            return self._connection.cloud
+            cloud = self._connection.cloud
+        cloud.device_id = None if self._verified is None else self._verified["device_id"]
+        return cloud
 
     def _keep_in_touch(self, cloud: CloudPort) -> None:
         """Ask for the settings where they are old, or where it is not known whether anything passes; say how this device is."""
@@ -575,8 +589,11 @@ class Uploader:
         except VaultFault:
             self._outbox.put_back(ids, None, tried=False)
             raise
-        except BaseException:
+        except BaseException as met:
             self._to_recover = True
+            if not isinstance(met, StoreFault):  # a bug that one of them meets: the others go first
+                for item in items:
+                    self._pacing.rest_after(item.id, item.tries, None)
             with contextlib.suppress(StoreFault):
                 self._outbox.put_back(ids, None)
             raise
@@ -759,6 +776,8 @@ class Uploader:
                 self._park(item, "other_version")
             except DocumentDamaged as damaged:
                 self._park(item, damaged.code)
+            except _Unreadable:  # its disk, or who may read it: the others need not wait for that
+                self._rest(item, "unreadable")
             except faults.CloudFault as fault:
                 if fault.scope == "all":
                     raise
@@ -787,7 +806,7 @@ class Uploader:
 
     def _chunks(self, document: Document) -> Iterator[bytes]:
         sent_bytes = 0
-        for chunk in self._documents.read(document.id):
+        for chunk in _read(self._documents.read(document.id)):
             if self._interrupted.is_set():
                 raise _PutOff
             if self._cancelled == document.id:
@@ -808,10 +827,7 @@ class Uploader:
         for id_ in self._documents.waiting_for_cloud():
             if _look(id_) in resting:
                 continue
-            if id_ not in self._looks:  # new, or of an earlier run of this program
-                self._look_later(id_)
-                continue
-            self._look_later(id_)
+            self._look_later(id_)  # one of an earlier run of this program is asked for at once
             document = self._documents.get(id_)
             if document is None:
                 return True
@@ -836,6 +852,16 @@ class Uploader:
         seconds = min(2.0 * self._looks.get(id_, _LOOK_FIRST_S / 2.0), _LOOK_AT_MOST_S)
         self._looks[id_] = seconds
         self._pacing.rest(_look(id_), self._pacing.between(seconds, 2.0 * seconds))
+
+
+def _read(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Raises _Unreadable for what stands against reading this one file."""
+    try:
+        yield from chunks
+    except DocumentDamaged:
+        raise
+    except StoreFault:
+        raise _Unreadable from None
 
 
 def _look(id_: str) -> str:
@@ -976,8 +1002,8 @@ class SyncThread:
             self._show(bug)
 
     def _show(self, bug: BaseException | None) -> None:
-        """Each bug of ours once, as those of any other thread."""
-        if bug is None or bug.__traceback__ is None:
+        """Each bug of ours once, as those of any other thread; none at the end, when the store may be closed under it."""
+        if bug is None or bug.__traceback__ is None or self._ended.is_set():
             return
         last = bug.__traceback__
         while last.tb_next is not None:

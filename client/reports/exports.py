@@ -23,7 +23,8 @@ from client.errors import HealthHelperError, Interrupted
 from client.language import said
 from client.reports import fhir
 from client.reports.contents import Document, Everything, Scan, local
-from client.reports.files import EXPORT, cells, check_target, fault, whole_file
+from client.reports.files import EXPORT, cells, check_target, fault
+from client.whole_file import whole_file
 
 T = TypeVar("T")
 KINDS: Final = (".zip", ".fhir.json", ".pdf", ".json", ".csv")

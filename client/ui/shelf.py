@@ -200,7 +200,17 @@ class Shelf(QObject):
         def got(kept: Kept) -> None:
             if self._network is None:
                 self._network = Worker("network")
-            self._wait_for(self._network.do(lambda: job(kept)), done, otherwise)
+            self._wait_for(self._network.do(lambda: with_store(kept)), done, otherwise)
+
+        def with_store(kept: Kept) -> T:
+            try:
+                return job(kept)
+            except HealthHelperError:
+                raise
+            except Exception:
+                if self._kept is not kept:  # closed under it: that is what it has met
+                    raise _locked() from None
+                raise
 
         def done(found: T) -> None:
             if isinstance(self.state, Open):
@@ -273,7 +283,7 @@ class Shelf(QObject):
 
     def _need(self) -> Kept:
         if self._kept is None:
-            raise EnvironmentFault(title=said("The store is locked"), remedy=said("Unlock it and try again."))
+            raise _locked()
         return self._kept
 
     def _shut(self) -> None:
@@ -360,6 +370,10 @@ def _facts(kept: Kept) -> _Facts:
     enrolled = kept.outbox.enrolled()
     server = "" if enrolled is None else str(enrolled.get("url", ""))
     return _Facts(tuple(kept.observations.people()), server, kept.tasks.count())
+
+
+def _locked() -> EnvironmentFault:
+    return EnvironmentFault(title=said("The store is locked"), remedy=said("Unlock it and try again."))
 
 
 def _bug() -> EnvironmentFault:

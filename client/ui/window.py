@@ -27,6 +27,7 @@ from client.language import said
 from client.parts import Kept, Parts, WindowChoice
 from client.pipeline.outcome import not_kept_because
 from client.pipeline.session import Goal
+from client.pipeline.sharing import of_the_copy
 from client.records import ScanRecord
 from client.store.entries import to_observation as entry_to_observation
 from client.store.observations import Observation
@@ -106,6 +107,7 @@ class Window(QMainWindow):
         self._build()
         self._people.chosen.connect(self._set_person)
         self._people.kept_changed.connect(self._read_history)
+        self._people.kept_changed.connect(self._read_documents)
         shelf.changed.connect(self._show_shelf)
         self._idle = QTimer(self)
         self._idle.setInterval(_IDLE_LOOK_MS)
@@ -135,7 +137,11 @@ class Window(QMainWindow):
         self.scan = ScanPage(self._parts, self._make_source, self._may_begin)
         self.history = HistoryPage(self._shelf, self._parts.clock)
         self.documents = DocumentsPage(
-            self._shelf.ask_kept, self._parts.clock, self.notice, self._make_page_camera, self._saving.decide
+            self._shelf.ask_kept,
+            self._parts.clock,
+            self.notice,
+            self._make_page_camera,
+            self._saving.decide_documents,
         )
         self.settings = SettingsPage(
             self._parts, self._shelf, self._preferences, self._language, str(config.store_folder())
@@ -467,13 +473,20 @@ class Window(QMainWindow):
             self._delete(line_id)
             return
 
-        def gone(_: object) -> None:
+        def delete(kept: Kept) -> str:
+            found = kept.observations.get(line_id)
+            kept.observations.delete(line_id, now=self._parts.clock.utc())
+            if found is None or not kept.outbox.sent([line_id]):
+                return ""
+            return of_the_copy(guest=found.line.person is None)
+
+        def gone(words: str) -> None:
             self._unsaved = self._unsaved or result
             self.go_to_scan()
+            if words:
+                self.notice.tell(words)
 
-        self._shelf.change_people(
-            lambda kept: kept.delete(line_id, now=self._parts.clock.utc()), gone, self._people.tell_fault
-        )
+        self._shelf.change(delete, gone, self._people.tell_fault)
 
     # What is kept
 
@@ -516,7 +529,7 @@ class Window(QMainWindow):
                 return
             words = [said("Deleted.")]
             if was_sent:
-                words.append(_of_the_copy(guest=person is None))
+                words.append(of_the_copy(guest=person is None))
             self.notice.tell(" ".join(words), said("Undo"), lambda: self._people.put_back(line_id))
 
         self._shelf.change(delete, gone, self._people.tell_fault)
@@ -679,7 +692,9 @@ class Window(QMainWindow):
     def _lock_if_idle(self) -> None:
         limit_min = self._preferences.lock_after_min
         idle_s = self._time.now_s() - self._used_at_s
-        if not limit_min or self.scan.running or idle_s < 60.0 * limit_min:
+        if not limit_min or idle_s < 60.0 * limit_min:
+            return
+        if self.scan.running or self.documents.adding:  # whoever went away meanwhile wants it done
             return
         is_open = isinstance(self._shelf.state, Open)
         if not is_open and self.result is None:
@@ -808,13 +823,6 @@ def _close_dialogs() -> bool:
     for dialog in found:
         dialog.reject()
     return bool(found)
-
-
-def _of_the_copy(*, guest: bool) -> str:
-    """What becomes of the clinic's copy of one thing that was deleted here."""
-    if guest:
-        return said("It was sent: the clinic's copy is erased once this can't be put back any more.")
-    return said("It was sent: the clinic keeps its copy until all of this person is deleted for ever.")
 
 
 _ADD, _FIND = "add", "find"

@@ -316,6 +316,8 @@ class _Torture:
         self._took_s: dict[str, float] = {}
         """How long each thing takes, as seen of late."""
         self._failed: list[BaseException] = []
+        self._quiet_until_s = time.monotonic() + SOMETHING_EVERY_S
+        """Nothing happens to the cloud before."""
 
     def run(self) -> Report:
         chance = random.Random(f"cloud {self._seed}")
@@ -438,10 +440,10 @@ class _Torture:
     # --- The cloud
 
     def _disturb(self, cloud: CloudProcess, postgres: Postgres, chance: random.Random) -> None:
-        """Called often."""
-        if chance.random() > 0.1 / SOMETHING_EVERY_S:
+        """Called often; the first to go is the API."""
+        if time.monotonic() < self._quiet_until_s:
             return
-        if chance.random() < 0.6:
+        if not self.report.cloud or chance.random() < 0.6:
             cloud.kill()
             time.sleep(chance.uniform(0.0, 0.5))
             cloud.start()
@@ -451,6 +453,7 @@ class _Torture:
             time.sleep(chance.uniform(0.0, 0.5))
             postgres.start()
             self.report.cloud["database crashed"] += 1
+        self._quiet_until_s = time.monotonic() + SOMETHING_EVERY_S * chance.uniform(0.3, 1.7)
 
 
 # --- Comparing

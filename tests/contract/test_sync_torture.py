@@ -28,9 +28,9 @@ def test_nothing_is_lost_doubled_or_corrupt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sabotage", ["lost", "doubled", "corrupt"])
 def test_a_client_that_is_broken_is_found(sabotage: str, tmp_path: Path) -> None:
-    report = run(4, seed=3, sabotage=sabotage, folder=tmp_path)
+    report = run(6, seed=3, sabotage=sabotage, folder=tmp_path)
     assert getattr(report, sabotage) and not report.right
     counts = [len(report.lost), len(report.doubled), len(report.corrupt)]
-    assert report.line() == "4 kills: {} lost, {} doubled, {} corrupt".format(*counts)
+    assert report.line() == "6 kills: {} lost, {} doubled, {} corrupt".format(*counts)
     assert any(str(tmp_path) in note for note in report.notes)  # what there is to look at
     assert list(tmp_path.glob("device-*/ledger"))

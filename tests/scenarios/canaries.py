@@ -253,7 +253,11 @@ def _dump(running: Any, into: Path) -> None:
     import psycopg
 
     into.mkdir()
-    with psycopg.connect(running.urls.superuser) as connection:
+    with psycopg.connect(running.urls.superuser, autocommit=True) as connection:
+        for _ in range(100):  # until it has looked into each file
+            if not connection.execute("SELECT 1 FROM upload WHERE state = 'processing'").fetchall():
+                break
+            threading.Event().wait(0.05)
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         for (table,) in tables:
             with (into / f"table-{table}").open("wb") as file:
@@ -263,22 +267,13 @@ def _dump(running: Any, into: Path) -> None:
                             file.write(row)
     (into / "postgres-log").write_text(running.postgres.log())
     objects: list[list[Any]] = []
-    for bucket in running.aws.s3.buckets.values():
-        for key, versions in bucket.versions.items():
-            for version in versions:
-                name = f"object-{len(objects)}"
-                (into / name).write_bytes(b"" if version.content is None else version.read())
-                objects.append(
-                    [
-                        name,
-                        bucket.name,
-                        key,
-                        version.id,
-                        version.headers,
-                        version.tags,
-                        version.content is None,
-                    ]
-                )
+    with running.aws.s3._lock:  # the server may be looking into files
+        for bucket in running.aws.s3.buckets.values():
+            for key, version in [(key, one) for key, them in bucket.versions.items() for one in them]:
+                name, is_marker = f"object-{len(objects)}", version.content is None
+                (into / name).write_bytes(b"" if is_marker else version.read())
+                facts = [bucket.name, key, version.id, version.headers, version.tags, is_marker]
+                objects.append([name, *facts])
     (into / "objects").write_text(json.dumps(objects))
     (into / "mails").write_text(json.dumps([[m.to, m.subject, m.text] for m in running.aws.ses.messages]))
     bugs = [*running.lost_events, *running.gateway.faults, *map(repr, running.aws.failures)]

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit, QTa
 from client.cloud.faults import CertificateUntrusted
 from client.language import Sentence
 from client.parts import Kept
+from client.pipeline import sharing
 from client.pipeline.sync import Sending, SyncState, SyncStatus
 from client.store.entries import to_observation as to_entry
 from client.store.observations import Deleted, Kind, Person, new_id
@@ -36,7 +37,6 @@ from client.ui.pages.enrol import EnrolDialog
 from client.ui.pages.saving import SharedDialog
 from client.ui.shelf import Open
 from client.ui.translations import LANGUAGES
-from client.pipeline import sharing
 from client.ui.views.palette import SHAPES_ON, THEMES, WORDS_ON, contrast
 from client.ui.widgets.layout import Page
 from client.ui.window import Window

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from PySide6.QtCore import QStandardPaths, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -27,7 +27,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
     QSizePolicy,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -36,14 +35,16 @@ from client.clock import Clock
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
 from client.intake import Accepted, accept, accept_picture
-from client.intake.copies import write_copy
 from client.language import said
+from client.pipeline.handing_on import write_copy
+from client.pipeline.sharing import of_the_copy
 from client.pipeline.worker import Worker
 from client.store.documents import Document, Documents, Purpose
 from client.store.outbox import Item, ItemKind, Outbox
 from client.ui import look
 from client.ui.pages.dialogs import ConfirmDialog
 from client.ui.pages.document_preview import PreviewDialog
+from client.ui.pages.files import documents_folder
 from client.ui.pages.page_photo import PagePhotoDialog
 from client.ui.views import documents
 from client.ui.views.documents import DocumentRow
@@ -138,6 +139,7 @@ class DocumentsPage(Page):
         self._ask, self._clock, self._notice = ask, clock, notice
         self._make_camera, self._decide = make_camera, decide
         self._person: str | None = None
+        self._is_open = True
         self._found = _Found((), {}, frozenset())
         self._percent: Mapping[str, int] = {}
         self._rows: list[DocumentRow] = []
@@ -250,7 +252,9 @@ class DocumentsPage(Page):
 
     def show_store(self, why_not: str, action: str) -> None:
         """Whether there is anything to show. why_not: "" where there is; else, with the action that helps, instead of it."""
+        self._is_open = not why_not
         if why_not:
+            self.cancel()
             self.clear()
             self.heading.setText(said("Documents"))
         self.shut.say(why_not, action)
@@ -309,12 +313,7 @@ class DocumentsPage(Page):
             )
             for one in self._found.documents
         ]
-        self.table.setRowCount(len(self._rows))
-        for at, row in enumerate(self._rows):
-            for column, text in enumerate((row.when, row.title, row.what, row.state)):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
-                self.table.setItem(at, column, item)
+        self.table.fill([(row.when, row.title, row.what, row.state) for row in self._rows])
         self._fit_columns()
         self.table.setVisible(bool(self._rows))
         self.nothing.setVisible(not self._rows)
@@ -351,7 +350,7 @@ class DocumentsPage(Page):
         chosen, _kind = QFileDialog.getOpenFileNames(
             self.window(),
             said("Add documents"),
-            str(_documents_folder()),
+            str(documents_folder()),
             said("Documents and pictures (*.pdf *.png *.jpg *.jpeg);;All files (*)"),
         )
         self.add_files([Path(one) for one in chosen])
@@ -406,7 +405,8 @@ class DocumentsPage(Page):
 
     def _begin(self, things: list[Path | tuple[ByteArray, str]]) -> None:
         if self._adding is not None:
-            if self._adding.person == self._person and not self._adding.cancelled.is_set():
+            is_another = self._adding.person is None and self._adding.guest_agrees  # each guest is asked
+            if self._adding.person == self._person and not self._adding.cancelled.is_set() and not is_another:
                 self._adding.waiting += things
                 self._adding.total += len(things)
             else:
@@ -531,6 +531,9 @@ class DocumentsPage(Page):
         self._timer.stop()
         self._adding = None
         self._progress.hide()
+        if not self._is_open:
+            return
+        is_here = self._person == adding.person  # nobody else reads what their files are called
         words = []
         if adding.cancelled.is_set():
             words.append(said("Adding was cancelled."))
@@ -540,10 +543,11 @@ class DocumentsPage(Page):
                 if len(adding.done) == 1
                 else said("{count} documents were added.", count=len(adding.done))
             )
-        words += adding.notes
+        if is_here:
+            words += adding.notes
         if words:
             self._notice.tell(" ".join(words))
-        if adding.failed and self._person == adding.person:
+        if adding.failed and is_here:
             lines = [f"{fault.title}. {fault.remedy}" for fault in adding.failed]
             self.wrong.setText("\n".join(lines))
             self._wrong.show()
@@ -568,7 +572,8 @@ class DocumentsPage(Page):
         """Whoever dragged waits until this returns: a question is asked afterwards."""
         self.target.lit = False
         paths = _dropped(event)
-        event.acceptProposedAction()
+        event.setDropAction(Qt.DropAction.CopyAction)  # after a "move" the other program removes its files
+        event.accept()
         QTimer.singleShot(0, self, lambda: self.add_files(paths))
 
     # One of them
@@ -605,7 +610,7 @@ class DocumentsPage(Page):
         ):
             return
         name = documents.copy_name(row.title, row.media_type)
-        chosen, _kind = QFileDialog.getSaveFileName(self.window(), title, str(_documents_folder() / name))
+        chosen, _kind = QFileDialog.getSaveFileName(self.window(), title, str(documents_folder() / name))
         if not chosen:
             return
         path = Path(chosen)
@@ -627,14 +632,21 @@ class DocumentsPage(Page):
         if row is None:
             return
 
-        def gone(was_there: bool) -> None:  # noqa: FBT001 (an answer)
+        guest = self._person is None
+
+        def delete(kept: Desk) -> tuple[bool, bool]:
+            return kept.documents.delete(row.id, self._clock.utc()), bool(kept.outbox.sent([row.id]))
+
+        def gone(done: tuple[bool, bool]) -> None:
+            was_there, was_sent = done
             self.refresh()
             if was_there:
-                self._notice.tell(said("Deleted."), said("Undo"), lambda: self._bring_back(row.id))
+                words = [said("Deleted."), *([of_the_copy(guest=guest)] if was_sent else [])]
+                self._notice.tell(" ".join(words), said("Undo"), lambda: self._bring_back(row.id))
             else:
                 self._notice.tell(said("This was deleted before."))
 
-        self._ask(lambda kept: kept.documents.delete(row.id, self._clock.utc()), gone, self.failed.emit)
+        self._ask(delete, gone, self.failed.emit)
 
     def _bring_back(self, document: str) -> None:
         def back(was_there: bool) -> None:  # noqa: FBT001 (an answer)
@@ -658,12 +670,6 @@ def _owed(outbox: Outbox) -> Mapping[str, Item]:
         found.update({item.id: item for item in page if item.kind == ItemKind.DOCUMENT})
         after = page[-1].seq
     return found
-
-
-def _documents_folder() -> Path:
-    """Where somebody's documents usually are; where there is no such folder, their home."""
-    found = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-    return Path(found) if found and Path(found).is_dir() else Path.home()
 
 
 def _dropped(event: QDropEvent) -> list[Path]:

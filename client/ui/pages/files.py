@@ -117,7 +117,7 @@ class Files(Job):
 
     def ask_path(self, name: str, kinds: str, title: str) -> Path | None:
         """Where a file is to be written; None where nowhere. name: suggested. kinds: as Qt's dialogs take them."""
-        typed, kind = QFileDialog.getSaveFileName(self.window, title, str(_documents() / name), kinds)
+        typed, kind = QFileDialog.getSaveFileName(self.window, title, str(documents_folder() / name), kinds)
         if not typed:
             return None
         path = path_as_chosen(typed, kind, kinds)
@@ -162,7 +162,7 @@ class _Watch:
         self.stopped = True
 
 
-def _documents() -> Path:
+def documents_folder() -> Path:
     """The person's folder for documents; where there is none (a new account may lack it), the home folder, not wherever we were started."""
     documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
     return Path(documents) if documents and Path(documents).is_dir() else Path.home()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -190,13 +189,8 @@ class HistoryPage(Page):
         self._lines = [*self._lines, *found.lines] if more else found.lines
         self._rows = [*self._rows, *found.rows] if more else found.rows
         self._trend = found.trend
-        self.table.setRowCount(len(self._rows))
-        for at in range(first, len(self._rows)):
-            row = self._rows[at]
-            for column, text in enumerate((f"{history.LEFT_TO_RIGHT}{row.when}", row.kind, row.what)):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
-                self.table.setItem(at, column, item)
+        lines = [(f"{history.LEFT_TO_RIGHT}{row.when}", row.kind, row.what) for row in self._rows[first:]]
+        self.table.fill(lines, first=first)
         self.table.resizeRowsToContents()
         self._choose(None if chosen is None else chosen.id)
         self.more.setVisible(len(found.lines) == PAGE)

@@ -6,8 +6,9 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog
 
 from client.language import said
+from client.parts import Kept
 from client.store.observations import Deleted, Observations
-from client.ui.pages.deleted import DeletedDialog
+from client.ui.pages.deleted import DeletedDialog, DeletedDocument
 from client.ui.pages.dialogs import DeletePersonDialog, NameDialog
 from client.ui.pages.job import Job
 from client.ui.shelf import Open
@@ -102,29 +103,38 @@ class People(Job):
 
     def show_deleted(self) -> None:
         """All that can still be put back, to choose from."""
-        self.shelf.ask(lambda kept: kept.deleted(now=self.clock.utc()), self._choose_deleted, self.tell_fault)
+        now = self.clock.utc()
 
-    def _choose_deleted(self, found: list[Deleted]) -> None:
+        def look(kept: Kept) -> list[Deleted | DeletedDocument]:
+            people = {one.id: one for one in kept.observations.people()}
+            found: list[Deleted | DeletedDocument] = [*kept.observations.deleted(now=now)]
+            for at, document in kept.documents.deleted(now):
+                found.append(DeletedDocument(at, people.get(document.person or ""), document))
+            return sorted(found, key=lambda one: one.deleted_at, reverse=True)
+
+        self.shelf.ask_kept(look, self._choose_deleted, self.tell_fault)
+
+    def _choose_deleted(self, found: list[Deleted | DeletedDocument]) -> None:
         dialog = DeletedDialog(self.window, found)
         if dialog.exec() != QDialog.DialogCode.Accepted or dialog.chosen is None:
             return
         one = dialog.chosen
-        if one.line is not None:
+        if isinstance(one, DeletedDocument):
+            document = one.document.id
+            self.shelf.change(lambda kept: kept.documents.restore(document), self._back, self.tell_fault)
+        elif one.line is not None:
             self.put_back(one.line.id)
         elif one.person is not None:
             self._bring_back(one.person.id)
 
     def put_back(self, line_id: str) -> None:
         """One thing that was deleted."""
+        self.shelf.change_people(lambda kept: kept.restore(line_id), self._back, self.tell_fault)
 
-        def back(done: bool) -> None:  # noqa: FBT001 (an answer)
-            self.kept_changed.emit()
-            if not done:
-                self.notice.tell(
-                    said("This can't be put back: its person is deleted, or it was too long ago.")
-                )
-
-        self.shelf.change_people(lambda kept: kept.restore(line_id), back, self.tell_fault)
+    def _back(self, done: bool) -> None:  # noqa: FBT001 (an answer)
+        self.kept_changed.emit()
+        if not done:
+            self.notice.tell(said("This can't be put back: its person is deleted, or it was too long ago."))
 
     def _bring_back(self, person: str) -> None:
         def bring(kept: Observations) -> None:

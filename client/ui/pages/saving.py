@@ -102,6 +102,13 @@ class Saving(Job):
 
         self.shelf.ask_kept(look, got, not_now)
 
+    def decide_documents(self, person: str | None, then: Callable[[bool], None], not_now: NotKept) -> None:
+        """As `decide`, before documents are added: for them too it has to be the right person."""
+        if self.is_right(person):
+            self.decide(person, then, not_now)
+        else:
+            not_now(None)
+
     def _note(
         self, person: str | None, version: int, *, given: bool, then: Callable[[], None], not_now: NotKept
     ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QTableWidgetItem, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
 from client.errors import HealthHelperError
 from client.language import said
@@ -195,12 +195,7 @@ class SyncPage(Page):
         ]
         self._rows = [*self._rows, *rows] if more else rows
         self._newest_seq = found.items[-1].seq if found.items else self._newest_seq
-        self.table.setRowCount(len(self._rows))
-        for at, row in enumerate(self._rows):
-            for column, text in enumerate((row.since, row.what, row.why)):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
-                self.table.setItem(at, column, item)
+        self.table.fill([(row.since, row.what, row.why) for row in self._rows])
         self.table.resizeRowsToContents()
         self._choose(None if chosen is None else chosen.id)
         there = bool(self._rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QTableWidgetItem, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from client.clock import Clock
 from client.errors import HealthHelperError
@@ -97,12 +97,7 @@ class TasksPage(Page):
             if rows
             else said("Nothing has to be looked at.")
         )
-        self.table.setRowCount(len(rows))
-        for at, one in enumerate(rows):
-            for column, text in enumerate((f"{LEFT_TO_RIGHT}{one.when}", one.whose, one.what)):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
-                self.table.setItem(at, column, item)
+        self.table.fill([(f"{LEFT_TO_RIGHT}{one.when}", one.whose, one.what) for one in rows])
         self.table.resizeRowsToContents()
         self.table.clearSelection()
         self.table.choose_current()

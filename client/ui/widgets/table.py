@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFocusEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 
 class Table(QTableWidget):
@@ -24,6 +24,24 @@ class Table(QTableWidget):
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(len(titles) - 1, QHeaderView.ResizeMode.Stretch)
+
+    def fill(self, lines: Sequence[Sequence[str]], *, first: int = 0) -> None:
+        """Show these lines from line `first` on, and none behind them. Columns are measured once, at the end: Qt would measure all lines
+        for each cell, which takes a minute for a thousand lines.
+        """
+        header = self.horizontalHeader()
+        columns = range(self.columnCount())
+        modes = [header.sectionResizeMode(column) for column in columns]
+        for column in columns:
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+        self.setRowCount(first + len(lines))
+        for at, line in enumerate(lines, first):
+            for column, text in enumerate(line):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading)
+                self.setItem(at, column, item)
+        for column, mode in zip(columns, modes, strict=True):
+            header.setSectionResizeMode(column, mode)
 
     def choose_current(self) -> None:
         """While it has the focus, the line where the keyboard stands is the chosen one; the first, where it stands nowhere."""

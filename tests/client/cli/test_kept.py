@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,6 @@ from fpdf import FPDF
 from client.app import run
 from client.cli.doctor import State, check_store
 from client.parts import Kept
-from client.pipeline.sharing import ON_PAPER_VERSION, question
 from client.policy import Policy
 from client.store.backups import newest_at
 from client.store.consents import CLOUD_VERSION
@@ -143,7 +142,7 @@ def test_export_is_everything(command: Command, bench: Bench, tmp_path: Path) ->
         scan(command, bench)
     said = command("export", str(tmp_path / "all.json"))
     assert said.status == 0 and "not encrypted" in said.err
-    whole = json.loads((tmp_path / "all.json").read_text())
+    whole = json.loads((tmp_path / "all.json").read_text())["observations"]
     of_a_scan = [name for name in COLUMNS if name not in ENTERED]
     assert list(whole[0]) == [*of_a_scan, "body", "wave"] and "person" not in whole[0]
     assert len(whole) == 3 and whole[0]["body"]["scan"]["schema"] == "health-helper/scan/1"
@@ -170,6 +169,57 @@ def test_an_export_and_a_report_say_what_they_are_and_whose(
     assert "Report written: b.json (Ada, scan of " in hers.err
     refused = command("export", str(tmp_path / "all.xlsx"))
     assert refused.status == 2 and "An export cannot be written as .xlsx" in refused.err
+
+
+@pytest.mark.parametrize("ending", ["zip", "fhir.json", "pdf"])
+def test_an_export_in_every_kind(command: Command, bench: Bench, tmp_path: Path, ending: str) -> None:
+    command("people", "--add", "Ada", "--record-number", "R-1")
+    scan(command, bench, "--person", "Ada")
+    file = tmp_path / f"all.{ending}"
+    said = command("export", str(file), "--person", "Ada")
+    assert said.status == 0 and f"Written: all.{ending}, 1 kept (Ada)" in said.err
+    assert file.stat().st_size > 500
+    if ending == "fhir.json":
+        assert {"Patient", "DiagnosticReport"} <= {
+            one["resource"]["resourceType"] for one in json.loads(file.read_text())["entry"]
+        }
+
+
+def test_a_fhir_server_gets_what_was_agreed_to(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    sent: list[dict[str, object]] = []
+
+    def with_server() -> Kept:
+        kept = store()
+        policy = replace(kept.policy, fhir_url="https://fhir.example.org/r4")
+        return replace(kept, send_fhir=take, policy=policy)
+
+    def take(made: Mapping[str, object]) -> int:
+        sent.append(dict(made))
+        return 3
+
+    command("people", "--add", "Ada", "--record-number", "R-1")
+    scan(command, bench, "--person", "Ada")
+    bench.store = with_server
+    assert command("send-fhir").status == 2
+    assert "has not agreed" in command("send-fhir", "--person", "Ada").err and not sent
+    command("people", "--share", "Ada", "yes")
+    assert "resources" in command("send-fhir", "--person", "Ada").err
+    assert "R-1" not in json.dumps(sent[0]) and "Ada" not in json.dumps(sent[0])
+    command("send-fhir", "--person", "Ada", "--named")
+    assert "R-1" in json.dumps(sent[1])
+
+
+def test_without_a_server_in_the_policy_nothing_is_sent_as_fhir(
+    command: Command, bench: Bench, store: Callable[[], Kept]
+) -> None:
+    enrol(store)
+    command("people", "--add", "Ada")
+    scan(command, bench, "--person", "Ada")
+    command("people", "--share", "Ada", "yes")
+    refused = command("send-fhir", "--person", "Ada")
+    assert refused.status == 4 and "names no FHIR server" in refused.err and "fhir_url" in refused.err
 
 
 @pytest.mark.parametrize(("what", "name"), [("export", "all.json"), ("report", "a.json")])
@@ -203,7 +253,9 @@ def test_an_export_has_the_pulse_waves(
     with store() as kept:
         kept.observations.save(entry(Kind.WEIGHT, {"kg": 70.0}, datetime(2026, 1, 1, tzinfo=UTC), None))
     command("export", str(tmp_path / "all.json"))
-    found = {row["kind"]: row["wave"] for row in json.loads((tmp_path / "all.json").read_text())}
+    found = {
+        row["kind"]: row["wave"] for row in json.loads((tmp_path / "all.json").read_text())["observations"]
+    }
     assert found["weight"] is None
     assert found["scan"]["first_s"] == 2.0 and found["scan"]["step_s"] == pytest.approx(1 / 30, abs=1e-9)
     assert np.allclose(found["scan"]["values"], values, atol=1e-7)

@@ -101,11 +101,11 @@ def test_one_access_token_serves_until_shortly_before_its_end(backend: LocalClou
     for _ in range(3):
         device.cloud.config()
     assert device.line.count(TOKEN) == 1
-    clock.at_s += 900.0 - 61.0
+    clock.at_s += 900.0 - 75.0  # a busy machine takes a few seconds of its own
     device.line.server_clock.learn(device.line.request("GET", f"{backend.url}/v1/health"))
     device.cloud.config()
     assert device.line.count(TOKEN) == 1
-    clock.at_s += 2.0
+    clock.at_s += 16.0
     device.cloud.config()
     assert device.line.count(TOKEN) == 2
     device.line.close()

@@ -18,13 +18,13 @@ def test_nobody_storms_and_everybody_is_served(name: str) -> None:
     found = morning(name, DEVICES, seed=3)
     assert np.isfinite(found.done_s).all()
     assert found.peak_per_s < 0.15 * DEVICES
-    assert found.asked < 1.2 * found.needed
+    assert found.asked < 1.1 * found.needed
 
 
 def test_without_chance_the_same_client_is_a_storm() -> None:
     found = morning("lockstep", DEVICES, seed=3)
     assert found.peak_per_s > 0.9 * DEVICES
-    assert found.asked > 1.5 * found.needed
+    assert found.asked > 1.3 * found.needed
 
 
 def test_the_same_seed_is_the_same_morning() -> None:

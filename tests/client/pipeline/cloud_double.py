@@ -25,6 +25,7 @@ class CloudDouble:
     trouble: Callable[[str], None] = lambda _name: None
     lost: Callable[[str], None] = lambda _name: None
     verdicts: dict[str, str] = field(default_factory=dict)
+    device_id: str | None = None
     poison: set[str] = field(default_factory=set)
     state: str = "processing"
     reason: str | None = None

@@ -171,7 +171,7 @@ def test_after_a_kill_in_the_middle_nothing_of_it_is_left(tmp_path: Path) -> Non
     (tmp_path / "result.json").write_text("old", encoding="ascii")
     killed = (
         "import os, pathlib, signal\n"
-        "from client.reports.files import whole_file\n"
+        "from client.whole_file import whole_file\n"
         f"with whole_file(pathlib.Path({str(tmp_path)!r}, 'result.json')) as file:\n"
         "    file.write(b'of somebody' * 100_000)\n"
         "    file.flush()\n"
@@ -185,7 +185,7 @@ def test_after_a_kill_in_the_middle_nothing_of_it_is_left(tmp_path: Path) -> Non
 def test_a_disk_without_nameless_files_is_written_to_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.reports.files.sys.platform", "darwin")
+    monkeypatch.setattr("client.whole_file.sys.platform", "darwin")
     target = tmp_path / ("ä" * 100 + ".json")
     for _ in range(2):
         write_report(RECORD, target)

@@ -63,7 +63,15 @@ def test_what_is_in_writing_is_noted_once_and_a_refusal_holds() -> None:
 
 def test_the_question_says_what_where_and_that_it_can_be_taken_back() -> None:
     words = " ".join(question("Ana", "clinic.example.org"))
-    for part in ("Ana", "clinic.example.org", "intervals", "never sent", "name", "video", "take this back"):
+    for part in (
+        "Ana",
+        "clinic.example.org",
+        "intervals",
+        "never sent",
+        "name",
+        "camera sees",
+        "take this back",
+    ):
         assert part in words
     assert "each time" in " ".join(question("", "clinic.example.org"))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from client.errors import EnvironmentFault
-from client.intake.copies import write_copy
+from client.pipeline.handing_on import write_copy
 
 
 def test_a_copy_replaces_what_was_there(tmp_path: Path) -> None:
@@ -17,6 +19,13 @@ def test_a_copy_replaces_what_was_there(tmp_path: Path) -> None:
     write_copy([b"ab", b"c"], path)
     assert path.read_bytes() == b"abc"
     assert list(tmp_path.iterdir()) == [path]
+    assert sys.platform == "win32" or stat.S_IMODE(path.stat().st_mode) == 0o600  # it is not encrypted
+
+
+def test_a_copy_may_have_the_longest_name(tmp_path: Path) -> None:
+    path = tmp_path / ("\u5831" * 83 + ".pdf")  # 253 bytes
+    write_copy([b"a"], path)
+    assert path.read_bytes() == b"a"
 
 
 def test_a_document_that_turns_out_damaged_leaves_nothing(tmp_path: Path) -> None:
