@@ -138,7 +138,7 @@ def test_a_file_that_is_sent_twice_and_whose_answers_are_lost(stage: Stage, tmp_
     stage.trouble = {
         "observations": [Trouble.LOST, Trouble.TWICE],
         "put": [Trouble.CUT, Trouble.TWICE, Trouble.LOST],
-        "complete": [Trouble.LOST, Trouble.CHANGED, Trouble.TWICE],
+        "complete": [Trouble.LOST, Trouble.HALVED, Trouble.TWICE],
     }
     with Victims(tmp_path) as victims:
         whole_life(device, victims, "born", 60.0)

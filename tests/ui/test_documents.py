@@ -26,7 +26,7 @@ from client.intake import apart
 from client.store.database import FILE_NAME, Database
 from client.store.documents import Documents
 from client.store.observations import Observations
-from client.store.outbox import Outbox
+from client.store.outbox import ItemKind, Outbox
 from client.ui import look
 from client.ui.pages.document_preview import PreviewDialog
 from client.ui.pages.documents import DocumentsPage
@@ -201,6 +201,54 @@ def test_files_are_dropped(place: Place) -> None:
     enter.ignore()
     QApplication.sendEvent(place.page.viewport(), enter)
     assert not lit()
+
+
+def test_what_is_dropped_is_copied_even_where_it_was_to_be_moved(place: Place) -> None:
+    path = place.file(making.report(1), "Letter.pdf")
+    dragged = QMimeData()
+    dragged.setUrls([QUrl.fromLocalFile(str(path))])
+    both = Qt.DropAction.MoveAction | Qt.DropAction.CopyAction
+    buttons, shift = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier
+    drop = QDropEvent(QPointF(20, 20), both, dragged, buttons, shift)
+    assert drop.proposedAction() == Qt.DropAction.MoveAction
+    QApplication.sendEvent(place.page.viewport(), drop)
+    assert drop.isAccepted() and drop.dropAction() == Qt.DropAction.CopyAction
+    wait_for(lambda: place.titles() == ["Letter.pdf"], "the file")
+
+
+def test_the_next_guest_does_not_agree_by_the_answer_of_the_one_before(place: Place) -> None:
+    place.page.show_person(None, "")
+    place.outbox.set_enrolled({"url": "https://x", "clinic_id": "c", "device_id": "d"})
+    place.agrees = [True]
+    place.page.add_files([place.file(making.report(1), "Agreed.pdf")])
+    place.page.add_files([place.file(making.report(1), "Not asked.pdf")])
+    assert "added already" in place.notice.words
+    wait_for(lambda: not place.page.adding, "the file")
+    pause(60)
+    assert place.titles() == ["Agreed.pdf"] and place.questions == 1
+
+
+def test_once_it_is_locked_no_more_is_added_and_nothing_is_said_of_it(place: Place) -> None:
+    place.page.add_files([place.file(b"nonsense", "Hers.pdf"), place.file(making.report(1), "B.pdf")])
+    place.notice.tell("Locked.")
+    place.page.show_store("The store is locked.", "Unlock")
+    wait_for(lambda: not place.page.adding, "the end", 5.0)
+    assert place.notice.words == "Locked."
+    place.page.show_store("", "")
+    assert not place.page.wrong.isVisible() and place.documents.list(place.person) == []
+
+
+def test_what_the_clinic_has_of_a_deleted_document_is_told(place: Place) -> None:
+    place.page.show_person(None, "")
+    place.outbox.set_enrolled({"url": "https://x", "clinic_id": "c", "device_id": "d"})
+    place.agrees = [True]
+    place.add(place.file(making.report(1), "Sent.pdf"))
+    [item] = place.outbox.claim(ItemKind.DOCUMENT, 1)
+    place.outbox.acknowledge([item.id], now=NOW)
+    _choose(place, 0)
+    click(place.page.remove)
+    wait_for(lambda: place.titles() == [], "it to be gone")
+    assert place.notice.words.startswith("Deleted. It was sent: the clinic's copy is erased once")
 
 
 def test_a_guest_is_asked_about_sharing_and_may_step_back(place: Place) -> None:

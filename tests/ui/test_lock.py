@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QDialog, QLabel
 
 from client.clock import SystemClock
+from client.errors import HealthHelperError
 from client.parts import Kept
 from client.ui.pages.dialogs import EntryDialog, RecoveryDialog
 from client.ui.shelf import Closed, Open, Unusable
@@ -238,3 +239,32 @@ def test_it_does_not_lock_before_its_time(room: Room, minutes: int) -> None:
     running, window = opened(room, lock_after_min=minutes)
     nobody_for(window, 299.0)
     assert isinstance(running.shelf.state, Open)
+
+
+def test_documents_that_are_being_added_are_waited_for(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, window = opened(room, lock_after_min=2)
+    monkeypatch.setattr(type(window.documents), "adding", True)
+    nobody_for(window, 121.0)
+    assert isinstance(running.shelf.state, Open)
+    monkeypatch.setattr(type(window.documents), "adding", False)
+    nobody_for(window, 0.0)
+    assert isinstance(running.shelf.state, Closed)
+
+
+def test_what_a_lock_ends_far_away_is_no_bug(room: Room) -> None:
+    running, _window = opened(room)
+    began, locked = Event(), Event()
+    faults: list[HealthHelperError] = []
+
+    def job(kept: Kept) -> int:
+        began.set()
+        assert locked.wait(10.0)
+        return len(kept.observations.people())  # of a store that was closed under it
+
+    running.shelf.over_network(job, lambda _: None, faults.append)
+    wait_for(began.is_set, "the job")
+    running.shelf.close()
+    wait_for(lambda: running.shelf._kept is None, "the store to be closed")
+    running.shelf.elsewhere(locked.set, lambda _: None, faults.append)  # after it, in the same thread
+    wait_for(lambda: faults, "the word")
+    assert [fault.title for fault in faults] == ["The store is locked"]

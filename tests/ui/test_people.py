@@ -11,12 +11,14 @@ from PySide6.QtGui import QAccessible
 from PySide6.QtPrintSupport import QAbstractPrintDialog, QPrintDialog
 from PySide6.QtWidgets import QDialog, QWidget
 
+from client.parts import Kept
 from client.store.observations import Observations
 from client.ui.pages.deleted import DeletedDialog
 from client.ui.pages.dialogs import NameDialog, RecoveryDialog
 from client.ui.shelf import Open
 from tests.ui.conftest import Room
 from tests.ui.looking import button_named, click, in_dialog, pause, shot, wait_for
+from tests.ui.test_sync import asked
 from tests.ui.test_unsaved import measured, opened
 from tests.ui.test_window import choose, kept, with_person
 
@@ -113,6 +115,42 @@ def test_a_person_is_put_back_from_the_settings_with_all_that_was_theirs(room: R
     wait_for(lambda: window.person.findText("Ana") >= 0, "Ana again")
     check()
     assert kept(running, ana) == 1
+
+
+def test_a_deleted_document_is_listed_and_put_back(room: Room) -> None:
+    running, window = opened(room)
+    now = room.parts.clock.utc()
+
+    def make(all_: Kept) -> tuple[str, str]:
+        ana = all_.observations.add_person("Ana", now=now).id
+        made = all_.documents.add(
+            [b"%PDF-"],
+            person=ana,
+            purpose="medical_report",
+            media_type="application/pdf",
+            title="Letter.pdf",
+            pages=1,
+            now=now,
+        )
+        all_.documents.delete(made.id, now)
+        return ana, made.id
+
+    ana, document = asked(window, make)
+    window.go_to_settings()
+
+    def put_back(dialog: QDialog) -> None:
+        assert isinstance(dialog, DeletedDialog) and dialog.table.rowCount() == 1
+        cells = [dialog.table.item(0, column) for column in range(3)]
+        assert [cell.text() for cell in cells if cell is not None][1:] == ["Ana", "Letter.pdf, PDF"]
+        dialog.table.setCurrentCell(0, 0)
+        click(dialog.ok)
+
+    check = in_dialog(put_back)
+    click(window.settings.deleted_button)
+    wait_for(
+        lambda: [one.id for one in asked(window, lambda all_: all_.documents.list(ana))] == [document], "it"
+    )
+    check()
 
 
 def test_nothing_deleted_is_said(room: Room) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QLabel
 
 from client.policy import Policy
 from client.ui.pages.dialogs import NameDialog, RecordNumberDialog
+from tests.client.intake import making
 from tests.ui.clinic import with_clinic
 from tests.ui.conftest import Room
 from tests.ui.looking import button_named, click, in_dialog, pause, shot, wait_for
@@ -149,3 +150,23 @@ def test_a_number_is_given_changed_and_taken_away(room: Room) -> None:
         wait_for(lambda then=then: number() == then, "the other number")  # type: ignore[misc]
     pause(50)
     assert not window.person.takes_numbers and not window.settings.find_button.isVisibleTo(window.settings)
+
+
+def test_a_document_is_added_once_the_right_number_was_read(room: Room) -> None:
+    _running, window, ana, ben = with_two(room)
+    file = room.folder / "Letter.pdf"
+    file.write_bytes(making.report(1))
+    window.go_to_documents()
+
+    def titles(person: str) -> list[str]:
+        return [one.title for one in asked(window, lambda all_: all_.documents.list(person))]
+
+    check = in_dialog(lambda dialog: click(dialog.cancel))
+    window.documents.add_files([file])
+    check()
+    assert not window.documents.adding and titles(ana) == []
+    check = in_dialog(lambda dialog: scanned(dialog, "ab123"))
+    window.documents.add_files([file])
+    check()
+    wait_for(lambda: titles(ana) == ["Letter.pdf"], "the document")
+    assert titles(ben) == []

@@ -517,7 +517,10 @@ def test_documents_are_added_listed_saved_and_removed(
     assert copy.read_bytes() == letter.read_bytes()
     assert command("documents", "save", id_, str(copy)).status == 2
     assert command("documents", "save", id_, str(copy), "--force").status == 0
-    assert command("documents", "remove", id_).status == 0
+    for folder in (tmp_path, Path("/")):
+        said = command("documents", "save", id_, str(folder), "--force")
+        assert said.status == 2 and "is a folder" in said.err
+    assert "clinic" not in command("documents", "remove", id_).err
     assert command("documents", "remove", id_).status == 2
     assert command("documents", "list", "--person", "Ada").out == "No file is kept.\n"
     assert command("documents", "add", str(letter), "--person", "Ada", "--share").status == 2

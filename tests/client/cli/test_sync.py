@@ -258,6 +258,15 @@ def test_what_was_refused_is_taken_out_whole(command: Command, site: Site, tmp_p
     assert command("sync", "--export", str(target)).status == 2  # nothing is written over
 
 
+def test_a_folder_that_can_not_be_made_is_told(command: Command, site: Site, tmp_path: Path) -> None:
+    site.scan()
+    said = command("sync", "--export", str(tmp_path / ("x" * 300)))
+    assert said.status == 4 and "can't be made" in said.err
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    assert command("sync", "--export", str(tmp_path / "link")).status == 2
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_a_damaged_file_keeps_nothing_else_from_being_taken_out(
     command: Command, site: Site, tmp_path: Path
 ) -> None:

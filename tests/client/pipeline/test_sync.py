@@ -22,7 +22,7 @@ from client.pipeline.sync import Connection, SyncState, Uploader
 from client.records import Cost, ScanRecord
 from client.store import scans
 from client.store.consents import CLOUD_VERSION, Consents, Subject
-from client.store.database import FILE_NAME, Database, DiskFull
+from client.store.database import FILE_NAME, Database, DiskFull, StoreReadOnly
 from client.store.documents import Documents, Purpose
 from client.store.forgetting import Forgetting
 from client.store.observations import Observation, Observations
@@ -588,6 +588,38 @@ def test_a_bug_of_ours_pauses_and_goes_on(desk: Desk, cloud: CloudDouble) -> Non
     assert desk.uploader.status.state is SyncState.FAILED
     desk.run(60.0)
     assert cloud.order == [one] and desk.items() == {}
+
+
+def test_a_file_that_can_not_be_read_now_keeps_no_other_waiting(
+    desk: Desk, cloud: CloudDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good, read = desk.document(), desk.document(), desk.documents.read
+
+    def readable(id_: str) -> Iterator[bytes]:
+        if id_ == bad:
+            raise StoreReadOnly
+        yield from read(id_)
+
+    monkeypatch.setattr(desk.documents, "read", readable)
+    desk.run(60.0)
+    assert set(cloud.files) == {good} and desk.states() == {bad: (ItemState.PENDING, "unreadable")}
+    monkeypatch.setattr(desk.documents, "read", read)
+    desk.run(HOUR_S)
+    assert set(cloud.files) == {bad, good}
+
+
+def test_a_file_that_meets_a_bug_keeps_no_other_waiting(
+    desk: Desk, cloud: CloudDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good, get = desk.document(), desk.document(), desk.documents.get
+
+    def buggy(id_: str) -> object:
+        return 1 / 0 if id_ == bad else get(id_)
+
+    monkeypatch.setattr(desk.documents, "get", buggy)
+    desk.run(HOUR_S)
+    assert set(cloud.files) == {good} and set(desk.items()) == {bad}
+    assert isinstance(desk.uploader.bug, ZeroDivisionError)
 
 
 def test_who_this_device_is_changes_only_while_nothing_is_sent(desk: Desk, cloud: CloudDouble) -> None:

@@ -112,6 +112,54 @@ def test_it_ends_in_the_middle_of_a_file_which_is_pending_again(desk: Desk) -> N
     assert thread.end(0.0)  # once more does no harm
 
 
+def test_who_waits_to_be_alone_is_next_however_much_there_is_to_send(
+    desk: Desk, begin: Callable[..., SyncThread]
+) -> None:
+    """Each step lets the lock go and takes it again at once: without a rule nobody else would have it for a long time."""
+    began, waits = threading.Event(), threading.Event()
+
+    def slow(name: str) -> None:
+        if name == "announce":
+            began.set()
+            assert waits.wait(PATIENCE_S)
+
+    desk.cloud.trouble = slow
+    for _ in range(20):
+        desk.document()
+    begin()
+    assert began.wait(PATIENCE_S)
+
+    class Told(threading.Event):
+        def set(self) -> None:
+            super().set()
+            waits.set()
+
+    desk.uploader._interrupted = Told()
+    with desk.uploader.alone():
+        assert desk.cloud.count("announce") == 1
+
+
+def test_a_store_that_is_closed_under_it_is_no_bug(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: shown.append(args.exc_type))
+    began, go_on = threading.Event(), threading.Event()
+
+    def hangs(_name: str) -> None:
+        began.set()
+        assert go_on.wait(PATIENCE_S)
+
+    desk.cloud.trouble = hangs
+    desk.scan()
+    thread = SyncThread(desk.uploader, SystemClock(), lambda: None)
+    thread.start()
+    assert began.wait(PATIENCE_S)
+    assert not thread.end(0.01)
+    desk.database.close()
+    go_on.set()
+    thread._thread.join(PATIENCE_S)
+    assert not thread._thread.is_alive() and shown == [] and desk.uploader.bug is None
+
+
 def test_it_may_end_before_it_began(desk: Desk) -> None:
     assert SyncThread(desk.uploader, SystemClock(), lambda: None).end(0.0)
 
