@@ -17,7 +17,10 @@ def main() -> int:
         sys.stdout is None and len(sys.argv) == 1
     ):  # a double click on the program without a terminal (Windows, macOS)
         sys.argv.append("window")
-    if sys.argv[1:3] == ["-m", "client.intake"]:  # a file that may be hostile is looked into by a process of its own
+    if sys.argv[1:3] == [
+        "-m",
+        "client.intake",
+    ]:  # a file that may be hostile is looked into by a process of its own
         from client.intake.__main__ import main as look_inside
 
         look_inside()

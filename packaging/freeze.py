@@ -206,7 +206,13 @@ def _licences(root: Path) -> Iterator[tuple[Path, str]]:
 def hidden_imports() -> list[str]:
     """Modules that are only found by their names: the key stores of every system, a folder of data, what looks into files apart."""
     stores = ("SecretService", "kwallet", "libsecret", "macOS", "Windows", "fail")
-    return [*(f"keyring.backends.{name}" for name in stores), "fpdf.data.color_profiles", "client.intake.__main__", "client.intake.pdf", "client.intake.picture"]
+    return [
+        *(f"keyring.backends.{name}" for name in stores),
+        "fpdf.data.color_profiles",
+        "client.intake.__main__",
+        "client.intake.pdf",
+        "client.intake.picture",
+    ]
 
 
 def version() -> str:

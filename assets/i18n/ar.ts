@@ -2964,6 +2964,22 @@
         <translation>اسأله أولًا: ‎people --share NAME yes‎.</translation>
     </message>
     <message>
+        <source>A guest has no record at a clinic, so nothing can be sent to its FHIR server</source>
+        <translation>ليس للضيف ملف في عيادة، فلا يمكن إرسال أي شيء إلى خادم FHIR الخاص بها</translation>
+    </message>
+    <message>
+        <source>Say whose it is: --person NAME.</source>
+        <translation>اذكر صاحبه: --person NAME.</translation>
+    </message>
+    <message>
+        <source>This person has not agreed that what is kept of them is sent to the clinic</source>
+        <translation>لم يوافق هذا الشخص على إرسال ما يُحفظ عنه إلى العيادة</translation>
+    </message>
+    <message>
+        <source>Ask them, then: health-helper people --share NAME yes.</source>
+        <translation>اسأله أولًا، ثم: health-helper people --share NAME yes.</translation>
+    </message>
+    <message>
         <source>--id and --person are two ways to choose a scan</source>
         <translation>الخياران ‎--id و‎--person طريقتان لاختيار القياس</translation>
     </message>
@@ -4706,6 +4722,14 @@
     <message>
         <source>For staff ({count})</source>
         <translation>للموظفين ({count})</translation>
+    </message>
+    <message>
+        <source>The policy of this computer names no FHIR server</source>
+        <translation>لا تذكر سياسة هذا الحاسوب أي خادم FHIR</translation>
+    </message>
+    <message>
+        <source>Whoever manages this computer sets fhir_url in {file}.</source>
+        <translation>من يدير هذا الحاسوب يضبط fhir_url في {file}.</translation>
     </message>
 </context>
 </TS>

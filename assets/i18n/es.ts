@@ -737,7 +737,7 @@
     </message>
     <message>
         <source>Delete for ever now…</source>
-        <translation>Eliminar para siempre ahora…</translation>
+        <translation>Eliminar para siempre…</translation>
     </message>
     <message>
         <source>The result of the last scan is not saved yet. Save it for {name}, or discard it?</source>
@@ -2964,6 +2964,22 @@
         <translation>Pregúntele antes: people --share NOMBRE yes.</translation>
     </message>
     <message>
+        <source>A guest has no record at a clinic, so nothing can be sent to its FHIR server</source>
+        <translation>Un invitado no tiene historia clínica en una clínica, así que no se puede enviar nada a su servidor FHIR</translation>
+    </message>
+    <message>
+        <source>Say whose it is: --person NAME.</source>
+        <translation>Diga de quién es: --person NOMBRE.</translation>
+    </message>
+    <message>
+        <source>This person has not agreed that what is kept of them is sent to the clinic</source>
+        <translation>Esta persona no ha aceptado que lo que se guarda de ella se envíe a la clínica</translation>
+    </message>
+    <message>
+        <source>Ask them, then: health-helper people --share NAME yes.</source>
+        <translation>Pregúntele y después: health-helper people --share NOMBRE yes.</translation>
+    </message>
+    <message>
         <source>--id and --person are two ways to choose a scan</source>
         <translation>--id y --person son dos formas de elegir una medición</translation>
     </message>
@@ -4706,6 +4722,14 @@
     <message>
         <source>For staff ({count})</source>
         <translation>Para el personal ({count})</translation>
+    </message>
+    <message>
+        <source>The policy of this computer names no FHIR server</source>
+        <translation>La directiva de este equipo no indica ningún servidor FHIR</translation>
+    </message>
+    <message>
+        <source>Whoever manages this computer sets fhir_url in {file}.</source>
+        <translation>Quien administra este equipo indica fhir_url en {file}.</translation>
     </message>
 </context>
 </TS>

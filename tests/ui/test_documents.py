@@ -209,6 +209,9 @@ def test_what_is_dropped_is_copied_even_where_it_was_to_be_moved(place: Place) -
     dragged.setUrls([QUrl.fromLocalFile(str(path))])
     both = Qt.DropAction.MoveAction | Qt.DropAction.CopyAction
     buttons, shift = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier
+    QApplication.sendEvent(
+        place.page.viewport(), QDragEnterEvent(QPoint(20, 20), both, dragged, buttons, shift)
+    )
     drop = QDropEvent(QPointF(20, 20), both, dragged, buttons, shift)
     assert drop.proposedAction() == Qt.DropAction.MoveAction
     QApplication.sendEvent(place.page.viewport(), drop)

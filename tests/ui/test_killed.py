@@ -31,6 +31,10 @@ KEPT_FILES = {
     f"{FILE_NAME}-shm",
     "key-id",
     "opening.lock",
+    "writing.lock",
+    "sending.lock",
+    "health-helper.journal",
+    "000001.db",  # the first backup, made with the store
 }
 OF_LIBRARIES = {"fontconfig", "mesa_shader_cache", "at-spi", ".dbus"}
 """Folders that the system's own libraries may make."""
@@ -115,5 +119,5 @@ def test_what_was_kept_and_no_more_is_there_after_every_kill(
         kept = listed
     home.command("export", "all.json")
     whole = json.loads((home.folder / "all.json").read_text())
-    assert {one["id"] for one in whole} == kept
-    assert all(one["body"]["scan"]["saved"] and one["wave"]["values"] for one in whole)
+    assert {one["id"] for one in whole["observations"]} == kept
+    assert all(one["body"]["scan"]["saved"] and one["wave"]["values"] for one in whole["observations"])

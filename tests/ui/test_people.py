@@ -118,7 +118,7 @@ def test_a_person_is_put_back_from_the_settings_with_all_that_was_theirs(room: R
 
 
 def test_a_deleted_document_is_listed_and_put_back(room: Room) -> None:
-    running, window = opened(room)
+    _running, window = opened(room)
     now = room.parts.clock.utc()
 
     def make(all_: Kept) -> tuple[str, str]:

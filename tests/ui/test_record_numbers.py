@@ -161,7 +161,7 @@ def test_a_document_is_added_once_the_right_number_was_read(room: Room) -> None:
     def titles(person: str) -> list[str]:
         return [one.title for one in asked(window, lambda all_: all_.documents.list(person))]
 
-    check = in_dialog(lambda dialog: click(dialog.cancel))
+    check = in_dialog(lambda dialog: dialog.reject())
     window.documents.add_files([file])
     check()
     assert not window.documents.adding and titles(ana) == []
