@@ -214,9 +214,17 @@ def _send_earlier(kept: Kept, person: Person, clock: Clock) -> None:
     print(f"{found} more are to be sent. Send them: health-helper sync --once.", file=sys.stderr)
 
 
+def _agreement(kept: Kept, person: Person) -> str:
+    newest = kept.consents.newest(person.id, Subject.CLOUD)
+    if newest is None:
+        return ""
+    return ", agrees that it is sent" if newest.given else ", does not agree that it is sent"
+
+
 def _list(kept: Kept) -> None:
     found = kept.observations.people()
     for person in found:
-        print(f"{person.name}  ({kept.observations.count(person.id)} kept)")
+        number = f", record number {person.record_number}" if person.record_number else ""
+        print(f"{person.name}  ({kept.observations.count(person.id)} kept{number}{_agreement(kept, person)})")
     if not found:
         print('Nobody has been added yet: scans are for the guest. Add somebody: people --add "NAME".')

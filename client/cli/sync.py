@@ -19,7 +19,8 @@ from client.clock import Clock
 from client.errors import BadInput, EnvironmentFault, HealthHelperError, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
-from client.pipeline.sync import SyncState, SyncStatus
+from client.pipeline.sync import NOTHING, SyncState, SyncStatus
+from client.store.database import StoreRenewed
 from client.store.outbox import PAGE, Item, ItemKind, ItemState
 
 SCHEMA = "health-helper/sync/1"
@@ -109,6 +110,8 @@ def _sent(kept: Kept, clock: Clock, *, as_json: bool) -> int:
         fault = found.fault or _why(found.state)
         print(f"Not sent. {fault.title}. {fault.remedy}", file=sys.stderr)
         return EnvironmentFault.exit_status
+    if found.last_success_utc is not None:
+        print(f"Last sent: {found.last_success_utc:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
     return WAITS if found.counts.pending or found.counts.parked else 0
 
 
@@ -123,12 +126,19 @@ def _watched(kept: Kept) -> int:
     try:
         while True:
             found = kept.sync.status
+            if found is NOTHING:  # nobody has looked yet
+                wait(_LOOK_EVERY_S)
+                continue
             line = _progress(found)
             if found.fault is not None:
                 line += f" {found.fault.title}. {found.fault.remedy}"
             if line != before:
                 print(line, file=sys.stderr, flush=True)
                 before = line
+            if getattr(found.fault, "code", None) == StoreRenewed.code:
+                return (
+                    EnvironmentFault.exit_status
+                )  # whoever started this starts it anew, with the store as it is now
             wait(_LOOK_EVERY_S)
     except KeyboardInterrupt:
         return Interrupted.exit_status
@@ -165,7 +175,7 @@ def _without_network(kept: Kept) -> SyncStatus:
         state = SyncState.NOT_ENROLLED
     else:
         state = SyncState.WAITING if counts.pending + counts.sending else SyncState.IDLE
-    return SyncStatus(state, counts, None, None, None)
+    return SyncStatus(state, counts, None, kept.outbox.last_sent_at(), None)
 
 
 def _items(kept: Kept) -> list[Item]:
@@ -177,7 +187,7 @@ def _items(kept: Kept) -> list[Item]:
 
 def _show(kept: Kept, clock: Clock, found: SyncStatus, *, as_json: bool) -> None:
     enrolled, counts = kept.outbox.enrolled(), found.counts
-    oldest = counts.oldest_made_at
+    oldest, last = counts.oldest_made_at, found.last_success_utc
     waiting_s = None if oldest is None else max(0.0, (clock.utc() - oldest).total_seconds())
     if as_json:
         shown = {
@@ -189,6 +199,7 @@ def _show(kept: Kept, clock: Clock, found: SyncStatus, *, as_json: bool) -> None
             "parked": counts.parked,
             "held": counts.held,
             "oldest_waiting_s": waiting_s,
+            "last_sent_at": None if last is None else last.isoformat(),
             "state": str(found.state),
             "reason": None if found.fault is None else getattr(found.fault, "code", None),
             "items": [
@@ -213,6 +224,7 @@ def _show(kept: Kept, clock: Clock, found: SyncStatus, *, as_json: bool) -> None
         f"{counts.pending + counts.sending} waiting, {counts.parked} refused, {counts.held} held back "
         "(deleted and can be put back, or for another clinic)."
     )
+    print("Nothing was sent yet." if last is None else f"Last sent: {last:%Y-%m-%d %H:%M} UTC.")
     if waiting_s is not None:
         print(f"The oldest has waited for {_how_long(waiting_s)}.")
     for item in _items(kept):

@@ -196,6 +196,8 @@ _THERE = {wire.UploadState.AWAITING, wire.UploadState.FAILED, wire.UploadState.Q
 _BODY_BYTES = wire.REQUEST_BYTES - 100
 """For the observations of a batch, with a comma each; the rest is what is around them."""
 _IDLE_S = 150.0, 300.0
+_LOOK_S = 15.0, 30.0
+"""Between two looks whether another program has kept something; nothing is asked over the network for that."""
 _NO_KEY_S = 600.0, 1200.0
 """Each try may make the system ask the person for a password."""
 _ANOTHER_S = 30.0, 60.0
@@ -378,6 +380,9 @@ class Uploader:
         if self._to_recover:
             self._outbox.recover()
             self._to_recover = False
+        if self.status.state in {SyncState.NOT_ENROLLED, SyncState.ANOTHER_PROGRAM}:  # not any more
+            counts = self._outbox.counts()
+            self._show(SyncState.WAITING if counts.pending else SyncState.IDLE, counts=counts)
         if self._pacing.pause_s > 0.0:
             return self._paused()
         cloud = self._connected()
@@ -399,7 +404,7 @@ class Uploader:
         now_s = self._clock.now_s()
         rested_s = self._pacing.first_rested_s()
         waits_s = [
-            self._pacing.between(*_IDLE_S),
+            self._pacing.between(*_LOOK_S),
             self._config_due_s - now_s,
             self._beat_due_s - now_s,
             *([] if rested_s is None else [rested_s]),
@@ -431,6 +436,8 @@ class Uploader:
         else:
             self._to_recover = True
             self._pacing.failed()
+            if isinstance(fault, StoreRenewed):
+                self._let_go()  # whoever opens the store anew may send
         state = state_of(fault)
         log.event("sync_held_up", stopped=self._stopped.is_set(), retry=fault.retry)
         with contextlib.suppress(StoreFault):

@@ -266,6 +266,7 @@ class Window(QMainWindow):
 
     def go_to_history(self) -> None:
         """The history of the chosen person."""
+        self._read_people()
         self._show(self.history, self.to_history)
         self._read_history()
 
@@ -280,6 +281,8 @@ class Window(QMainWindow):
 
     def go_to_sync(self) -> None:
         """What waits to be sent, and what was refused."""
+        self._shelf.wake_sync()  # counts anew, also what another program has kept
+        self._read_people()
         self._show(self.sync, self.to_sync)
         self._show_sync()
 
@@ -287,6 +290,11 @@ class Window(QMainWindow):
         """What staff should look at."""
         self._show(self.tasks, self.to_tasks)
         self._read_tasks()
+
+    def _read_people(self) -> None:
+        """Another program may have changed them."""
+        if isinstance(self._shelf.state, Open):
+            self._shelf.read_people()
 
     def _show(self, page: QWidget, tab: QPushButton) -> None:
         if self._turn_to(tab):

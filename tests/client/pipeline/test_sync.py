@@ -22,7 +22,7 @@ from client.pipeline.sync import Connection, SyncState, Uploader
 from client.records import Cost, ScanRecord
 from client.store import scans
 from client.store.consents import CLOUD_VERSION, Consents, Subject
-from client.store.database import FILE_NAME, Database, DiskFull, StoreReadOnly
+from client.store.database import FILE_NAME, Database, DiskFull, StoreReadOnly, StoreRenewed
 from client.store.documents import Documents, Purpose
 from client.store.forgetting import Forgetting
 from client.store.observations import Observation, Observations
@@ -892,3 +892,35 @@ def _script(numbers: Sequence[int]) -> Callable[[str], None]:
                 raise made()
 
     return trouble
+
+
+def test_what_another_program_keeps_is_noticed_within_half_a_minute(desk: Desk) -> None:
+    while (wait_s := desk.uploader.step()) == 0.0:
+        pass
+    assert desk.uploader.status.state is SyncState.IDLE
+    assert wait_s <= 30.0
+    desk.scan()  # as another program keeps it: nobody wakes the uploader
+    desk.clock.at_s += wait_s
+    desk.uploader.step()
+    assert desk.outbox.counts().pending == 0
+
+
+def test_a_store_that_was_renewed_lets_another_program_send(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.uploader.step()
+
+    def renewed(*_: object, **__: object) -> None:
+        raise StoreRenewed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.outbox, "claim", renewed)
+        desk.clock.at_s += 60.0
+        desk.uploader.step()
+    assert desk.uploader.status.state is SyncState.FAILED
+    other = desk.another()
+    desk.scan()
+    while other.step() == 0.0:
+        pass
+    assert other.status.state is SyncState.IDLE
+    other.close()
