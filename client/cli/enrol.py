@@ -13,6 +13,7 @@ import typer
 from client.errors import BadInput
 from client.language import said
 from client.parts import Parts
+from client.store.outbox import PAGE, ItemKind
 
 
 def add(app: typer.Typer, parts: Parts) -> None:
@@ -43,7 +44,14 @@ def add(app: typer.Typer, parts: Parts) -> None:
         with parts.store() as kept:
             if code is None:
                 was = kept.outbox.enrolled()
+                owed = sum(one.kind == ItemKind.ERASURE for one in kept.outbox.items(PAGE))
                 kept.leave()
+                if owed:
+                    print(
+                        f"{owed} erasures were not sent: the clinic keeps what it has of those people. Ask it to erase them, or enrol again "
+                        "and send.",
+                        file=sys.stderr,
+                    )
                 if was is None:
                     print("This device was enrolled with no clinic.", file=sys.stderr)
                 else:

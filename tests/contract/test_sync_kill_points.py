@@ -71,6 +71,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             device.close()
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_the_last_test(stage: Stage) -> None:
+    """They share the stage, in any order."""
+    stage.asked, stage.trouble = [], {}
+
+
 def killed_once(
     device: Device, victims: Victims, point: str | None, last: str, within_s: float = 60.0
 ) -> None:
@@ -103,6 +109,7 @@ def test_a_client_that_is_killed_between_two_steps(stage: Stage, point: str, tmp
     device, before = stage.devices[POINTS.index(point)], stage.objects()
     with Victims(tmp_path) as victims:
         whole_life(device, victims, "born", 60.0)
+        stage.asked.clear()
         killed_once(device, victims, point, f"dies {point}")
         first, stage.asked = stage.asked, []
         report = whole(stage, device, victims)
