@@ -26,6 +26,10 @@ def main() -> int:
         return start()
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        # CPython 3.11 notes a Ctrl-C that comes through an exec of text (a dataclass being made, say) and dies of it when it ends, though
+        # somebody has dealt with it; the next exec of text that ends well takes the note back.
+        exec("")  # noqa: S102 (nothing of anybody's is run)
 
 
 if __name__ == "__main__":

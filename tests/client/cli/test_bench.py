@@ -201,7 +201,7 @@ def test_ctrl_c_and_a_polite_kill_end_it_within_seconds(number: signal.Signals, 
         text=True,
     )
     deadline_s = time.monotonic() + 60
-    while not list(tmp_path.glob("health-helper-*")) and time.monotonic() < deadline_s:
+    while not list(tmp_path.glob("health-helper-*/*")) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
