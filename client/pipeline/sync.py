@@ -494,7 +494,7 @@ class Uploader:
             lock.acquire(timeout=0)
         except Timeout:
             return False
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # the latter: a file system without locks (filelock)
             raise fault_of(error, self._lock_path) from None
         self._lock, self._to_recover = lock, True
         return True

@@ -438,7 +438,7 @@ class Database:
             self._write_lock.acquire(timeout=self._patience_s, poll_interval=0.005)
         except Timeout:
             raise StoreBusy from None
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # the latter: a file system without locks (filelock)
             raise fault_of(error, self.path) from None
         try:
             if _identity(self.path) != self._file or next_file(self.path).exists():
@@ -606,7 +606,7 @@ class Database:
         lock = FileLock(folder / _MAKING_LOCK, mode=0o600)
         try:
             lock.acquire(timeout=self._patience_s, poll_interval=0.005)
-        except (Timeout, NotImplementedError):
+        except (Timeout, NotImplementedError):  # the latter: a file system without locks (filelock)
             raise StoreBusy from None
         try:
             for left in folder.glob(f"*{_PART_END}*"):

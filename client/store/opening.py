@@ -437,7 +437,7 @@ def _locked(name: Path) -> Iterator[None]:
         lock.acquire(timeout=BUSY_MS / 1000.0)
     except Timeout:
         raise StoreBusy from None
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks (filelock)
         raise fault_of(error, name) from None
     try:
         yield
