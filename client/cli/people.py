@@ -224,7 +224,6 @@ def _agreement(kept: Kept, person: Person) -> str:
 def _list(kept: Kept) -> None:
     found = kept.observations.people()
     for person in found:
-        number = f", record number {person.record_number}" if person.record_number else ""
-        print(f"{person.name}  ({kept.observations.count(person.id)} kept{number}{_agreement(kept, person)})")
+        print(f"{person.name}  ({kept.observations.count(person.id)} kept{_agreement(kept, person)})")
     if not found:
         print('Nobody has been added yet: scans are for the guest. Add somebody: people --add "NAME".')
