@@ -24,6 +24,8 @@ from client.language import marked, said
 PURPOSES = (
     marked("finds the face in a picture"),
     marked("the licence text that must travel with every copy of face_rfb_320"),
+    marked("hears whether somebody speaks"),
+    marked("the licence text that must travel with every copy of speech_silero"),
     marked("the face of the simulated person (demo and tests)"),
     marked("the letters of the report, Latin and Arabic"),
     marked("the bold letters of the report, Latin and Arabic"),

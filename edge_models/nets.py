@@ -80,3 +80,40 @@ class FaceNet:
         keep = cv2.dnn.NMSBoxes(boxes, scores, self._MIN_SCORE, self._MAX_IOU)
         faces = [(Box(*boxes[int(i)]), min(1.0, scores[int(i)])) for i in np.asarray(keep).reshape(-1)]
         return sorted(faces, key=lambda face: -face[1])
+
+
+class SpeechNet:
+    """Whether somebody speaks, 32 ms after 32 ms, by Silero VAD 6.2 (16 kHz).
+
+    Input: float32 [1, 576], the last 64 samples of the block before and 512 new ones, full scale ±1; state [2, 1, 128]; rate, int64.
+    Output: probability [1, 1] and the next state. What it says depends on what it heard before: one net for one microphone.
+    """
+
+    RATE_HZ = 16_000
+    BLOCK = 512
+    _CONTEXT = 64
+
+    def __init__(self, weights: bytes) -> None:
+        self._session = session(weights)
+        wanted, given = [one.name for one in self._session.get_inputs()], self._session.get_outputs()
+        if set(wanted) != {"input", "state", "sr"} or len(given) != 2:
+            raise ValueError(f"not the Silero net of 16 kHz: it wants {wanted}")
+        self._rate = np.array(self.RATE_HZ, np.int64)
+        self._input: Float32Array = np.zeros((1, self._CONTEXT + self.BLOCK), np.float32)
+        self._state: Float32Array = np.zeros((2, 1, 128), np.float32)
+
+    def reset(self) -> None:
+        """Forget what was heard: another stream begins."""
+        self._input[:] = 0.0
+        self._state = np.zeros_like(self._state)
+
+    def probability(self, block: Float32Array) -> float:
+        """Of speech in these 32 ms [shape=(512,), full scale ±1], 0 to 1. What is no number counts as silence."""
+        self._input[0, : self._CONTEXT] = self._input[0, -self._CONTEXT :]
+        np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0, copy=True).clip(
+            -1.0, 1.0, out=self._input[0, self._CONTEXT :]
+        )
+        found, self._state = self._session.run(
+            None, {"input": self._input, "state": self._state, "sr": self._rate}
+        )
+        return float(found[0, 0])

@@ -341,27 +341,36 @@ def ask_signed(
     body: bytes | None = None,
     access_token: str | None = None,
     most_bytes: int = ANSWER_BYTES,
+    answer_type: str | None = None,
 ) -> Reply:
     """One request with its proof; once more where it was refused (401) and the refusal says that the time was wrong. query: with its "?"."""
 
     def ask(at: datetime) -> Reply:
         sent = signed_headers(key, method, base_url + path, at, access_token=access_token)
         return transport.request(
-            method, base_url + path + query, headers=sent, body=body, most_bytes=most_bytes
+            method,
+            base_url + path + query,
+            headers=sent,
+            body=body,
+            most_bytes=most_bytes,
+            answer_type=answer_type,
         )
 
     at = transport.server_clock.utc()
     reply = ask(at)
+    return ask(transport.server_clock.utc()) if time_was_wrong(reply, at, transport) else reply
+
+
+def time_was_wrong(reply: Reply, at: datetime, transport: Transport) -> bool:
+    """Whether a proof of that moment was refused (401) for its moment, so that one of now, as this answer has told, is taken."""
     if reply.status != _UNAUTHORIZED:
-        return reply
+        return False
     problem = reply.problem
-    now = transport.server_clock.utc()  # as this answer has told
     code = None if problem is None else problem.code
-    if code in {Code.CLOCK_SKEW, Code.PROOF_REPLAYED} or (
-        code != Code.DEVICE_REVOKED and abs((now - at).total_seconds()) > _SAME_TIME_S
-    ):
-        return ask(now)
-    return reply
+    apart_s = abs((transport.server_clock.utc() - at).total_seconds())
+    return code in {Code.CLOCK_SKEW, Code.PROOF_REPLAYED} or (
+        code != Code.DEVICE_REVOKED and apart_s > _SAME_TIME_S
+    )
 
 
 def signed_headers(

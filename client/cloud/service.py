@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from typing import Never, TypeVar
 from urllib.parse import urlencode
 
 from client.cloud import faults
-from client.cloud.credentials import Credentials, Entry, ask_signed
+from client.cloud.chat import Chat, ChatEvent, events
+from client.cloud.credentials import Credentials, Entry, Key, ask_signed, signed_headers, time_was_wrong
 from client.cloud.forms import Unfit, identifier
 from client.cloud.transport import Reply, Transport, address, read_answer, refuse
 from client.cloud.wire import (
@@ -19,10 +21,13 @@ from client.cloud.wire import (
     Erased,
     Export,
     Heartbeat,
+    NewSynthesis,
+    NewTranscription,
     NewUpload,
     ObservationBatch,
     Request,
     StoredObservation,
+    Transcription,
     Upload,
     UploadUrl,
 )
@@ -31,6 +36,10 @@ A = TypeVar("A", bound=Answer)
 
 _UNAUTHORIZED, _PUT = 401, "PUT"
 _HAD_ALREADY = 412
+_CHAT, _ANSWER_S = "/v1/chat", 120.0
+"""An answer is 800 tokens at most; the function itself ends after 60 s."""
+_MP3, _SOUND_BYTES = "audio/mpeg", 6_000_000
+"""Lambda answers with 6 MB at most."""
 _NOT_OURS = {"authorization", "connection", "cookie", "dpop", "host", "te", "transfer-encoding", "upgrade"}
 """Headers that a place for a file has no business to ask for."""
 _FINAL = {Code.DEVICE_REVOKED, Code.CLOCK_SKEW, Code.PROOF_REPLAYED}
@@ -130,6 +139,51 @@ class Cloud:
         """Tell how this device is."""
         self._ask("POST", "/v1/heartbeat", body=_body(beat))
 
+    def ask(self, question: Chat) -> Generator[ChatEvent, None, None]:
+        """The answer to a question, as it comes: a start first, a done or an error last. Closing the iterator before cuts it off, and
+        nobody works on for nothing. Until then nothing else can be asked here.
+        """
+        with closing(self._answering(_body(question))) as pieces:
+            yield from events(pieces)
+
+    def _answering(self, body: bytes) -> Generator[bytes, None, None]:
+        for again in (True, True, False):
+            entry, key, token = self._signed_in()
+            at = self._transport.server_clock.utc()
+            url = f"{entry.url}{_CHAT}"
+            sent = signed_headers(key, "POST", url, at, access_token=token)
+            stream = self._transport.stream("POST", url, headers=sent, body=body, limit_s=_ANSWER_S)
+            with closing(stream):
+                reply = next(stream)
+                if not isinstance(reply, Reply):
+                    raise faults.AnswerUnreadable("stream")
+                if 200 <= reply.status < 300:
+                    for piece in stream:
+                        if isinstance(piece, bytes):
+                            yield piece
+                    return
+            if again and time_was_wrong(reply, at, self._transport):
+                continue
+            if reply.status == _UNAUTHORIZED:
+                self._credentials.drop(token)
+                problem = reply.problem
+                if again and (problem is None or problem.code not in _FINAL):
+                    continue
+            self._refuse(entry, reply)
+
+    def transcription(self, wanted: NewTranscription) -> Transcription:
+        """A place to stream speech to; good for minutes, for one stream."""
+        return self._answer("POST", "/v1/speech/transcription", Transcription, request=wanted)
+
+    def synthesize(self, wanted: NewSynthesis) -> bytes:
+        """A text as sound, MP3."""
+        _, reply = self._ask(
+            "POST", "/v1/speech/synthesis", body=_body(wanted), most_bytes=_SOUND_BYTES, answer_type=_MP3
+        )
+        if reply.media_type != _MP3 or not reply.body:
+            raise faults.AnswerUnreadable("synthesis")
+        return reply.body
+
     def _upload(self, method: str, upload_id: str, what: str = "") -> Upload:
         known = identifier(upload_id)
         found = self._answer(method, f"/v1/uploads/{known}{what}", Upload)
@@ -159,27 +213,41 @@ class Cloud:
         query: str = "",
         body: bytes | None = None,
         most_bytes: int = ANSWER_BYTES,
+        answer_type: str | None = None,
     ) -> tuple[Entry, Reply]:
         """A success, and who has asked. With another access token once, where the server takes this one no more."""
-        entry, reply = self._asked(method, path, query, body, most_bytes)
+        entry, reply = self._asked(method, path, query, body, most_bytes, answer_type)
         if reply.status == _UNAUTHORIZED:
             problem = reply.problem
             if problem is None or problem.code not in _FINAL:
-                entry, reply = self._asked(method, path, query, body, most_bytes)
-        if 200 <= reply.status < 300:
-            return entry, reply
+                entry, reply = self._asked(method, path, query, body, most_bytes, answer_type)
+        if not 200 <= reply.status < 300:
+            self._refuse(entry, reply)
+        return entry, reply
+
+    def _refuse(self, entry: Entry, reply: Reply) -> Never:
         try:
             refuse(reply)
         except faults.DeviceRevoked:
             self._credentials.end(entry, faults.DeviceRevoked)
             raise
 
-    def _asked(
-        self, method: str, path: str, query: str, body: bytes | None, most_bytes: int
-    ) -> tuple[Entry, Reply]:
+    def _signed_in(self) -> tuple[Entry, Key, str]:
         entry, key, token = self._credentials.signed_in(self._transport)
         if self.device_id is not None and entry.device_id != self.device_id:
             raise faults.NotEnrolled
+        return entry, key, token
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        body: bytes | None,
+        most_bytes: int,
+        answer_type: str | None,
+    ) -> tuple[Entry, Reply]:
+        entry, key, token = self._signed_in()
         reply = ask_signed(
             self._transport,
             key,
@@ -190,6 +258,7 @@ class Cloud:
             body=body,
             access_token=token,
             most_bytes=most_bytes,
+            answer_type=answer_type,
         )
         if reply.status == _UNAUTHORIZED:
             self._credentials.drop(token)

@@ -13,8 +13,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from client.policy import Policy
 A = TypeVar("A", bound=Answer)
 
 _PROBLEM, _JSON, _HTML = "application/problem+json", "application/json", "text/html"
+_EVENTS = "text/event-stream"
 _NO_CONTENT, _UNAUTHORIZED, _TOO_MANY, _PORTAL = 204, 401, 429, 511
 _LONGEST_RETRY_AFTER_S = 400 * 86_400.0
 _ISSUER_S = 3.0
@@ -216,14 +217,16 @@ class Transport:
         body: bytes | None = None,
         most_bytes: int = ANSWER_BYTES,
         media_type: str = _JSON,
+        answer_type: str | None = None,
     ) -> Reply:
         """Ask the API. Its Date is learned. Raises CloudFault for whatever is no answer of an API: a redirect, a portal's page.
 
-        headers: beside those for content and the program's name. body: in media_type, of which a success has to be too, or plain JSON.
-        Raises Unfit for a header or a URL that cannot be one.
+        headers: beside those for content and the program's name. body: in media_type. answer_type: of a success, which may be plain JSON
+        too; None: media_type. Raises Unfit for a header or a URL that cannot be one.
         """
+        wanted = answer_type or media_type
         sent = {
-            "Accept": ", ".join(dict.fromkeys((media_type, _JSON, _PROBLEM))),
+            "Accept": ", ".join(dict.fromkeys((wanted, _JSON, _PROBLEM))),
             "Accept-Encoding": "identity",
             "User-Agent": f"health-helper/{self.version}",
             **({} if body is None else {"Content-Type": media_type}),
@@ -231,12 +234,60 @@ class Transport:
         }
         asking = _Asking(self._shut_down)
         reply = self._exchange(asking, method, url, sent, body, most_bytes, self._limits.whole_s)
+        return self._checked(reply, wanted, _JSON)
+
+    def _checked(self, reply: Reply, *media_types: str) -> Reply:
+        """An answer of the API, whose time is learned. A success has to be of one of these types."""
         if 300 <= reply.status < 400 or reply.status == _PORTAL:
             raise faults.CaptivePortal
-        if reply.status < 300 and reply.status != _NO_CONTENT and reply.media_type not in {media_type, _JSON}:
+        if reply.status < 300 and reply.status != _NO_CONTENT and reply.media_type not in media_types:
             raise faults.CaptivePortal
         self.server_clock.learn(reply)
         return reply
+
+    def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, limit_s: float
+    ) -> Generator[Reply | bytes, None, None]:
+        """Ask for an answer that comes in pieces (text/event-stream): the reply first, whole where it is a refusal; then its pieces.
+
+        Until the iterator is at its end or closed nothing else can be asked. Closing it before the end cuts the connection, so that nobody
+        works on for nothing. limit_s: for all of it. Raises CloudFault, also between two pieces.
+        """
+        sent = {
+            "Accept": f"{_EVENTS}, {_PROBLEM}",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"health-helper/{self.version}",
+            "Content-Type": _JSON,
+            **headers,
+        }
+        asking = _Asking(self._shut_down)
+        request = self._begin(asking, method, url, sent, body, limit_s)
+        whole = False
+        try:
+            response = self._open(request, asking)
+            head = self._head(response)
+            try:
+                if not 200 <= head.status < 300:
+                    yield self._checked(
+                        replace(head, body=self._body(response, asking, ANSWER_BYTES)), _EVENTS
+                    )
+                else:
+                    yield self._checked(head, _EVENTS)
+                    for piece in _pieces(response):
+                        if asking.late:
+                            raise _Stopped
+                        yield piece
+                whole = True
+            finally:
+                _put_down(response)
+        except (httpx.HTTPError, _Stopped, _Nonsense) as error:
+            fault = self._fault(error, asking, request.url)
+            fault.reached = asking.reached
+        else:
+            return
+        finally:
+            self._end(asking, whole=whole)
+        raise fault
 
     def put(
         self, url: str, *, headers: Mapping[str, str], chunks: Iterable[bytes], length_bytes: int
@@ -285,6 +336,35 @@ class Transport:
         most_bytes: int,
         limit_s: float,
     ) -> Reply:
+        request = self._begin(asking, method, url, headers, content, limit_s)
+        whole = False
+        try:
+            response = self._open(request, asking)
+            head = self._head(response)
+            try:
+                reply = replace(head, body=self._body(response, asking, most_bytes))
+            finally:
+                _put_down(response)
+            whole = True
+        except (httpx.HTTPError, _Stopped, _Nonsense) as error:
+            fault = self._fault(error, asking, request.url)
+            fault.reached = asking.reached
+        else:
+            return reply
+        finally:
+            self._end(asking, whole=whole)
+        raise fault
+
+    def _begin(
+        self,
+        asking: _Asking,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | Iterator[bytes] | None,
+        limit_s: float,
+    ) -> httpx.Request:
+        """Its time runs from now on."""
         checked = {header_name(name): bearer(value) for name, value in headers.items()}
         request = httpx.Request(
             method,
@@ -297,53 +377,42 @@ class Transport:
             if self._closed.is_set():
                 raise faults.Closed
             self._busy = True
-        whole = False
         asking.give(limit_s)
-        try:
-            reply = self._answered(request, asking, most_bytes)
-            whole = True
-        except (httpx.HTTPError, _Stopped, _Nonsense) as error:
-            fault = self._fault(error, asking, request.url)
-            fault.reached = asking.reached
-        else:
-            return reply
-        finally:
-            asking.end()
-            if not whole:
-                # Half an exchange is never gone on with: the next one has a connection of its own.
-                self._drop()
-            with self._lock:
-                self._busy = False
-            if self._closed.is_set():
-                self._drop()
-        raise fault
+        return request
 
-    def _answered(self, request: httpx.Request, asking: _Asking, most_bytes: int) -> Reply:
+    def _end(self, asking: _Asking, *, whole: bool) -> None:
+        asking.end()
+        if not whole:
+            # Half an exchange is never gone on with: the next one has a connection of its own.
+            self._drop()
+        with self._lock:
+            self._busy = False
+        if self._closed.is_set():
+            self._drop()
+
+    def _open(self, request: httpx.Request, asking: _Asking) -> httpx.Response:
+        """Its head has come."""
         way = self._way(request.url, asking)
         try:
-            response = way.handle_request(request)
+            return way.handle_request(request)
         except (httpx.HTTPError, _Stopped):
             raise
         except Exception as error:
             if error is asking.theirs:
                 raise
             raise _Nonsense from error
-        arrived_s = self.clock.now_s()
-        try:
-            return Reply(
-                status=response.status_code,
-                headers={name.lower(): values[-1] for name, values in _grouped(response.headers).items()},
-                body=self._body(response, asking, most_bytes),
-                date=None
-                if "age" in response.headers
-                else _http_date((response.headers.get_list("date") or [""])[-1]),
-                arrived_s=arrived_s,
-            )
-        finally:
-            if response.http_version != "HTTP/2":
-                # Whatever was sent behind this answer would be taken for the answer to the next request.
-                response.extensions["network_stream"].close()
-            response.close()
+
+    def _head(self, response: httpx.Response) -> Reply:
+        """Without its body."""
+        return Reply(
+            status=response.status_code,
+            headers={name.lower(): values[-1] for name, values in _grouped(response.headers).items()},
+            body=b"",
+            date=None
+            if "age" in response.headers
+            else _http_date((response.headers.get_list("date") or [""])[-1]),
+            arrived_s=self.clock.now_s(),
+        )
 
     def _body(self, response: httpx.Response, asking: _Asking, most_bytes: int) -> bytes:
         if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
@@ -405,7 +474,7 @@ class Transport:
     # --- Which way ------------------------------------------------------------------------------------
 
     def _way(self, url: httpx.URL, asking: _Asking) -> httpx.HTTPTransport:
-        proxy = self._proxy(url)
+        proxy = way_through(self.policy, url)
         asking.proxied = proxy is not None
         known = self._ways.get(proxy or "")
         if known is not None:
@@ -429,27 +498,6 @@ class Transport:
         with self._lock:
             self._ways[proxy or ""] = made
         return made
-
-    def _proxy(self, url: httpx.URL) -> str | None:
-        """The policy's, else the environment's (on Windows and macOS: or the system's) with its exceptions. None on this machine itself."""
-        if url.scheme == "http":
-            return None
-        proxy = self.policy.proxy
-        if proxy is None:
-            found = getproxies()
-            proxy = found.get("https") or found.get("all")
-            if not proxy or proxy_bypass(url.host):
-                return None
-            if "://" not in proxy:
-                proxy = f"http://{proxy}"
-        try:
-            parts = urlsplit(proxy)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is none
-            usable = False
-        if not usable:
-            raise faults.ProxyUnusable
-        return proxy
 
     # --- What went wrong ------------------------------------------------------------------------------
 
@@ -504,6 +552,30 @@ def address(url: str) -> httpx.URL:
     except (httpx.InvalidURL, UnicodeError):
         raise Unfit("a URL of https") from None
     return found
+
+
+def way_through(policy: Policy, url: httpx.URL) -> str | None:
+    """The proxy to go through: the policy's, else the environment's (on Windows and macOS: or the system's) with its exceptions. None on
+    this machine itself. Raises ProxyUnusable.
+    """
+    if url.scheme in {"http", "ws"}:
+        return None
+    proxy = policy.proxy
+    if proxy is None:
+        found = getproxies()
+        proxy = found.get("https") or found.get("all")
+        if not proxy or proxy_bypass(url.host):
+            return None
+        if "://" not in proxy:
+            proxy = f"http://{proxy}"
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none
+        usable = False
+    if not usable:
+        raise faults.ProxyUnusable
+    return proxy
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
@@ -586,6 +658,13 @@ def has_route() -> bool:
             one.connect((address, 9))
             return True
     return False
+
+
+def _put_down(response: httpx.Response) -> None:
+    if response.http_version != "HTTP/2":
+        # Whatever was sent behind this answer would be taken for the answer to the next request.
+        response.extensions["network_stream"].close()
+    response.close()
 
 
 def _pieces(response: httpx.Response) -> Iterator[bytes]:

@@ -1,16 +1,17 @@
-"""What the pipeline needs of a source of frames, the window of a microphone, and the benchmark of a writer of clips.
+"""What the pipeline needs of sources of frames and sound, of a loudspeaker, a voice and a recogniser; the window of a microphone; and the
+benchmark of a writer of clips.
 
-Every source passes tests/contract/test_frame_source.py.
+Every source of frames passes tests/contract/test_frame_source.py, every source of sound test_sound_source.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from client.language import Sentence
-from edge_models.types import Frame, Reason
+from edge_models.types import Float32Array, Frame, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,117 @@ class LevelSource(Protocol):
 
     def close(self) -> None:
         """Let go of the device. Never raises; safe at any time, and twice. After it, level gives None."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundBlock:
+    """32 ms of sound. samples: float32 [shape=(512,)], 16 kHz, one channel, full scale ±1. t_s: when the last of them was recorded."""
+
+    samples: Float32Array = field(repr=False)
+    t_s: float
+
+
+class SoundSource(Protocol):
+    """A microphone, or what stands for one: open → read … read → close, by one thread; close is safe at any moment, and twice."""
+
+    def open(self) -> str:
+        """Start to listen; the name of the device, for people. Raises EnvironmentFault with a remedy; nothing stays open then."""
+
+    def read(self) -> SoundBlock | None:
+        """The next block, or None at the end of a source that ends, and after close.
+
+        Raises SourceStalled when nothing has come for a while: the caller may call again; EnvironmentFault when nothing will come any more.
+        """
+
+    def level(self) -> Level | None:
+        """The newest, or None before the first. Does not wait and does not raise."""
+
+    def close(self) -> None:
+        """Let go of the device: nothing is heard after it. Never raises."""
+
+
+class SoundSink(Protocol):
+    """A loudspeaker. For one thread, apart from stop, which may come from any."""
+
+    def open(self) -> str:
+        """Its name, for people. Raises EnvironmentFault with a remedy; nothing stays open then."""
+
+    def play(self, samples: Float32Array, rate_hz: int) -> None:
+        """Appended to what is still to be heard [shape=(n,), one channel, full scale ±1]; returns at once."""
+
+    def played(self, n: int) -> Float32Array:
+        """The newest n samples that have left for the device, at 16 kHz; zeros where there was nothing. What an echo is made of."""
+
+    @property
+    def waiting_s(self) -> float:
+        """How long what was given takes to be heard yet; 0 while it is silent."""
+
+    def stop(self) -> None:
+        """Silence within 20 ms; what is still to be heard is thrown away."""
+
+    def close(self) -> None:
+        """Let go of the device. Never raises; safe twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A sentence as sound. samples: float32 [shape=(n,)], one channel, full scale ±1."""
+
+    samples: Float32Array = field(repr=False)
+    rate_hz: int
+
+
+class Voice(Protocol):
+    """Makes sound of text, a sentence at a time. Of the system, or of the clinic's cloud."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    def speaks(self, language: str) -> bool:
+        """Whether it can read this language ("es"). Does not wait."""
+
+    def synthesize(self, text: str, language: str, rate_percent: int) -> Spoken:
+        """rate_percent: 50 to 200, of its usual speed. Raises EnvironmentFault or another HealthHelperError with a remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What somebody said. confidence: 0 to 1; None: the recogniser does not say."""
+
+    text: str = field(repr=False)
+    language: str
+    confidence: float | None
+
+
+class Recognition(Protocol):
+    """One utterance on its way to be text."""
+
+    def push(self, samples: Float32Array) -> None:
+        """More of it [shape=(n,), 16 kHz, full scale ±1]. Does not wait; trouble comes with finish."""
+
+    def partial(self) -> str:
+        """What is understood so far; it may change. Does not wait."""
+
+    def finish(self) -> Transcript:
+        """Nothing more comes: the text, within 3 s. Raises a HealthHelperError with a remedy."""
+
+    def cancel(self) -> None:
+        """Nobody wants it any more. Never raises."""
+
+
+class Recogniser(Protocol):
+    """Makes text of speech."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    def ready(self, language: str) -> bool:
+        """Whether it can be asked now, in this language. Does not wait."""
+
+    def begin(self, language: str) -> Recognition:
+        """An utterance begins. Does not wait."""
 
 
 class Codec(StrEnum):

@@ -79,6 +79,7 @@ class Line(Transport):
         body: bytes | None = None,
         most_bytes: int = wire.ANSWER_BYTES,
         media_type: str = "application/json",
+        answer_type: str | None = None,
     ) -> Reply:
         path = urlsplit(url).path
         self.asked.append(path)
@@ -88,7 +89,13 @@ class Line(Transport):
             broken.reached = False
             raise broken
         reply = super().request(
-            method, url, headers=headers, body=body, most_bytes=most_bytes, media_type=media_type
+            method,
+            url,
+            headers=headers,
+            body=body,
+            most_bytes=most_bytes,
+            media_type=media_type,
+            answer_type=answer_type,
         )
         if path in self.loses:
             raise faults.ConnectionBroken
