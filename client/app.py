@@ -75,6 +75,7 @@ def real_parts(clock: Clock) -> Parts:
         portrait=_portrait,
         store=lambda: _store(clock, policy()),
         restore_store=lambda typed: _restore_store(typed, clock, policy()),
+        begin_store_anew=lambda: _begin_store_anew(clock, policy()),
         window=_window,
     )
 
@@ -330,6 +331,13 @@ def _restore_store(typed: str, clock: Clock, policy: Policy) -> Kept:
     return kept_of(restore(config.store_folder(), vault, RecoveryKey.from_text(typed)), vault, clock, policy)
 
 
+def _begin_store_anew(clock: Clock, policy: Policy) -> Kept:
+    from client.store.opening import begin_anew
+
+    vault = SystemVault()
+    return kept_of(begin_anew(config.store_folder(), vault, clock.utc()), vault, clock, policy)
+
+
 def _send_fhir(transaction: Mapping[str, object], vault: Vault, clock: Clock, policy: Policy) -> int:
     from client.cloud.fhir_server import FhirServer
     from client.cloud.transport import Transport
@@ -378,7 +386,8 @@ def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
     from client.store.tasks import Tasks
 
     database, folder = opened.database, opened.database.path.parent
-    observations, outbox, documents = Observations(database), Outbox(database), Documents(database)
+    observations = Observations(database, policy.keep_deleted_days)
+    outbox, documents = Outbox(database), Documents(database)
     forgetting = Forgetting(database, documents)
     membership = Membership(vault, outbox, clock, policy)
     uploader = Uploader(
@@ -428,6 +437,7 @@ def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
         sync=sync,
         policy=policy,
         healed=opened.healed,
+        set_aside=opened.set_aside,
         needs_recovery_key=opened.needs_recovery_key,
         new_recovery_key=lambda: new_recovery_key(folder, vault).to_text(),
         confirm_recovery_key=lambda: confirm_recovery_key(folder, database),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -37,3 +37,11 @@ class SystemClock:
 
     def utc(self) -> datetime:
         return datetime.now(UTC)
+
+
+_CLOCKS_DIFFER = timedelta(minutes=1)
+
+
+def lies_ahead(at: datetime, now: datetime) -> bool:
+    """Whether a moment that was noted as past lies ahead: the clock was wrong then, or is now."""
+    return at - now > _CLOCKS_DIFFER

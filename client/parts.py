@@ -89,7 +89,8 @@ class Demo:
 class Kept:
     """An open store. Leaving the block closes it, after the chores if nothing went wrong.
 
-    policy: of this installation. healed: the store was damaged and has been mended by this opening. needs_recovery_key: nobody has said to have one
+    policy: of this installation. healed: the store was damaged and has been mended by this opening. set_aside: the name of the folder
+    into which this opening has put an older store that can't be opened; "" where there was none. needs_recovery_key: nobody has said to have one
     on paper. new_recovery_key: makes one to be shown, as printed; in force from confirm_recovery_key on. rotate_key: the store gets another
     key; then it has to be opened anew, and needs a new recovery key.
 
@@ -109,6 +110,7 @@ class Kept:
     sync: SyncThread
     policy: Policy
     healed: Healed | None
+    set_aside: str
     needs_recovery_key: bool
     new_recovery_key: Callable[[], str]
     confirm_recovery_key: Callable[[], None]
@@ -162,7 +164,8 @@ class Parts:
     engine: loads the weights and makes a fresh Scan; raises EnvironmentFault. weights: their state on the disk.
     write_clip: (folder, simulated frames, frames per second, compression; None: as a phone) → the video file; raises
         EnvironmentFault. portrait: the picture of the simulated person; raises EnvironmentFault.
-    store: opens the encrypted store; restore_store: with its recovery key; both raise VaultFault or StoreFault.
+    store: opens the encrypted store; restore_store: with its recovery key; begin_store_anew: one that nothing opens is set aside,
+        and there is a new one; all raise VaultFault or StoreFault.
     window: shows the window until it is closed; the exit status.
     """
 
@@ -183,4 +186,5 @@ class Parts:
     portrait: Callable[[], ByteArray]
     store: Callable[[], Kept]
     restore_store: Callable[[str], Kept]
+    begin_store_anew: Callable[[], Kept]
     window: Callable[[Parts, WindowChoice], int]

@@ -41,6 +41,7 @@ class Policy:
     None: for ever. keep_deleted_days: how long a deletion can be undone. backup_every_hours, backups_kept: of the store.
     confirm_record_number: a scan begins once the record number was read back. ask_for_consent: before anything is sent; where False, whoever
     manages the computer has it in writing. fhir_url: where an export as FHIR is sent. send_scan_reports: the PDF of each scan too.
+    country: where this computer stands (ISO 3166-1, such as "PT"): whose emergency numbers are named.
     """
 
     cloud_url: str | None = None
@@ -54,6 +55,7 @@ class Policy:
     ask_for_consent: bool = True
     fhir_url: str | None = None
     send_scan_reports: bool = False
+    country: str | None = None
 
 
 def load() -> Policy:
@@ -162,6 +164,12 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
+def _country(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{2}", value):
+        raise ValueError(said("the code of a country such as PT"))
+    return value
+
+
 _FORMS: dict[str, Callable[[Any], Any]] = {
     "cloud_url": _safe_address,
     "proxy": _web_address,
@@ -174,4 +182,5 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "ask_for_consent": _flag,
     "fhir_url": _safe_address,
     "send_scan_reports": _flag,
+    "country": _country,
 }

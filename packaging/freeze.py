@@ -143,6 +143,7 @@ def data_files(root: Path = ROOT) -> list[tuple[str, str]]:
         *(WEIGHTS / "third_party" / name for name in listed_weights(root)),
         *_matching(root, "client/store/migrations/*.sql"),
         *_matching(root, "assets/i18n/*.ts"),
+        *_matching(root, "assets/triage/*.toml"),
         PurePosixPath("LICENSE"),
     ]
     found = [(root / path, str(path.parent)) for path in wanted]

@@ -628,6 +628,10 @@
         <translation>أُصلح مخزن البيانات أو جُدد في هذه الأثناء</translation>
     </message>
     <message>
+        <source>the store was closed meanwhile</source>
+        <translation>أُغلق المخزن في أثناء ذلك</translation>
+    </message>
+    <message>
         <source>the file on the disk is damaged</source>
         <translation>الملف الموجود على القرص تالف</translation>
     </message>
@@ -1214,6 +1218,10 @@
     <message>
         <source>Open with the recovery key…</source>
         <translation>الفتح بمفتاح الاسترداد…</translation>
+    </message>
+    <message>
+        <source>Begin a new store…</source>
+        <translation>بدء مخزن جديد…</translation>
     </message>
     <message>
         <source>Open the store</source>
@@ -2024,6 +2032,14 @@
         <translation>مفتاح الاسترداد الجديد غير سارٍ: تخلص من ورقته. ويبقى أي مفتاح أقدم صالحًا.</translation>
     </message>
     <message>
+        <source>Begin a new, empty store? Only where nobody has the recovery key any more, and this system&apos;s key store will not come back: what is kept now is then on no list, in no report, and what of it waits is not sent. Nothing of it is deleted: it is set aside, encrypted as it is, in a folder with the date of today, and its recovery key opens it should it be found.</source>
+        <translation>هل تريد بدء مخزن جديد فارغ؟ فقط إذا لم يعد مفتاح الاسترداد عند أحد ولن يعود مخزن مفاتيح هذا النظام: ما هو محفوظ الآن لن يكون حينها في أي قائمة ولا في أي تقرير، وما ينتظر منه لن يُرسل. لا يُحذف منه شيء: يوضع جانبًا، مشفّرًا كما هو، في مجلد بتاريخ اليوم، ويفتحه مفتاح استرداده إن وُجد.</translation>
+    </message>
+    <message>
+        <source>Begin a new store</source>
+        <translation>بدء مخزن جديد</translation>
+    </message>
+    <message>
         <source>Locked, because nobody used it for {minutes} min.</source>
         <translation>تم القفل لعدم الاستخدام مدة {minutes} د.</translation>
     </message>
@@ -2664,6 +2680,14 @@
         <translation>أغلق Health Helper وافتحه من جديد ثم أعد الحفظ.</translation>
     </message>
     <message>
+        <source>The store on this device was closed meanwhile, so nothing more can be kept or shown from it</source>
+        <translation>أُغلق مخزن هذا الجهاز في أثناء ذلك، فلا يمكن حفظ شيء فيه ولا عرض شيء منه</translation>
+    </message>
+    <message>
+        <source>Open it again and do this once more; what was kept before is safe.</source>
+        <translation>افتحه مرة أخرى وأعد ما فعلته؛ ما حُفظ من قبل سليم.</translation>
+    </message>
+    <message>
         <source>The store on this device could not be read or written ({kind})</source>
         <translation>تعذرت القراءة من مخزن البيانات على هذا الجهاز أو الكتابة فيه ({kind})</translation>
     </message>
@@ -2754,6 +2778,10 @@
     <message>
         <source>Put back a backup of its whole folder. To start a new store instead, remove the file {name} from it.</source>
         <translation>استعد نسخة احتياطية من مجلده كله. ولبدء مخزن جديد بدلًا من ذلك، أزل منه الملف {name}.</translation>
+    </message>
+    <message>
+        <source>A new store has been begun. The older one, which could not be opened, is kept as it was in the folder {name}.</source>
+        <translation>بُدئ مخزن جديد. والأقدم، الذي تعذّر فتحه، محفوظ كما كان في المجلد {name}.</translation>
     </message>
     <message>
         <source>Nothing is kept on this device yet.</source>
@@ -2884,6 +2912,14 @@
         <translation>نص الترخيص الذي يجب أن يرافق كل نسخة من face_rfb_320</translation>
     </message>
     <message>
+        <source>hears whether somebody speaks</source>
+        <translation>يسمع ما إذا كان أحد يتكلم</translation>
+    </message>
+    <message>
+        <source>the licence text that must travel with every copy of speech_silero</source>
+        <translation>نص الترخيص الذي يجب أن يرافق كل نسخة من speech_silero</translation>
+    </message>
+    <message>
         <source>the face of the simulated person (demo and tests)</source>
         <translation>وجه الشخص المحاكى (للعرض التجريبي والاختبارات)</translation>
     </message>
@@ -2928,6 +2964,34 @@
         <translation>أضف الشخص أولًا: ‎health-helper people --add &quot;NAME&quot;‎.</translation>
     </message>
     <message>
+        <source>This has to be confirmed, and nobody can be asked here</source>
+        <translation>يجب تأكيد هذا، ولا يمكن سؤال أحد هنا</translation>
+    </message>
+    <message>
+        <source>Run it in a terminal, or add --yes. Everything is as it was before.</source>
+        <translation>شغّله في طرفية، أو أضف --yes. كل شيء كما كان من قبل.</translation>
+    </message>
+    <message>
+        <source>Nobody on this device has this record number</source>
+        <translation>لا أحد على هذا الجهاز له رقم السجل هذا</translation>
+    </message>
+    <message>
+        <source>Nothing was done. Check the number, and for whom this is.</source>
+        <translation>لم يُفعل شيء. تحقق من الرقم ولمن هذا.</translation>
+    </message>
+    <message>
+        <source>This record number belongs to somebody else on this device</source>
+        <translation>رقم السجل هذا لشخص آخر على هذا الجهاز</translation>
+    </message>
+    <message>
+        <source>On this computer a person&apos;s record number has to be read back first</source>
+        <translation>على هذا الحاسوب يجب أولًا قراءة رقم سجل الشخص</translation>
+    </message>
+    <message>
+        <source>Add --confirm-record-number N, or run it in a terminal. Nothing was done.</source>
+        <translation>أضف --confirm-record-number N، أو شغّله في طرفية. لم يُفعل شيء.</translation>
+    </message>
+    <message>
         <source>Nothing was done</source>
         <translation>لم يُنفذ شيء</translation>
     </message>
@@ -2952,8 +3016,8 @@
         <translation>لا يمكن الجمع بين هذه الخيارات</translation>
     </message>
     <message>
-        <source>Give one of --add, --delete, --share and --send-earlier; --record-number goes with --add, --forever and --yes with --delete.</source>
-        <translation>حدد واحدًا من الخيارات ‎--add و‎--delete و‎--share و‎--send-earlier؛ ويُستخدم ‎--record-number مع ‎--add، و‎--forever و‎--yes مع ‎--delete.</translation>
+        <source>Give one of --add, --rename, --person, --delete, --share and --send-earlier; --record-number goes with --add and --person, --forever with --delete, --yes with --delete and --share, --confirm-record-number with --share and --send-earlier.</source>
+        <translation>أعطِ واحدًا من --add و--rename و--person و--delete و--share و--send-earlier؛ ‏--record-number مع --add و--person، و--forever مع --delete، و--yes مع --delete و--share، و--confirm-record-number مع --share و--send-earlier.</translation>
     </message>
     <message>
         <source>This person has not agreed that anything is sent</source>
@@ -3266,6 +3330,14 @@
     <message>
         <source>Ask the clinic&apos;s administrator for a code: health-helper enrol CODE.</source>
         <translation>اطلب من مسؤول العيادة رمزًا: ‎health-helper enrol CODE‎.</translation>
+    </message>
+    <message>
+        <source>No Health Helper server answers at this address</source>
+        <translation>لا يجيب أي خادم لـ Health Helper على هذا العنوان</translation>
+    </message>
+    <message>
+        <source>Check the address, also what comes after the server&apos;s name: type it as the clinic&apos;s administrator gave it. The code was not used up.</source>
+        <translation>تحقق من العنوان، ومما يأتي بعد اسم الخادم أيضًا: اكتبه كما أعطاه مسؤول العيادة. لم يُستهلك الرمز.</translation>
     </message>
     <message>
         <source>The server&apos;s address is missing</source>
@@ -3804,6 +3876,10 @@
         <translation>تقرير قياس</translation>
     </message>
     <message>
+        <source>Clinic: {clinic}, at {server}.</source>
+        <translation>العيادة: {clinic}، على {server}.</translation>
+    </message>
+    <message>
         <source>May what is kept of {name} be sent to the clinic at {clinic}?</source>
         <translation>هل يجوز إرسال ما هو محفوظ باسم {name} إلى العيادة (‎{clinic}‎)؟</translation>
     </message>
@@ -3906,6 +3982,10 @@
     <message>
         <source>the path of a file</source>
         <translation>مسار ملف</translation>
+    </message>
+    <message>
+        <source>the code of a country such as PT</source>
+        <translation>رمز بلد مثل PT</translation>
     </message>
     <message>
         <source>The export was stopped</source>
@@ -4062,6 +4142,18 @@
     <message>
         <source>The clinic&apos;s server is being asked …</source>
         <translation>جارٍ سؤال خادم العيادة …</translation>
+    </message>
+    <message>
+        <source>This device is enrolled already. {clinic} Enrol it anew? The enrolment that it has is replaced once the new code was taken. With another clinic, what waits for this one is held back until the device is back with it.</source>
+        <translation>هذا الجهاز مسجّل من قبل. {clinic} هل تريد تسجيله من جديد؟ يُستبدل تسجيله الحالي حالما يُقبل الرمز الجديد. مع عيادة أخرى يُحجز ما ينتظر لهذه العيادة إلى أن يعود الجهاز إليها.</translation>
+    </message>
+    <message>
+        <source>Enrolled already</source>
+        <translation>مسجّل من قبل</translation>
+    </message>
+    <message>
+        <source>Enrol it anew</source>
+        <translation>تسجيله من جديد</translation>
     </message>
     <message>
         <source>This device is enrolled with the clinic at {server}.</source>
@@ -4668,8 +4760,12 @@
         <translation>المحتجز: {count} (محذوف يمكن استعادته، أو يخص عيادة أخرى).</translation>
     </message>
     <message>
-        <source>Nothing was sent since the program was started.</source>
-        <translation>لم يُرسل شيء منذ بدء تشغيل البرنامج.</translation>
+        <source>Nothing was sent yet.</source>
+        <translation>لم يُرسل شيء بعد.</translation>
+    </message>
+    <message>
+        <source>Last sent: time unknown.</source>
+        <translation>آخر إرسال: وقته غير معروف.</translation>
     </message>
     <message>
         <source>Last sent: {when}.</source>
@@ -4730,6 +4826,62 @@
     <message>
         <source>Whoever manages this computer sets fhir_url in {file}.</source>
         <translation>من يدير هذا الحاسوب يضبط fhir_url في {file}.</translation>
+    </message>
+    <message>
+        <source>What the assistant says cannot be read ({why})</source>
+        <translation>تعذّرت قراءة ما يقوله المساعد ({why})</translation>
+    </message>
+    <message>
+        <source>The rules that notice emergencies cannot be read ({why})</source>
+        <translation>تعذّرت قراءة القواعد التي تنتبه إلى الطوارئ ({why})</translation>
+    </message>
+    <message>
+        <source>There are no rules for the language {code}</source>
+        <translation>لا توجد قواعد للغة {code}</translation>
+    </message>
+    <message>
+        <source>Choose one of: {codes}.</source>
+        <translation>اختر واحدة من: {codes}.</translation>
+    </message>
+    <message>
+        <source>Nothing was noticed. That does not mean that nothing is wrong.</source>
+        <translation>لم يُلاحظ شيء. هذا لا يعني أنه لا توجد مشكلة.</translation>
+    </message>
+    <message>
+        <source>Line {number} of standard input is not as agreed</source>
+        <translation>السطر {number} من الإدخال القياسي ليس كما اتُّفق عليه</translation>
+    </message>
+    <message>
+        <source>Give lines such as {example}.</source>
+        <translation>أعطِ أسطرًا مثل {example}.</translation>
+    </message>
+    <message>
+        <source>No loudspeaker was found</source>
+        <translation>لم يُعثر على أي مكبّر صوت</translation>
+    </message>
+    <message>
+        <source>Plug one in, or switch it on. Until then answers are only shown.</source>
+        <translation>وصّل واحدًا أو شغّله. حتى ذلك الحين تُعرض الإجابات فقط.</translation>
+    </message>
+    <message>
+        <source>Close other programs that use it, then try again. Until then answers are only shown.</source>
+        <translation>أغلق البرامج الأخرى التي تستخدمه ثم حاول مرة أخرى. حتى ذلك الحين تُعرض الإجابات فقط.</translation>
+    </message>
+    <message>
+        <source>The loudspeaker was unplugged, or the sound system has stopped</source>
+        <translation>فُصل مكبّر الصوت أو توقف نظام الصوت</translation>
+    </message>
+    <message>
+        <source>Plug it in again. Until then answers are only shown.</source>
+        <translation>وصّله مرة أخرى. حتى ذلك الحين تُعرض الإجابات فقط.</translation>
+    </message>
+    <message>
+        <source>Nothing could be sent when it was last tried ({code})</source>
+        <translation>لم يمكن إرسال شيء في آخر محاولة ({code})</translation>
+    </message>
+    <message>
+        <source>Try it now, to see why: health-helper sync --once.</source>
+        <translation>جرّبه الآن لمعرفة السبب: health-helper sync --once.</translation>
     </message>
 </context>
 </TS>

@@ -628,6 +628,10 @@
         <translation>entretanto se reparó o se renovó el almacén de datos</translation>
     </message>
     <message>
+        <source>the store was closed meanwhile</source>
+        <translation>el almacén se cerró entretanto</translation>
+    </message>
+    <message>
         <source>the file on the disk is damaged</source>
         <translation>el archivo del disco está dañado</translation>
     </message>
@@ -1214,6 +1218,10 @@
     <message>
         <source>Open with the recovery key…</source>
         <translation>Abrir con la clave de recuperación…</translation>
+    </message>
+    <message>
+        <source>Begin a new store…</source>
+        <translation>Empezar un almacén nuevo…</translation>
     </message>
     <message>
         <source>Open the store</source>
@@ -2024,6 +2032,14 @@
         <translation>La nueva clave de recuperación no está en vigor: tire el papel. Una anterior sigue siendo válida.</translation>
     </message>
     <message>
+        <source>Begin a new, empty store? Only where nobody has the recovery key any more, and this system&apos;s key store will not come back: what is kept now is then on no list, in no report, and what of it waits is not sent. Nothing of it is deleted: it is set aside, encrypted as it is, in a folder with the date of today, and its recovery key opens it should it be found.</source>
+        <translation>¿Empezar un almacén nuevo y vacío? Solo si ya nadie tiene la clave de recuperación y el almacén de claves de este sistema no va a volver: lo que ahora se guarda no estará entonces en ninguna lista ni en ningún informe, y lo que de ello espera no se envía. No se borra nada: se aparta, cifrado como está, en una carpeta con la fecha de hoy, y su clave de recuperación lo abre si se encuentra.</translation>
+    </message>
+    <message>
+        <source>Begin a new store</source>
+        <translation>Empezar un almacén nuevo</translation>
+    </message>
+    <message>
         <source>Locked, because nobody used it for {minutes} min.</source>
         <translation>Bloqueado, porque nadie lo usó durante {minutes} min.</translation>
     </message>
@@ -2664,6 +2680,14 @@
         <translation>Cierre Health Helper, ábralo de nuevo y guarde otra vez.</translation>
     </message>
     <message>
+        <source>The store on this device was closed meanwhile, so nothing more can be kept or shown from it</source>
+        <translation>El almacén de este dispositivo se cerró entretanto, así que ya no se puede guardar ni mostrar nada de él</translation>
+    </message>
+    <message>
+        <source>Open it again and do this once more; what was kept before is safe.</source>
+        <translation>Ábralo de nuevo y repita esto; lo que se guardó antes está a salvo.</translation>
+    </message>
+    <message>
         <source>The store on this device could not be read or written ({kind})</source>
         <translation>No se pudo leer o escribir el almacén de datos de este dispositivo ({kind})</translation>
     </message>
@@ -2754,6 +2778,10 @@
     <message>
         <source>Put back a backup of its whole folder. To start a new store instead, remove the file {name} from it.</source>
         <translation>Restaure una copia de seguridad de toda su carpeta. Si prefiere empezar un almacén de datos nuevo, quite de ella el archivo {name}.</translation>
+    </message>
+    <message>
+        <source>A new store has been begun. The older one, which could not be opened, is kept as it was in the folder {name}.</source>
+        <translation>Se ha empezado un almacén nuevo. El anterior, que no se pudo abrir, se conserva tal como estaba en la carpeta {name}.</translation>
     </message>
     <message>
         <source>Nothing is kept on this device yet.</source>
@@ -2884,6 +2912,14 @@
         <translation>el texto de la licencia que debe acompañar a cada copia de face_rfb_320</translation>
     </message>
     <message>
+        <source>hears whether somebody speaks</source>
+        <translation>oye si alguien habla</translation>
+    </message>
+    <message>
+        <source>the licence text that must travel with every copy of speech_silero</source>
+        <translation>el texto de licencia que debe acompañar a cada copia de speech_silero</translation>
+    </message>
+    <message>
         <source>the face of the simulated person (demo and tests)</source>
         <translation>la cara de la persona simulada (demostración y pruebas)</translation>
     </message>
@@ -2928,6 +2964,34 @@
         <translation>Añada antes a esa persona: health-helper people --add &quot;NOMBRE&quot;.</translation>
     </message>
     <message>
+        <source>This has to be confirmed, and nobody can be asked here</source>
+        <translation>Esto hay que confirmarlo, y aquí no se puede preguntar a nadie</translation>
+    </message>
+    <message>
+        <source>Run it in a terminal, or add --yes. Everything is as it was before.</source>
+        <translation>Ejecútelo en un terminal, o añada --yes. Todo está como antes.</translation>
+    </message>
+    <message>
+        <source>Nobody on this device has this record number</source>
+        <translation>Nadie en este dispositivo tiene este número de historia</translation>
+    </message>
+    <message>
+        <source>Nothing was done. Check the number, and for whom this is.</source>
+        <translation>No se hizo nada. Compruebe el número y para quién es.</translation>
+    </message>
+    <message>
+        <source>This record number belongs to somebody else on this device</source>
+        <translation>Este número de historia es de otra persona de este dispositivo</translation>
+    </message>
+    <message>
+        <source>On this computer a person&apos;s record number has to be read back first</source>
+        <translation>En este equipo hay que leer antes el número de historia de la persona</translation>
+    </message>
+    <message>
+        <source>Add --confirm-record-number N, or run it in a terminal. Nothing was done.</source>
+        <translation>Añada --confirm-record-number N, o ejecútelo en un terminal. No se hizo nada.</translation>
+    </message>
+    <message>
         <source>Nothing was done</source>
         <translation>No se hizo nada</translation>
     </message>
@@ -2952,8 +3016,8 @@
         <translation>Estas opciones no se pueden combinar</translation>
     </message>
     <message>
-        <source>Give one of --add, --delete, --share and --send-earlier; --record-number goes with --add, --forever and --yes with --delete.</source>
-        <translation>Indique una de las opciones --add, --delete, --share y --send-earlier; --record-number va con --add; --forever y --yes, con --delete.</translation>
+        <source>Give one of --add, --rename, --person, --delete, --share and --send-earlier; --record-number goes with --add and --person, --forever with --delete, --yes with --delete and --share, --confirm-record-number with --share and --send-earlier.</source>
+        <translation>Dé una de --add, --rename, --person, --delete, --share y --send-earlier; --record-number va con --add y --person, --forever con --delete, --yes con --delete y --share, --confirm-record-number con --share y --send-earlier.</translation>
     </message>
     <message>
         <source>This person has not agreed that anything is sent</source>
@@ -3266,6 +3330,14 @@
     <message>
         <source>Ask the clinic&apos;s administrator for a code: health-helper enrol CODE.</source>
         <translation>Pida un código al administrador de la clínica: health-helper enrol CÓDIGO.</translation>
+    </message>
+    <message>
+        <source>No Health Helper server answers at this address</source>
+        <translation>En esta dirección no responde ningún servidor de Health Helper</translation>
+    </message>
+    <message>
+        <source>Check the address, also what comes after the server&apos;s name: type it as the clinic&apos;s administrator gave it. The code was not used up.</source>
+        <translation>Compruebe la dirección, también lo que sigue al nombre del servidor: escríbala como la dio el administrador de la clínica. El código no se ha gastado.</translation>
     </message>
     <message>
         <source>The server&apos;s address is missing</source>
@@ -3804,6 +3876,10 @@
         <translation>Informe de una medición</translation>
     </message>
     <message>
+        <source>Clinic: {clinic}, at {server}.</source>
+        <translation>Clínica: {clinic}, en {server}.</translation>
+    </message>
+    <message>
         <source>May what is kept of {name} be sent to the clinic at {clinic}?</source>
         <translation>¿Se puede enviar a la clínica ({clinic}) lo guardado de {name}?</translation>
     </message>
@@ -3906,6 +3982,10 @@
     <message>
         <source>the path of a file</source>
         <translation>la ruta de un archivo</translation>
+    </message>
+    <message>
+        <source>the code of a country such as PT</source>
+        <translation>el código de un país, como PT</translation>
     </message>
     <message>
         <source>The export was stopped</source>
@@ -4062,6 +4142,18 @@
     <message>
         <source>The clinic&apos;s server is being asked …</source>
         <translation>Consultando al servidor de la clínica …</translation>
+    </message>
+    <message>
+        <source>This device is enrolled already. {clinic} Enrol it anew? The enrolment that it has is replaced once the new code was taken. With another clinic, what waits for this one is held back until the device is back with it.</source>
+        <translation>Este dispositivo ya está inscrito. {clinic} ¿Inscribirlo de nuevo? La inscripción que tiene se sustituye cuando se acepte el código nuevo. Con otra clínica, lo que espera para esta se retiene hasta que el dispositivo vuelva a ella.</translation>
+    </message>
+    <message>
+        <source>Enrolled already</source>
+        <translation>Ya inscrito</translation>
+    </message>
+    <message>
+        <source>Enrol it anew</source>
+        <translation>Inscribir de nuevo</translation>
     </message>
     <message>
         <source>This device is enrolled with the clinic at {server}.</source>
@@ -4668,8 +4760,12 @@
         <translation>Retenidos: {count} (eliminados que aún se pueden recuperar, o para otra clínica).</translation>
     </message>
     <message>
-        <source>Nothing was sent since the program was started.</source>
-        <translation>No se ha enviado nada desde que se inició el programa.</translation>
+        <source>Nothing was sent yet.</source>
+        <translation>Todavía no se ha enviado nada.</translation>
+    </message>
+    <message>
+        <source>Last sent: time unknown.</source>
+        <translation>Último envío: hora desconocida.</translation>
     </message>
     <message>
         <source>Last sent: {when}.</source>
@@ -4730,6 +4826,62 @@
     <message>
         <source>Whoever manages this computer sets fhir_url in {file}.</source>
         <translation>Quien administra este equipo indica fhir_url en {file}.</translation>
+    </message>
+    <message>
+        <source>What the assistant says cannot be read ({why})</source>
+        <translation>No se puede leer lo que dice el asistente ({why})</translation>
+    </message>
+    <message>
+        <source>The rules that notice emergencies cannot be read ({why})</source>
+        <translation>No se pueden leer las reglas que detectan urgencias ({why})</translation>
+    </message>
+    <message>
+        <source>There are no rules for the language {code}</source>
+        <translation>No hay reglas para el idioma {code}</translation>
+    </message>
+    <message>
+        <source>Choose one of: {codes}.</source>
+        <translation>Elija uno de: {codes}.</translation>
+    </message>
+    <message>
+        <source>Nothing was noticed. That does not mean that nothing is wrong.</source>
+        <translation>No se detectó nada. Eso no significa que no pase nada.</translation>
+    </message>
+    <message>
+        <source>Line {number} of standard input is not as agreed</source>
+        <translation>La línea {number} de la entrada estándar no es como se acordó</translation>
+    </message>
+    <message>
+        <source>Give lines such as {example}.</source>
+        <translation>Dé líneas como {example}.</translation>
+    </message>
+    <message>
+        <source>No loudspeaker was found</source>
+        <translation>No se encontró ningún altavoz</translation>
+    </message>
+    <message>
+        <source>Plug one in, or switch it on. Until then answers are only shown.</source>
+        <translation>Conecte uno, o enciéndalo. Hasta entonces las respuestas solo se muestran.</translation>
+    </message>
+    <message>
+        <source>Close other programs that use it, then try again. Until then answers are only shown.</source>
+        <translation>Cierre otros programas que lo usen e inténtelo de nuevo. Hasta entonces las respuestas solo se muestran.</translation>
+    </message>
+    <message>
+        <source>The loudspeaker was unplugged, or the sound system has stopped</source>
+        <translation>Se desconectó el altavoz, o el sistema de sonido se detuvo</translation>
+    </message>
+    <message>
+        <source>Plug it in again. Until then answers are only shown.</source>
+        <translation>Conéctelo de nuevo. Hasta entonces las respuestas solo se muestran.</translation>
+    </message>
+    <message>
+        <source>Nothing could be sent when it was last tried ({code})</source>
+        <translation>La última vez que se intentó no se pudo enviar nada ({code})</translation>
+    </message>
+    <message>
+        <source>Try it now, to see why: health-helper sync --once.</source>
+        <translation>Inténtelo ahora para ver por qué: health-helper sync --once.</translation>
     </message>
 </context>
 </TS>

@@ -16,7 +16,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +29,12 @@ from rich.table import Table
 from rich.text import Text
 
 from client import config
-from client.clock import Clock
+from client.cli.by_hand import by_hand
+from client.cli.people import sure
+from client.clock import Clock, lies_ahead
 from client.errors import BadInput, EnvironmentFault
 from client.parts import CameraTruth, Parts
+from client.pipeline.trouble import trouble
 from client.store.backups import newest_at
 from client.store.database import FILE_NAME, Database
 from client.vault import SystemVault
@@ -43,6 +48,8 @@ LAST_PLAUSIBLE = BUILT_IN + 30
 ENOUGH_FREE_MB = 500.0
 LOW_FPS = 15.0
 LONG_GAP_S = 0.5
+LONG_WAIT_S = 86_400.0
+"""Of something that is to be sent."""
 _MAX_CLOCK_GAP_S = 0.05
 SCHEMA = "health-helper/doctor/1"
 REPAIR_SCHEMA = "health-helper/repair/1"
@@ -78,11 +85,23 @@ def add(app: typer.Typer, parts: Parts) -> None:
             bool,
             typer.Option("--repair", help="Look at every byte of what is kept, and mend what is damaged."),
         ] = False,
+        begin_anew: Annotated[
+            bool,
+            typer.Option(
+                "--begin-anew",
+                help="With --repair: where nobody has a key of the store any more, set it aside under today's date and begin a new one.",
+            ),
+        ] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="With --begin-anew: do not ask.")] = False,
     ) -> None:
-        """Check camera, microphone, weights, keyring, store, disk and clock; a line each, with a remedy.
+        """Check camera, microphone, weights, keyring, store, clinic, disk and clock; a line each, with a remedy. Asks no network.
 
         Exit status: 0 a scan would work, 4 it would not; with --repair: 0 all that is kept is whole now, 4 some of it is not.
         """
+        if begin_anew and not repair:
+            raise BadInput(title="--begin-anew stands alone", remedy="Write it behind --repair.")
+        if begin_anew:
+            _begin_anew(parts, yes=yes)
         if repair:
             raise typer.Exit(_repaired(as_json=as_json))
         checks: list[Check] = []
@@ -96,6 +115,15 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 console.print(_line(check))
             console.print(_verdict(checks))
         raise typer.Exit(NOT_READY if _broken(checks) else READY)
+
+
+def _begin_anew(parts: Parts, *, yes: bool) -> None:
+    from client.store.opening import tell_set_aside
+
+    sure("Set the store aside if nothing opens it, and begin a new, empty one? Nothing is deleted.", yes=yes)
+    with closing(parts.begin_store_anew()) as kept:
+        words = tell_set_aside(kept.set_aside) if kept.set_aside else "The store opens; nothing was set aside."
+    print(words, file=sys.stderr)
 
 
 def _repaired(*, as_json: bool) -> int:
@@ -135,6 +163,7 @@ def examine(parts: Parts) -> Iterator[Check]:
     yield check_microphone(parts)
     yield check_keyring()
     yield check_store(parts, config.store_folder() / FILE_NAME)
+    yield check_clinic(parts, config.store_folder() / FILE_NAME)
     yield check_disk(config.data_folder())
     yield check_clock(parts.clock)
 
@@ -303,6 +332,45 @@ def check_store(parts: Parts, path: Path) -> Check:
     newest = newest_at(path)
     backed_up = f"last backup {newest:%Y-%m-%d %H:%M} UTC" if newest else "no backup yet"
     return Check("store", State.OK, f"opens; {people} people besides the guest; {backed_up}")
+
+
+def check_clinic(parts: Parts, path: Path) -> Check:
+    """Whose this device is, when the clinic's server was last reached and took something, and what waits. Asks no network."""
+    nowhere = Check("clinic", State.OK, "enrolled with none: nothing is sent")
+    try:
+        path.stat()
+        with closing(parts.store()) as kept:
+            enrolled, counts, contact = kept.outbox.enrolled(), kept.outbox.counts(), kept.outbox.contact()
+            sent_at = kept.outbox.last_sent_at()
+    except FileNotFoundError:
+        return nowhere
+    except (OSError, EnvironmentFault):
+        return Check("clinic", State.WARN, "not known, for the store does not open", "See the line above.")
+    if enrolled is None:
+        return nowhere
+    now = parts.clock.utc()
+    says = (
+        f"{enrolled['clinic_id']} at {enrolled['url']}; reached {_when(contact.reached_at, now)}, sent {_when(sent_at, now)}; "
+        f"{counts.pending + counts.sending} wait, {counts.parked} refused"
+    )
+    met = trouble(contact)
+    if met is not None:
+        remedy = by_hand(met.remedy, "Run 'health-helper sync --once'")
+        return Check("clinic", State.WARN, f"{says}. {met.title}", remedy)
+    oldest = counts.oldest_made_at
+    if counts.parked:
+        return Check("clinic", State.WARN, says, "See which, and why: health-helper sync --status.")
+    if oldest is not None and (parts.clock.utc() - oldest).total_seconds() > LONG_WAIT_S:
+        return Check(
+            "clinic", State.WARN, says, "Send it, to see what hinders it: health-helper sync --once."
+        )
+    return Check("clinic", State.OK, says)
+
+
+def _when(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    return "at an unknown time" if lies_ahead(moment, now) else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def check_disk(folder: Path) -> Check:

@@ -1,23 +1,36 @@
 """`health-helper documents`: files of people: added, listed, removed, saved as a copy.
 
-Exit status: 0 done · 2 bad input or usage · 4 the store can't be opened, or a file can't be read or written.
+Exit status: 0 done · 2 bad input or usage, or nobody could be asked · 4 the store can't be opened, or a file can't be read or written ·
+130 the question was answered with no. Standard output has the ID of each file that was handed in, and nothing else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client.cli.people import guest_agrees, note_what_is_on_paper, person_named
+from client.cli.people import (
+    ConfirmOption,
+    guest_agrees,
+    note_what_is_on_paper,
+    person_named,
+    right_person,
+    sure,
+)
 from client.errors import BadInput, HealthHelperError
 from client.language import said
 from client.parts import Kept, Parts
 from client.pipeline.sharing import of_the_copy
 from client.reports.files import check_free
-from client.store.documents import Document, Purpose
+from client.store.documents import Document, DocumentDamaged, Purpose
+from client.store.observations import Person
+
+if TYPE_CHECKING:
+    from client.intake.accepting import Accepted
 
 PersonOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose (see: health-helper people). Default: the guest's.")
@@ -37,8 +50,12 @@ def add(app: typer.Typer, parts: Parts) -> None:
             bool,
             typer.Option("--share", help="Of a guest who agrees: it is sent to the clinic too."),
         ] = False,
+        again: Annotated[
+            bool, typer.Option("--again", help="Keep a second copy of what is kept for them already.")
+        ] = False,
+        confirm: ConfirmOption = None,
     ) -> None:
-        """Keep files, encrypted. They are looked through first; a picture keeps its pixels and nothing else."""
+        """Keep files, encrypted. They are looked through first; a picture keeps its pixels and nothing else. Prints the ID of each."""
         from client.intake import accept
 
         if share and person is not None:
@@ -49,15 +66,26 @@ def add(app: typer.Typer, parts: Parts) -> None:
         failed: HealthHelperError | None = None
         with parts.store() as kept:
             whose = None if person is None else person_named(kept, person)
-            agrees = guest_agrees(kept, share=share)
+            agrees = guest_agrees(kept, share=share, show=True)
+            right_person(kept, whose, confirm)
             if whose is not None:
                 note_what_is_on_paper(kept, whose, parts.clock)
-            for file in files:
+            for at, file in enumerate(files, 1):
                 try:
                     accepted = accept(file)
                 except HealthHelperError as fault:
                     print(f"Not added: {file.name}. {fault.title}. {fault.remedy}", file=sys.stderr)
                     failed = fault
+                    continue
+                what = _described(accepted, f"file {at} of {len(files)}", whose)
+                # A guest who agrees now is another one, and theirs is sent under another number.
+                copy = None if again or share else _kept_already(kept, accepted, whose)
+                if copy is not None:
+                    print(
+                        f"Not added: {what} is kept already, since {copy.added_at:%Y-%m-%d %H:%M} UTC. For a second copy: --again.",
+                        file=sys.stderr,
+                    )
+                    print(copy.id)
                     continue
                 made = kept.documents.add(
                     accepted.chunks(),
@@ -71,7 +99,8 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 )
                 for note in accepted.notes:
                     print(f"{file.name}: {note}", file=sys.stderr)
-                print(made.id)
+                print(f"Added: {what}. Its ID:", file=sys.stderr, flush=True)
+                print(made.id, flush=True)
         if failed is not None:
             raise typer.Exit(failed.exit_status)
 
@@ -91,10 +120,18 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 print("No file is kept.")
 
     @documents.command()
-    def remove(document: Annotated[str, typer.Argument(metavar="ID", help="See: documents list.")]) -> None:
+    def remove(
+        document: Annotated[str, typer.Argument(metavar="ID", help="See: documents list.")],
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    ) -> None:
         """Delete a file; in the window it can be put back for a while."""
         with parts.store() as kept:
-            guest = _found(kept, document).person is None
+            found = _found(kept, document)
+            guest = found.person is None
+            sure(
+                f"Delete {found.title}? It can be put back in the window for {kept.policy.keep_deleted_days} days.",
+                yes=yes,
+            )
             kept.documents.delete(document, parts.clock.utc())
             print(
                 f"Deleted. It can be put back in the window for {kept.policy.keep_deleted_days} days.",
@@ -108,6 +145,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         document: Annotated[str, typer.Argument(metavar="ID", help="See: documents list.")],
         file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy.")],
         force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")] = False,
+        confirm: ConfirmOption = None,
     ) -> None:
         """Write a copy of a file. It is not encrypted: keep it safe."""
         from client.pipeline.handing_on import write_copy
@@ -119,12 +157,47 @@ def add(app: typer.Typer, parts: Parts) -> None:
         if not force:
             check_free(file)
         with parts.store() as kept:
-            _found(kept, document)
+            right_person(kept, _found(kept, document).person, confirm)
             write_copy(kept.documents.read(document), file)
         print(f"Written: {file.name}. It is not encrypted.", file=sys.stderr)
 
 
 _ALL = 1_000_000
+
+
+def _described(accepted: Accepted, number: str, whose: Person | None) -> str:
+    """Which file, how much of it, and for whom: by name where somebody looks at it, and not where it is redirected, into a log perhaps."""
+    seen = sys.stderr.isatty()
+    title = accepted.title if seen else number
+    name = "the guest" if whose is None else whose.name if seen else "the person named"
+    pages = f"{accepted.pages} page" + ("s" if accepted.pages != 1 else "")
+    return f"{title} ({pages}, {_size(accepted.length_bytes)}) for {name}"
+
+
+def _size(length_bytes: int) -> str:
+    for unit, unit_bytes in (("MB", 1_000_000), ("kB", 1_000)):
+        if length_bytes >= unit_bytes:
+            return f"{length_bytes / unit_bytes:.1f} {unit}"
+    return f"{length_bytes} bytes"
+
+
+def _kept_already(kept: Kept, accepted: Accepted, whose: Person | None) -> Document | None:
+    """The newest whole copy, byte for byte; the store takes any number of them."""
+    digest = hashlib.sha256(accepted.data).hexdigest()
+    for one in kept.documents.list(None if whose is None else whose.id):
+        if one.sha256 == digest and one.purpose == Purpose.MEDICAL_REPORT and _is_whole(kept, one):
+            return one
+    return None
+
+
+def _is_whole(kept: Kept, document: Document) -> bool:
+    """One that is damaged is to be added again from where it came from."""
+    try:
+        for _ in kept.documents.read(document.id):
+            pass
+    except DocumentDamaged:
+        return False
+    return True
 
 
 def _found(kept: Kept, document: str) -> Document:

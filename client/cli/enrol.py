@@ -1,6 +1,7 @@
 """`health-helper enrol`: this device comes to a clinic, or leaves it.
 
-Exit status: 0 done · 2 bad input or usage · 4 the code is refused, the server can't be reached, or the store can't be opened.
+Exit status: 0 done · 2 bad input or usage, or nobody could be asked · 4 the code is refused, the server can't be reached, or the store
+can't be opened · 130 the question was answered with no.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from typing import Annotated
 
 import typer
 
-from client.errors import BadInput
+from client.cli.by_hand import by_hand
+from client.cli.people import sure
+from client.errors import BadInput, HealthHelperError
 from client.language import said
-from client.parts import Parts
+from client.parts import Kept, Parts
 from client.store.outbox import PAGE, ItemKind
 
 
@@ -33,6 +36,9 @@ def add(app: typer.Typer, parts: Parts) -> None:
         ] = None,
         leave: Annotated[
             bool, typer.Option("--leave", help="Leave the clinic: nothing is sent any more.")
+        ] = False,
+        yes: Annotated[
+            bool, typer.Option("--yes", help="Do not ask where this device is enrolled already.")
         ] = False,
     ) -> None:
         """Enrol this device with a clinic, or leave it. Nothing is sent of anybody who has not agreed (see: people --share)."""
@@ -61,10 +67,32 @@ def add(app: typer.Typer, parts: Parts) -> None:
                         file=sys.stderr,
                     )
                 return
-            found = kept.enrol(code, url)
-            print(f"Enrolled with the clinic {found['clinic_id']} at {found['url']}.", file=sys.stderr)
+            _ask_whoever_is_enrolled(kept, yes=yes)
+            try:
+                found = kept.enrol(code, url)
+            except HealthHelperError as fault:
+                fault.remedy = by_hand(fault.remedy)
+                raise
+            print(
+                f"Enrolled: this device belongs to the clinic {found['clinic_id']} at {found['url']} now.",
+                file=sys.stderr,
+            )
             print(
                 "What is kept of people who have agreed is sent from now on: health-helper people --share NAME yes, "
                 "then health-helper sync --once.",
                 file=sys.stderr,
             )
+
+
+def _ask_whoever_is_enrolled(kept: Kept, *, yes: bool) -> None:
+    was = kept.outbox.enrolled()
+    if was is None:
+        return
+    counts = kept.outbox.counts()
+    waiting = counts.pending + counts.sending
+    print(
+        f"This device belongs to the clinic {was['clinic_id']} at {was['url']} already."
+        + (f" {waiting} that wait for it are not sent to another clinic." if waiting else ""),
+        file=sys.stderr,
+    )
+    sure("Enrol it with this code instead?", yes=yes)

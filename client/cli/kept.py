@@ -1,6 +1,7 @@
 """What is kept on this device, in the terminal: `history`, `export`, `report`, `send-fhir`, `tasks`, `recovery-key`, `rotate-key`, `backup`.
 
-Exit status: 0 done · 2 bad input or usage · 4 the store can't be opened.
+Exit status: 0 done · 2 bad input or usage, or nobody could be asked · 4 the store can't be opened, or an export lacks what could not be
+read any more · 130 the question was answered with no.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from client.cli.people import person_named, remind, sure
-from client.errors import BadInput, Interrupted
+from client.cli.people import ConfirmOption, person_named, remind, right_person, sure
+from client.errors import BadInput, EnvironmentFault, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
 from client.reports.files import check_free, check_target, write_report
@@ -77,6 +78,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         ],
         person: PersonOption = None,
         force: ForceOption = False,
+        confirm: ConfirmOption = None,
     ) -> None:
         """Write all that is kept of one person into a file. It is not encrypted: keep it safe.
 
@@ -90,18 +92,29 @@ def add(app: typer.Typer, parts: Parts) -> None:
             check_free(file)
         with parts.store() as kept:
             whose = _whose(kept, person)
+            right_person(kept, whose, confirm)
             name = _name_of(kept, whose)
             every = handing_on.everything(
                 kept.observations, kept.documents, kept.consents, kept.tasks, whose, now=parts.clock.utc()
             )
             page = handing_on.report_of(kept.observations, whose, language="en", name=name)
             done = exports.write(every, file, language="en", report=page)
+        with_documents = exports.kind_of(file) == ".zip"
+        in_it = len(every.documents) - len(done.left_out) if with_documents else 0
         print(
-            f"Written: {file.name}, {every.count} kept ({name or GUEST}). It is not encrypted.",
+            f"Written: {file.name}, {_many(every.count, 'observation')} and {_many(in_it, 'document')} ({name or GUEST}). "
+            "It is not encrypted.",
             file=sys.stderr,
         )
+        if every.documents and not with_documents:
+            print(
+                f"{_many(len(every.documents), 'document')} are kept beside that: only a .zip has them.",
+                file=sys.stderr,
+            )
         for title in done.left_out:
             print(f"Left out, for it cannot be read any more: {title}", file=sys.stderr)
+        if done.left_out:
+            raise typer.Exit(EnvironmentFault.exit_status)
 
     @app.command("send-fhir")
     def send_fhir(
@@ -114,6 +127,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
             bool,
             typer.Option("--token", help="Type in the token that the server wants, once; nothing is sent."),
         ] = False,
+        confirm: ConfirmOption = None,
     ) -> None:
         """Send what is kept of one person to the clinic's own FHIR server, which the policy of this computer names (fhir_url).
 
@@ -140,6 +154,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
                     remedy=said("Say whose it is: --person NAME."),
                 )
             whose = _whose(kept, person)
+            right_person(kept, whose, confirm)
             agreed = kept.consents.newest(whose, Subject.CLOUD)
             if agreed is None or not agreed.given:
                 raise BadInput(
@@ -162,6 +177,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         ] = None,
         person: PersonOption = None,
         force: ForceOption = False,
+        confirm: ConfirmOption = None,
     ) -> None:
         """Write the report of a scan that was kept."""
         from client.pipeline import handing_on
@@ -184,6 +200,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
                     remedy=said("See 'health-helper history --ids' for what is kept."),
                 )
             record, whose = to_record(found), found.line.person
+            right_person(kept, whose, confirm)
             name = _name_of(kept, whose)
             write_report(
                 record,
@@ -193,6 +210,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 utc_offset_min=found.line.utc_offset_min,
                 history=handing_on.history(kept.observations, whose, record.taken_at),
                 scan_id=wanted,
+                record_number=handing_on.record_number(kept.observations, whose),
             )
         when = f"{taken_at_local(found.line):%Y-%m-%d %H:%M}"
         print(f"Report written: {file.name} ({name or GUEST}, scan of {when})", file=sys.stderr)
@@ -354,6 +372,10 @@ def _shown(value: float | None, beside: str | None = None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" + (f" ({beside})" if beside else "")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _whose(kept: Kept, name: str | None) -> str | None:

@@ -1,6 +1,6 @@
-"""`health-helper people`: who is on this device, added, deleted, and what they have agreed to.
+"""`health-helper people`: who is on this device, added, renamed, deleted, and what they have agreed to.
 
-Exit status: 0 done · 2 bad input or usage · 4 the store can't be opened · 130 the question was answered with no.
+Exit status: 0 done · 2 bad input or usage, or nobody could be asked · 4 the store can't be opened · 130 the question was answered with no.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from client.clock import Clock
 from client.errors import BadInput, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
+from client.pipeline.right_person import must_read_number, whose_number
 from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
 from client.store.consents import CLOUD_VERSION, Subject
 from client.store.observations import Person, name_key
@@ -22,6 +23,15 @@ from client.store.observations import Person, name_key
 _DECISIONS = {"yes": True, "no": False}
 LANGUAGE = "en"
 """Of what the terminal shows."""
+
+ConfirmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--confirm-record-number",
+        metavar="N",
+        help="The person's record number, read back. Where the policy of this computer wants it, it is asked for otherwise.",
+    ),
+]
 
 
 def person_named(kept: Kept, name: str) -> Person:
@@ -36,24 +46,81 @@ def person_named(kept: Kept, name: str) -> Person:
 
 
 def sure(asked: str, *, yes: bool) -> None:
-    """Ask, unless it was answered beforehand. Raises Interrupted for anything but yes, and where nobody can answer."""
+    """Ask, unless it was answered beforehand. Raises Interrupted for anything but yes, and BadInput where nobody can answer."""
     try:
         agreed = yes or typer.confirm(asked, err=True)
     except typer.Abort:
+        print(file=sys.stderr)
+        if not _somebody_is_there():
+            raise BadInput(
+                title=said("This has to be confirmed, and nobody can be asked here"),
+                remedy=said("Run it in a terminal, or add --yes. Everything is as it was before."),
+            ) from None
         agreed = False
     if not agreed:
-        raise Interrupted(title=said("Nothing was done"), remedy=said("Everything is as it was before."))
+        raise _nothing_done()
 
 
-def record_sharing(kept: Kept, person: Person, clock: Clock, *, given: bool) -> None:
-    """Show what is agreed to or not, and note the decision. Raises BadInput where there is no clinic to agree to."""
+def right_person(kept: Kept, person: str | Person | None, typed: str | None) -> None:
+    """Before something is kept for somebody or handed on: whether it is them, by their record number, where the policy wants that read back.
+
+    person: an identifier, None for a guest. typed: the number as an option has it, which counts in any case; None: it is asked for. Raises
+    BadInput where it is another's or nobody's, or nobody can be asked, and Interrupted.
+    """
+    people = kept.observations.people()
+    expected = next((one for one in people if one.id == person), None) if isinstance(person, str) else person
+    if typed is None:
+        if not must_read_number(expected, wanted=kept.policy.confirm_record_number):
+            return
+        assert expected is not None
+        typed = _number_read_back(expected)
+    found = whose_number(typed, people)
+    if found is None:
+        raise BadInput(
+            title=said("Nobody on this device has this record number"),
+            remedy=said("Nothing was done. Check the number, and for whom this is."),
+        )
+    if expected is None or found.id != expected.id:
+        raise BadInput(
+            title=said("This record number belongs to somebody else on this device"),
+            remedy=said("Nothing was done. Check the number, and for whom this is."),
+        )
+
+
+def _number_read_back(person: Person) -> str:
+    # The library would print the last sign of a question on standard output, where programs read a result.
+    print(f"Record number of {person.name}, typed or scanned: ", end="", file=sys.stderr, flush=True)
+    try:
+        return str(typer.prompt("", default="", show_default=False, prompt_suffix="", err=True))
+    except typer.Abort:
+        print(file=sys.stderr)
+        if _somebody_is_there():
+            raise _nothing_done() from None
+        raise BadInput(
+            title=said("On this computer a person's record number has to be read back first"),
+            remedy=said("Add --confirm-record-number N, or run it in a terminal. Nothing was done."),
+        ) from None
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _nothing_done() -> Interrupted:
+    return Interrupted(title=said("Nothing was done"), remedy=said("Everything is as it was before."))
+
+
+def record_sharing(kept: Kept, person: Person, clock: Clock, *, given: bool, yes: bool = True) -> None:
+    """Show what is agreed to or not, and note the decision. yes: it was said beforehand that they agree; else it is asked. Raises BadInput
+    where there is no clinic to agree to, and what `sure` does.
+    """
     enrolled = kept.outbox.enrolled()
     if given:
         to = kept.policy.fhir_url if enrolled is None else str(enrolled["url"])
         if to is None:
             raise not_enrolled()
-        for words in question(person.name, server_of(to)):
-            print(words, file=sys.stderr)
+        _show_question(person.name, to)
+        sure(f"Does {person.name} agree?", yes=yes)
     kept.consents.record(person.id, Subject.CLOUD, CLOUD_VERSION, given, LANGUAGE, clock.utc())
     if given:
         print(f"{person.name} agrees: what is kept of them from now on is sent.", file=sys.stderr)
@@ -73,11 +140,20 @@ def note_what_is_on_paper(kept: Kept, person: Person, clock: Clock) -> None:
         kept.consents.record(person.id, Subject.CLOUD, ON_PAPER_VERSION, True, LANGUAGE, clock.utc())
 
 
-def guest_agrees(kept: Kept, *, share: bool) -> bool:
-    """Whether what is saved for a guest now is sent. share: they were asked and agree. Raises BadInput where there is nobody to send to."""
+def _show_question(name: str, url: str) -> None:
+    for words in question(name, server_of(url)):
+        print(words, file=sys.stderr)
+
+
+def guest_agrees(kept: Kept, *, share: bool, show: bool = False) -> bool:
+    """Whether what is saved for a guest now is sent. share: they were asked and agree. show: what they agree to. Raises BadInput where
+    there is nobody to send to.
+    """
     enrolled = kept.outbox.enrolled()
     if share and enrolled is None:
         raise not_enrolled()
+    if share and show and enrolled is not None:
+        _show_question("", str(enrolled["url"]))
     return share or (enrolled is not None and not kept.policy.ask_for_consent)
 
 
@@ -108,7 +184,21 @@ def add(app: typer.Typer, parts: Parts) -> None:
         ] = None,
         record_number: Annotated[
             str | None,
-            typer.Option("--record-number", metavar="N", help="With --add: that the clinic knows them by."),
+            typer.Option(
+                "--record-number",
+                metavar="N",
+                help='With --add or --person: that the clinic knows them by. "": none any more.',
+            ),
+        ] = None,
+        rename: Annotated[
+            tuple[str, str] | None,
+            typer.Option("--rename", metavar="NAME NEW", help="Give somebody another name."),
+        ] = None,
+        person: Annotated[
+            str | None,
+            typer.Option(
+                "--person", metavar="NAME", help="With --record-number: whose is changed, or given to them."
+            ),
         ] = None,
         delete: Annotated[
             str | None,
@@ -125,7 +215,10 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 help="With --delete: at once, for good, and at the clinic too. It can't be undone.",
             ),
         ] = False,
-        yes: Annotated[bool, typer.Option("--yes", help="With --delete: do not ask.")] = False,
+        yes: Annotated[
+            bool,
+            typer.Option("--yes", help="Do not ask: with --delete; with --share: they were asked and agree."),
+        ] = False,
         share: Annotated[
             tuple[str, str] | None,
             typer.Option(
@@ -140,15 +233,29 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 help="Send what was kept of somebody before they agreed, too.",
             ),
         ] = None,
+        confirm: ConfirmOption = None,
     ) -> None:
-        """The people for whom scans are kept on this device; add, delete, and what they have agreed to."""
+        """The people for whom scans are kept on this device; add, rename, delete, and what they have agreed to."""
         _check(
-            [new, delete, share, send_earlier], record_number=record_number, forever=forever, yes=yes, new=new
+            [new, rename, person, delete, share, send_earlier],
+            with_delete=forever and delete is None,
+            with_question=yes and delete is None and share is None,
+            with_number=(record_number is not None and new is None and person is None)
+            or (person is not None and record_number is None),
+            with_sharing=confirm is not None and share is None and send_earlier is None,
         )
         with parts.store() as kept:
             if new is not None:
-                person = kept.observations.add_person(new, now=parts.clock.utc(), record_number=record_number)
-                print(f"Added: {person.name}", file=sys.stderr)
+                made = kept.observations.add_person(new, now=parts.clock.utc(), record_number=record_number)
+                print(f"Added: {made.name}", file=sys.stderr)
+            elif rename is not None:
+                kept.observations.rename_person(person_named(kept, rename[0]).id, rename[1])
+                print("Renamed.", file=sys.stderr)
+            elif person is not None:
+                whose = person_named(kept, person)
+                kept.observations.set_record_number(whose.id, record_number or None)
+                became = "has another record number now" if record_number else "has no record number any more"
+                print(f"{whose.name} {became}.", file=sys.stderr)
             elif delete is not None:
                 _delete(kept, person_named(kept, delete), parts.clock, forever=forever, yes=yes)
             elif share is not None:
@@ -158,28 +265,26 @@ def add(app: typer.Typer, parts: Parts) -> None:
                         title=said("It is not clear whether they agree"),
                         remedy=said("Say yes or no: people --share NAME yes."),
                     )
-                record_sharing(
-                    kept, person_named(kept, name), parts.clock, given=_DECISIONS[decision.lower()]
-                )
+                given, whose = _DECISIONS[decision.lower()], person_named(kept, name)
+                if given or confirm is not None:  # to take it back is never made difficult
+                    right_person(kept, whose, confirm)
+                record_sharing(kept, whose, parts.clock, given=given, yes=yes)
             elif send_earlier is not None:
-                _send_earlier(kept, person_named(kept, send_earlier), parts.clock)
+                whose = person_named(kept, send_earlier)
+                right_person(kept, whose, confirm)
+                _send_earlier(kept, whose, parts.clock)
             _list(kept)
             remind(kept)
 
 
-def _check(
-    actions: Sequence[object], *, record_number: str | None, forever: bool, yes: bool, new: str | None
-) -> None:
-    deletes = actions[1] is not None
-    if (
-        sum(action is not None for action in actions) > 1
-        or (record_number is not None and new is None)
-        or ((forever or yes) and not deletes)
-    ):
+def _check(actions: Sequence[object], **misplaced: bool) -> None:
+    """misplaced: options without what they go with."""
+    if sum(action is not None for action in actions) > 1 or any(misplaced.values()):
         raise BadInput(
             title=said("These options do not go together"),
             remedy=said(
-                "Give one of --add, --delete, --share and --send-earlier; --record-number goes with --add, --forever and --yes with --delete."
+                "Give one of --add, --rename, --person, --delete, --share and --send-earlier; --record-number goes with --add and --person, "
+                "--forever with --delete, --yes with --delete and --share, --confirm-record-number with --share and --send-earlier."
             ),
         )
 

@@ -25,7 +25,14 @@ from rich.console import Console
 from client import log
 from client.cli import card
 from client.cli.display import Display, LivePanel, PlainLines
-from client.cli.people import guest_agrees, note_what_is_on_paper, person_named, record_sharing
+from client.cli.people import (
+    ConfirmOption,
+    guest_agrees,
+    note_what_is_on_paper,
+    person_named,
+    record_sharing,
+    right_person,
+)
 from client.devices.ports import FrameSource
 from client.errors import BadInput, HealthHelperError, Interrupted
 from client.language import said
@@ -37,7 +44,8 @@ from client.pipeline.session import EndedBy, Goal
 from client.records import ScanRecord
 from client.reports.files import check_target, write_report
 from client.reports.wording import gave_up
-from client.store.database import StoreFault
+from client.store.database import StoreDamaged, StoreFault
+from client.store.observations import Observation
 from client.vault import VaultFault
 
 SHOWN = 0
@@ -104,6 +112,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         share: Annotated[
             bool, typer.Option("--share", help="Of a guest who agrees: it is sent to the clinic too.")
         ] = False,
+        confirm: ConfirmOption = None,
         verbose: Annotated[
             bool, typer.Option("--verbose", help="Log to standard error; names nobody and no file.")
         ] = False,
@@ -120,13 +129,16 @@ def add(app: typer.Typer, parts: Parts) -> None:
         if report is not None:
             check_target(report)
         _check_sharing(person, agree=agree, share=share, no_save=no_save)
-        if person is not None or share:
+        if person is not None or share or confirm is not None:
             with closing(parts.store()) as kept:  # before anybody sits still for it
                 if person is not None:
                     whose = person_named(kept, person)
+                    right_person(kept, whose, confirm)
                     if agree:
                         record_sharing(kept, whose, parts.clock, given=True)
-                guest_agrees(kept, share=share)
+                elif confirm is not None:
+                    right_person(kept, None, confirm)
+                guest_agrees(kept, share=share, show=True)
         live_screen = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not verbose
         wanted_demo = _demo(
             demo,
@@ -332,17 +344,27 @@ def _saved(
     if reason is not None:
         return replace(record, saved_reason=reason), None
     kept_record = replace(record, saved=True, saved_reason=None)
-    try:
+    made: list[Observation] = []  # once, so that a second try keeps no second one
+
+    def keep() -> None:
         with closing(parts.store()) as kept:
             from client.store.scans import to_observation
 
             whose = None if person is None else person_named(kept, person)
             if whose is not None:
                 note_what_is_on_paper(kept, whose, parts.clock)
+            if not made:
+                made.append(to_observation(kept_record, person=None if whose is None else whose.id))
             kept.observations.save(
-                to_observation(kept_record, person=None if whose is None else whose.id),
+                made[0],
                 guest_agrees=guest_agrees(kept, share=share and kept.outbox.enrolled() is not None),
             )
+
+    try:
+        try:
+            keep()
+        except StoreDamaged:
+            keep()  # opening it anew mends it
     except (StoreFault, VaultFault) as fault:
         return replace(record, saved_reason=fault.code), fault
     except BaseException as other:  # noqa: BLE001 (shown first, raised afterwards)

@@ -15,11 +15,14 @@ from typing import Annotated
 
 import typer
 
-from client.clock import Clock
+from client.cli.by_hand import by_hand
+from client.clock import Clock, lies_ahead
+from client.cloud.faults import CloudFault
 from client.errors import BadInput, EnvironmentFault, HealthHelperError, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
-from client.pipeline.sync import NOTHING, SyncState, SyncStatus
+from client.pipeline.sync import NOTHING, SyncState, SyncStatus, state_of
+from client.pipeline.trouble import trouble
 from client.store.database import StoreRenewed
 from client.store.outbox import PAGE, Item, ItemKind, ItemState
 
@@ -108,10 +111,18 @@ def _sent(kept: Kept, clock: Clock, *, as_json: bool) -> int:
         _show(kept, clock, found, as_json=True)
     if found.fault is not None or found.state not in _FINE:
         fault = found.fault or _why(found.state)
-        print(f"Not sent. {fault.title}. {fault.remedy}", file=sys.stderr)
+        print(f"Not sent. {fault.title}. {by_hand(fault.remedy)}", file=sys.stderr)
         return EnvironmentFault.exit_status
-    if found.last_success_utc is not None:
+    if found.last_success_utc is not None and not lies_ahead(found.last_success_utc, clock.utc()):
         print(f"Last sent: {found.last_success_utc:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+    met = trouble(kept.outbox.contact())  # with the clinic's settings, say: all else is sent without them
+    words = ["Something waits still."] if found.counts.pending else []
+    if met is not None:
+        words.append(f"{met.title}. {by_hand(met.remedy)}")
+    elif words:
+        words.append("Run this command again after a while.")
+    if words:
+        print(*words, file=sys.stderr)
     return WAITS if found.counts.pending or found.counts.parked else 0
 
 
@@ -170,12 +181,16 @@ def _why(state: SyncState) -> EnvironmentFault:
 
 
 def _without_network(kept: Kept) -> SyncStatus:
-    counts = kept.outbox.counts()
+    """With what stood against sending when it was last tried."""
+    counts, fault = kept.outbox.counts(), None
     if kept.outbox.enrolled() is None:
         state = SyncState.NOT_ENROLLED
     else:
+        fault = trouble(kept.outbox.contact())
         state = SyncState.WAITING if counts.pending + counts.sending else SyncState.IDLE
-    return SyncStatus(state, counts, None, kept.outbox.last_sent_at(), None)
+        if isinstance(fault, CloudFault) and state_of(fault) is not SyncState.WAITING:
+            state = state_of(fault)
+    return SyncStatus(state, counts, fault, kept.outbox.last_sent_at(), None)
 
 
 def _items(kept: Kept) -> list[Item]:
@@ -199,9 +214,11 @@ def _show(kept: Kept, clock: Clock, found: SyncStatus, *, as_json: bool) -> None
             "parked": counts.parked,
             "held": counts.held,
             "oldest_waiting_s": waiting_s,
-            "last_sent_at": None if last is None else last.isoformat(),
+            "last_sent_at": None if last is None or lies_ahead(last, clock.utc()) else last.isoformat(),
             "state": str(found.state),
-            "reason": None if found.fault is None else getattr(found.fault, "code", None),
+            "reason": None
+            if found.fault is None
+            else getattr(found.fault, "code", None) or kept.outbox.contact().code,
             "items": [
                 {
                     "id": item.id,
@@ -220,11 +237,21 @@ def _show(kept: Kept, clock: Clock, found: SyncStatus, *, as_json: bool) -> None
         print("This device is enrolled with no clinic: nothing is sent.")
     else:
         print(f"Enrolled with the clinic {enrolled['clinic_id']} at {enrolled['url']}.")
+    if found.fault is not None:
+        since = kept.outbox.contact().since
+        when = "" if since is None else f" (since {since:%Y-%m-%d %H:%M} UTC)"
+        remedy = by_hand(found.fault.remedy, "Run 'health-helper sync --once'")
+        print(f"Trouble{when}: {found.fault.title}. {remedy}")
     print(
         f"{counts.pending + counts.sending} waiting, {counts.parked} refused, {counts.held} held back "
         "(deleted and can be put back, or for another clinic)."
     )
-    print("Nothing was sent yet." if last is None else f"Last sent: {last:%Y-%m-%d %H:%M} UTC.")
+    if last is None:
+        print("Nothing was sent yet.")
+    elif lies_ahead(last, clock.utc()):
+        print("Last sent: time unknown.")
+    else:
+        print(f"Last sent: {last:%Y-%m-%d %H:%M} UTC.")
     if waiting_s is not None:
         print(f"The oldest has waited for {_how_long(waiting_s)}.")
     for item in _items(kept):

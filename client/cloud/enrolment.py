@@ -25,6 +25,7 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 CODE_CHARACTERS = 12
 _BETWEEN = re.compile(r"[\s\u00ad\u200b-\u200f\u2010-\u2015\u2212\ufeff.,_/-]+")
 """What people and their keyboards put between the groups of a code."""
+_NOT_THERE = {403, 404, 405, 501}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def enrol(typed: str, url: str | None, transport: Transport, credentials: Creden
     What was kept before stays until the server has answered. Where the key store closes just then, VaultFault is raised and the answer is not
     lost: enrolling again with the same code writes it down, without asking.
 
-    Raises BadInput (the address), EnvironmentFault (the policy wants another server), VaultFault, and CloudFault: CodeMistyped, CodeRefused,
+    Raises BadInput (the address, also where no server of ours answers at it), EnvironmentFault (the policy wants another server), VaultFault, and CloudFault: CodeMistyped, CodeRefused,
     EnrolmentUnsure, or what hindered the request on its way, after which the code is as good as before.
     """
     code = normal_code(typed)
@@ -82,6 +83,14 @@ def enrol(typed: str, url: str | None, transport: Transport, credentials: Creden
     except faults.Refused as refused:
         if refused.server_code == Code.CODE_INVALID:
             raise faults.CodeRefused from None
+        if _is_no_server_of_ours(refused):
+            raise BadInput(
+                title=said("No Health Helper server answers at this address"),
+                remedy=said(
+                    "Check the address, also what comes after the server's name: type it as the clinic's administrator gave it. The code was "
+                    "not used up."
+                ),
+            ) from None
         raise
     except Unfit:
         raise faults.EnrolmentUnsure from None
@@ -99,6 +108,13 @@ def leave(credentials: Credentials) -> None:
     The server is not told, for a device may not remove itself: an administrator has to remove it there. What waits to be sent stays.
     """
     credentials.forget()
+
+
+def _is_no_server_of_ours(refused: faults.Refused) -> bool:
+    """Nothing is there that devices enrol with: by a word of our API, or without one, as API Gateway says it (403) and web servers do."""
+    if refused.server_code is None:
+        return refused.status in _NOT_THERE
+    return refused.server_code == Code.NOT_FOUND
 
 
 def _told(entry: Entry) -> Enrolled:

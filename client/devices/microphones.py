@@ -1,19 +1,18 @@
-"""Which microphones there are, under names that can be kept, and how loud it is at one of them. PortAudio, and nothing else of ours, is here.
+"""Which microphones there are, under names that can be kept, how loud it is at one of them, and what it hears.
 
-Listing asks every device what it can do and records nothing. Of what an opened one hears only a number is kept, the newest.
+Listing asks every device what it can do and records nothing. What one hears is handed on from memory to memory and never written down.
 Linux was tried with PulseAudio; Windows and macOS were not tried.
 """
 
 from __future__ import annotations
 
-import atexit
 import math
 import os
 import re
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client import config
 from client.clock import Clock, SystemClock
-from client.devices.ports import Level
+from client.devices.portaudio import portaudio
+from client.devices.ports import Level, SoundBlock
 from client.errors import EnvironmentFault, SourceStalled
 from client.language import said
+from edge_models.types import Float32Array
 
 _BLOCK_S = 0.1
 _ONLY_ZEROS_S = 1.0
 _FIRST_WITHIN_S = 5.0
 """PulseAudio takes up to 2 s to begin."""
 _NEXT_WITHIN_S = 1.5
-_ANSWERS_WITHIN_S = 5.0
 _LEAST_DBFS = -200.0
+RATE_HZ, BLOCK = 16_000, 512
+_SOUND_BLOCK_S = 0.02
+_MOST_WAITING = 100
+"""Blocks: 2 s."""
+_LOOK_S = 0.1
 
 _WASAPI = "Windows WASAPI"
 """Windows lists each device once for each of its four ways to sound; this one has whole names and shares devices."""
@@ -58,80 +62,10 @@ class FoundMicrophone:
     index: int
 
 
-class _PortAudio:
-    """The library, for one thread at a time: it is made for no more. streams: of ours that are open."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.streams = 0
-
-    @contextmanager
-    def asked(self, patience_s: float = _ANSWERS_WITHIN_S) -> Iterator[Any]:
-        """The module sounddevice, while nobody else is in it. Loaded here first, for it looks at all devices when it is.
-
-        patience_s: how long to wait for others; −1 as long as it takes. Raises EnvironmentFault.
-        """
-        if not self._lock.acquire(timeout=patience_s):
-            raise EnvironmentFault(
-                title=said("The sound system does not answer"),
-                remedy=said("Restart it, or this computer, then try again."),
-                retry=True,
-            )
-        try:
-            library = _library()
-            try:
-                yield library
-            except library.PortAudioError as error:
-                raise _unusable() from error
-        finally:
-            self._lock.release()
-
-    def look_again(self, library: Any) -> None:
-        """PortAudio lists devices when it starts, so it is started again. Not while it is in use: that would end it."""
-        if self.streams:
-            return
-        if library._initialized:  # noqa: SLF001 (sounddevice has no other way to list anew)
-            library._terminate()  # noqa: SLF001
-        library._initialize()  # noqa: SLF001
-
-
-_portaudio = _PortAudio()
-
-
-def _library() -> Any:
-    try:
-        import sounddevice
-    except ImportError as error:
-        raise EnvironmentFault(
-            title=said("The library sounddevice can't be loaded"), remedy=config.repair()
-        ) from error
-    except OSError as error:  # the wheel for Linux comes without PortAudio
-        raise EnvironmentFault(
-            title=said("The library PortAudio is missing"),
-            remedy=said(
-                "Install it (under Debian and Ubuntu: sudo apt-get install libportaudio2), then try again."
-            ),
-            retry=True,
-        ) from error
-    except Exception as error:  # (PortAudioError, of a module that is not there now)
-        raise _unusable() from error
-    # Its last words to the devices would keep the program from ending where the sound system hangs.
-    atexit.unregister(sounddevice._exit_handler)  # noqa: SLF001
-    return sounddevice
-
-
-def _unusable() -> EnvironmentFault:
-    return EnvironmentFault(
-        title=said("The sound system can't be used"),
-        remedy=said("Restart it, or this computer, then try again."),
-        retry=True,
-    )
-
-
 def microphones() -> tuple[FoundMicrophone, ...]:
     """Every microphone that is there now, in the system's order. Raises EnvironmentFault where they can't be listed."""
-    with _portaudio.asked() as library:
-        _portaudio.look_again(library)
+    with portaudio.asked() as library:
+        portaudio.look_again(library)
         found = _found(library)
     if not found and may_not_listen():
         raise _why_none()
@@ -192,8 +126,16 @@ class Microphone:
     wanted: the id of a FoundMicrophone, or "" for the one that the system hands to whoever names none.
     """
 
-    def __init__(self, wanted: str = "", *, clock: Clock | None = None) -> None:
-        self._wanted = wanted
+    def __init__(
+        self,
+        wanted: str = "",
+        *,
+        clock: Clock | None = None,
+        block_s: float = _BLOCK_S,
+        hears: Callable[[Float32Array, float], None] | None = None,
+    ) -> None:
+        """block_s: of sound that comes at once. hears: takes a copy of each block and when it came, in PortAudio's thread; must not wait."""
+        self._wanted, self._block_s, self._hears = wanted, block_s, hears
         self._clock = clock or SystemClock()
         self._name = ""
         self._stream: Any = None
@@ -207,10 +149,10 @@ class Microphone:
         self._over = False
 
     def open(self) -> None:
-        with _portaudio.asked() as library:
+        with portaudio.asked() as library:
             if self._closed:
                 return
-            _portaudio.look_again(library)
+            portaudio.look_again(library)
             device = self._device(library)
             self._name, self._rate = device["name"], round(device["default_samplerate"])
             try:
@@ -219,7 +161,7 @@ class Microphone:
                     channels=1,
                     dtype="float32",
                     samplerate=self._rate,
-                    blocksize=round(_BLOCK_S * self._rate),
+                    blocksize=round(self._block_s * self._rate),
                     callback=self._hear,
                     finished_callback=self._end,
                 )
@@ -231,8 +173,18 @@ class Microphone:
             except library.PortAudioError as error:
                 raise self._why_unusable(error) from error
             self._stream = stream
-            _portaudio.streams += 1
+            portaudio.streams += 1
             self._opened_s = self._clock.now_s()
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples a second of what `hears` takes; 0 before it is open."""
+        return self._rate
+
+    @property
+    def name(self) -> str:
+        """For people; "" before it is open."""
+        return self._name
 
     def _device(self, library: Any) -> dict[str, Any]:
         if not self._wanted:
@@ -288,21 +240,81 @@ class Microphone:
 
     def close(self) -> None:
         self._closed = True
-        with suppress(EnvironmentFault), _portaudio.asked(patience_s=-1):
+        with suppress(EnvironmentFault), portaudio.asked(patience_s=-1):
             stream, self._stream = self._stream, None
             if stream is not None:
-                _portaudio.streams -= 1
+                portaudio.streams -= 1
                 stream.close()  # which says nothing of what fails
 
     def _hear(self, block: NDArray[np.float32], frames: int, _times: object, _flags: object) -> None:
-        """In PortAudio's thread, for each block [shape=(frames, 1), full scale ±1]. The block is not kept."""
+        """In PortAudio's thread, for each block [shape=(frames, 1), full scale ±1]. Nothing of it is kept here."""
         samples = block[:, 0].astype(np.float64)
         self._zeros = 0 if samples.any() else self._zeros + frames
         power = float(np.dot(samples, samples)) / frames
         dbfs = 10.0 * math.log10(2.0 * power) if power > 0.0 else _LEAST_DBFS
         self._level = Level(max(_LEAST_DBFS, dbfs), self._zeros >= _ONLY_ZEROS_S * self._rate)
-        self._heard_s = self._clock.now_s()
+        self._heard_s = now_s = self._clock.now_s()
+        if self._hears is not None:
+            self._hears(block[:, 0].copy(), now_s)
 
     def _end(self) -> None:
         """In PortAudio's thread, when no block will come any more."""
         self._over = True
+
+
+class MicrophoneSound:
+    """What a microphone hears, in blocks of 32 ms at 16 kHz, whatever its own rate. See client.devices.ports.SoundSource.
+
+    Whoever reads too slowly loses the oldest, never the newest; lost counts the seconds.
+    """
+
+    def __init__(self, wanted: str = "", *, clock: Clock | None = None) -> None:
+        self._microphone = Microphone(wanted, clock=clock, block_s=_SOUND_BLOCK_S, hears=self._keep)
+        self._waiting: deque[tuple[Float32Array, float]] = deque(maxlen=_MOST_WAITING)
+        self._came = threading.Event()
+        self._closed = False
+        self._left: Float32Array = np.zeros(0, np.float32)
+        self._until_s = 0.0
+        self._resampler: Any = None
+        self.lost_s = 0.0
+
+    def open(self) -> str:
+        import soxr
+
+        self._microphone.open()
+        if not self._closed:
+            self._resampler = soxr.ResampleStream(self._microphone.rate_hz, RATE_HZ, 1, "float32", "HQ")
+        return self._microphone.name
+
+    def read(self) -> SoundBlock | None:
+        while not self._closed:
+            if len(self._left) >= BLOCK:
+                block, self._left = self._left[:BLOCK], self._left[BLOCK:]
+                return SoundBlock(block, self._until_s - len(self._left) / RATE_HZ)
+            if self._waiting:
+                samples, self._until_s = self._waiting.popleft()
+                self._left = np.concatenate((self._left, self._resampler.resample_chunk(samples)))
+                continue
+            self._came.clear()
+            if not self._waiting and not self._came.wait(_LOOK_S):
+                self._microphone.level()  # raises what is wrong
+        return None
+
+    def level(self) -> Level | None:
+        try:
+            return self._microphone.level()
+        except EnvironmentFault:
+            return None
+
+    def close(self) -> None:
+        self._closed = True
+        self._came.set()
+        self._microphone.close()
+        self._waiting.clear()
+        self._left = np.zeros(0, np.float32)
+
+    def _keep(self, samples: Float32Array, now_s: float) -> None:
+        if len(self._waiting) == _MOST_WAITING:
+            self.lost_s += _SOUND_BLOCK_S
+        self._waiting.append((samples, now_s))
+        self._came.set()

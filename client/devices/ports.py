@@ -127,14 +127,17 @@ class SoundSink(Protocol):
         """Appended to what is still to be heard [shape=(n,), one channel, full scale ±1]; returns at once."""
 
     def played(self, n: int) -> Float32Array:
-        """The newest n samples that have left for the device, at 16 kHz; zeros where there was nothing. What an echo is made of."""
+        """The next n samples of what leaves for the device, at 16 kHz, silence included: what an echo is made of.
+
+        Asked for with each block of a microphone, it is one unbroken stream beside that; whoever asks late is brought up to now.
+        """
 
     @property
     def waiting_s(self) -> float:
         """How long what was given takes to be heard yet; 0 while it is silent."""
 
     def stop(self) -> None:
-        """Silence within 20 ms; what is still to be heard is thrown away."""
+        """Nothing more leaves after 20 ms; what is still to be heard is thrown away."""
 
     def close(self) -> None:
         """Let go of the device. Never raises; safe twice."""

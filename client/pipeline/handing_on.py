@@ -41,6 +41,11 @@ def history(kept: Observations, person: str | None, until: datetime) -> list[Dot
     ]
 
 
+def record_number(kept: Observations, person: str | None) -> str | None:
+    """That the clinic knows somebody by, for what names them; None where it is not known, and of a guest."""
+    return next((one.record_number for one in kept.people() if one.id == person), None)
+
+
 def to_scan(kept: Observation) -> Scan:
     """Raises BadInput for what is no scan that this version can read."""
     return Scan(kept.line.id, scans.to_record(kept), kept.line.utc_offset_min)
@@ -109,9 +114,10 @@ def report_of(
 ) -> Callable[[Scan], bytes]:
     """What makes the page of one of their scans, as client.reports.pdf.render.
 
-    name: None for a page that names nobody, as it leaves this device: then there is neither the source's name, nor any other scan, for not all of
-    them need have been agreed to.
+    name: None for a page that names nobody, as it leaves this device: then there is neither their record number nor the source's name, nor any
+    other scan, for not all of them need have been agreed to.
     """
+    number = None if name is None else record_number(kept, person)
 
     def page(scan: Scan) -> bytes:
         from client.reports.pdf import render  # fpdf2 takes most of a second to import
@@ -124,6 +130,7 @@ def report_of(
             history=None if name is None else history(kept, person, scan.record.taken_at),
             scan_id=scan.id,
             own=name is not None,
+            record_number=number,
         )
 
     return page

@@ -13,6 +13,11 @@ def server_of(url: str) -> str:
     return url.partition("//")[2].partition("/")[0] or url
 
 
+def clinic_of(url: str, clinic_id: str) -> str:
+    """Which clinic a device belongs to, as it is told and can be compared: one server may have many."""
+    return said("Clinic: {clinic}, at {server}.", clinic=clinic_id or "-", server=server_of(url))
+
+
 def of_the_copy(*, guest: bool) -> str:
     """What becomes of the clinic's copy of one thing that was deleted here."""
     if guest:

@@ -427,6 +427,8 @@ class Uploader:
         if isinstance(fault, VaultFault):
             self._pacing.pause(self._pacing.between(*_NO_KEY_S))
         elif isinstance(fault, faults.CloudFault):
+            with contextlib.suppress(StoreFault):
+                self._note(fault)
             self._unsure = True
             self._look = self._look or isinstance(fault, faults.NotEnrolled)  # the key store says otherwise
             if fault.retry:
@@ -544,9 +546,18 @@ class Uploader:
             if fault.scope == "all":
                 raise
             self._pacing.failed(fault.retry_after_s)
+            self._note(fault)
             return None
         self._pacing.passed()
+        self._note(None)
         return found
+
+    def _note(self, fault: faults.CloudFault | None) -> None:
+        """For whoever looks without a network. That there is none is no news: an outage writes nothing."""
+        if fault is None:
+            self._outbox.note_contact(self._clock.utc())
+        elif state_of(fault) is not SyncState.OFFLINE:
+            self._outbox.note_contact(self._clock.utc(), fault.code, getattr(fault, "status", None))
 
     def _beat(self, cloud: CloudPort) -> None:
         counts = self._outbox.counts()

@@ -29,6 +29,7 @@ class How(TypedDict, total=False):
     utc_offset_min: int | None
     history: Sequence[Dot] | None
     scan_id: str | None
+    record_number: str | None
 
 
 class _Maker(Protocol):

@@ -86,11 +86,12 @@ def render(
     history: Sequence[Dot] | None = None,
     scan_id: str | None = None,
     own: bool = True,
+    record_number: str | None = None,
 ) -> bytes:
     """The page.
 
     language: BCP-47 code of the language that `client.language` speaks now ("es", "ar-EG"): for readers of the PDF, and
-    for the direction of the page. name: whose scan it is, as typed. utc_offset_min: minutes that the person's clock is
+    for the direction of the page. name: whose scan it is, as typed. record_number: that the clinic knows them by. utc_offset_min: minutes that the person's clock is
     ahead of UTC; None: times are UTC. history: other scans of that person, in any order; drawn from two on, with this
     scan among them. scan_id: of the kept scan; None where it was not kept. own: for the person themself; else what may
     name somebody is left out: what the source is called (a recording is often called after who is in it), and notes on it.
@@ -100,7 +101,7 @@ def render(
         title = said("Health Helper: result of a scan")
         pdf = new_document(title, record.taken_at, record.version, language, regular, bold)
         try:
-            story = _Story(record, name, utc_offset_min, tuple(history or ()), scan_id, own=own)
+            story = _Story(record, name, utc_offset_min, tuple(history or ()), scan_id, own, record_number)
             _fill_page(pdf, story, rtl=from_right_to_left(language))
             return bytes(pdf.output())
         finally:
@@ -164,6 +165,7 @@ class _Story:
     history: tuple[Dot, ...]
     scan_id: str | None
     own: bool
+    record_number: str | None
 
     def local(self, when: datetime) -> datetime:
         """On the person's clock; UTC where that is not known."""
@@ -300,6 +302,9 @@ def _head(page: Page, story: _Story) -> None:
     page.line("Health Helper", size=18, bold=True)
     if story.name is not None:
         page.line(shortened(story.name, _TYPED_MOST), size=11)
+    if story.record_number:
+        shown = page.whole(shortened(story.record_number, _TYPED_MOST))
+        page.line(said("Record number {number}", number=shown), size=9.5)
     when = page.whole(f"{story.local(story.record.taken_at):%Y-%m-%d %H:%M} {zone(story.utc_offset_min)}")
     page.line(said("Result of a scan, {when}", when=when), size=9.5, colour=_PALE)
     page.gap(3)

@@ -250,6 +250,7 @@ _NOT_SAVED: Mapping[str, str] = {
     "store_read_only": marked("the store may not be written to"),
     "store_busy": marked("another program is using the store"),
     "store_renewed": marked("the store was mended or renewed meanwhile"),
+    "store_closed": marked("the store was closed meanwhile"),
     "document_damaged": marked("the file on the disk is damaged"),
     "store_missing": marked("the database of the store is missing"),
     "store_unavailable": marked("a library of the store is not installed"),

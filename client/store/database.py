@@ -154,6 +154,20 @@ class StoreRenewed(StoreFault):
         )
 
 
+class StoreClosed(StoreFault):
+    """It was closed here: locked, or the program is about to end."""
+
+    code = "store_closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            title=said(
+                "The store on this device was closed meanwhile, so nothing more can be kept or shown from it"
+            ),
+            remedy=said("Open it again and do this once more; what was kept before is safe."),
+        )
+
+
 class StoreUnreadable(StoreFault):
     """The operating system gives an error."""
 
@@ -212,7 +226,7 @@ class Database:
         self._lock = threading.RLock()
         self._forgetting = threading.Lock()
         self._damaged = False
-        self._is_open = False
+        self._is_open = self._is_closed = False
         self._cannot_back_up = False
         self._was_too_large = False
         self._journal = None if is_copy else Journal(path.with_name(journal.FILE_NAME), key)
@@ -235,8 +249,9 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Nothing may be asked afterwards. What was committed stays; may be called again."""
+        """Whatever is asked afterwards raises StoreClosed. What was committed stays; may be called again."""
         with self._lock, contextlib.suppress(Exception):
+            self._is_closed = True
             self._connection.close()
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
@@ -303,15 +318,17 @@ class Database:
     def back_up(self, *, kept: int = BACKUPS_KEPT, forgetting: bool = False, is_alone: bool = False) -> None:
         """Make a backup and begin the journal anew. Others may write meanwhile. Every page is read, and what is damaged raises StoreDamaged.
 
-        Wherever it ends, a backup with the journal that follows on it is there. kept: so many, the older ones are removed; forgetting: all
-        the others, with their journals, and damaged files that were set aside. is_alone: the caller holds the right to write, and can't wait
+        Wherever it ends, a backup with the journal that follows on it is there. kept: so many, the older ones are removed, also where the
+        journal could not be begun anew after the new one was in its place; forgetting: all the others, with their journals, and damaged
+        files that were set aside. is_alone: the caller holds the right to write, and can't wait
         for somebody else's backup.
         """
         folder = backups_folder(self.path)
-        with self._lock, self._alone():
+        with self._lock, self._told(), self._alone():
             pass  # it is still the file that is open here
         with self._told(), _files_told(self.path):
             folder.mkdir(mode=0o700, exist_ok=True)
+            newest = max(backup_numbers(self.path), default=0)
             with self._making(folder, is_alone=is_alone):
                 end = _SPARE_END if is_alone else _PART_END
                 part = folder / f"{os.getpid()}-{secrets.token_hex(4)}{end}"
@@ -327,6 +344,13 @@ class Database:
                             number = self._put_in_place(part, self._copied(part), forgetting=forgetting)
                 except StoreDamaged:
                     self.note_damage()
+                    raise
+                except (Gap, OSError):
+                    placed = max(backup_numbers(self.path), default=0)
+                    if placed > newest:
+                        # Or each further try would leave one more. One older at least stays, with its journal.
+                        with contextlib.suppress(OSError):
+                            _remove_older(self.path, placed - max(kept, 2) + 1, forgetting=False)
                     raise
                 finally:
                     with contextlib.suppress(OSError):
@@ -368,9 +392,13 @@ class Database:
         """The library's errors become sentences; its words, which may hold data, are left behind."""
         from sqlcipher3 import dbapi2
 
+        if self._is_closed:
+            raise StoreClosed
         try:
             yield
         except dbapi2.Error as error:
+            if self._is_closed:  # in the middle of what does not hold the lock
+                raise StoreClosed from None
             name = error_name(error)
             primary = "_".join(name.split("_")[:2])
             fault = self._FAULTS[primary]() if primary in self._FAULTS else None
@@ -576,7 +604,9 @@ class Database:
         return Position.parse(found[0][0]) if found else NOWHERE
 
     def _put_in_place(self, part: Path, start: Position, *, forgetting: bool) -> int:
-        """Make a copy the newest backup, and begin the journal there. Raises Gap and OSError; then nothing is changed."""
+        """Make a copy the newest backup, and begin the journal there. Raises Gap and OSError; then the copy may be in its place
+        already, and what is in the journals leads on from it as from the one before.
+        """
         assert self._journal is not None
         here = (
             self._position()

@@ -126,10 +126,13 @@ def matches(person: Person, typed: str) -> bool:
 
 
 class Observations:
-    """The people and observations of an open database. Raises StoreFault as the database does."""
+    """The people and observations of an open database. Raises StoreFault as the database does. keep_deleted_days: so long a deletion can be
+    undone.
+    """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keep_deleted_days: int = KEEP_DELETED_DAYS) -> None:
         self._database = database
+        self._keep_deleted_days = keep_deleted_days
         self._opening = object()
 
     # People
@@ -332,8 +335,8 @@ class Observations:
         return bool(found)
 
     def deleted(self, *, now: datetime) -> list[Deleted]:
-        """What `restore_person` and `restore` can put back, the newest first: what was deleted in the last KEEP_DELETED_DAYS."""
-        since = text_of(now - timedelta(days=KEEP_DELETED_DAYS))
+        """What `restore_person` and `restore` can put back, the newest first: what was deleted in the last `keep_deleted_days`."""
+        since = text_of(now - timedelta(days=self._keep_deleted_days))
         gone = self._database.ask(
             f"SELECT {_PERSON}, deleted_at FROM person WHERE deleted_at >= ?",  # noqa: S608 (fixed text)
             (since,),

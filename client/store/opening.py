@@ -1,17 +1,20 @@
-"""From a folder and a key store to an open store: made, opened, mended, restored, locked with a new key.
+"""From a folder and a key store to an open store: made, opened, mended, restored, locked with a new key, begun anew.
 
 Beside the database lie `key-id` (a name of its key that says nothing of it) and, once a recovery key was confirmed, `recovery.json`, the
 database's key encrypted with it. Nothing here is ever overwritten by a new store: what is damaged is put together again beside it
-(client.store.backups) and kept, what can't be opened is told and left as it is.
+(client.store.backups) and kept, what can't be opened is told and left as it is, until somebody wants a new store instead: then it is set
+aside under the day's name.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from client.errors import BadInput
@@ -42,7 +45,9 @@ from client.vault import Vault, VaultFailed, VaultFault
 
 RECOVERY_NAME, KEY_ID_NAME = "recovery.json", "key-id"
 VAULT_ENTRY, NEXT_VAULT_ENTRY = "database-key", "database-key-next"
-_LOCK_NAME, _ROTATING_NAME = "opening.lock", "new-key"
+_LOCK_NAME, _ROTATING_NAME, _ANEW_NAME = "opening.lock", "new-key", "beginning-anew"
+_ASIDE = "set-aside-"
+_ASIDE_NAME = re.compile(rf"{_ASIDE}[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(-[0-9]+)?")
 _SMALLEST_BYTES = 4096
 """A page of a database."""
 _CONFIRMED = "recovery_file_sha256"
@@ -72,12 +77,14 @@ class StoreMissing(StoreFault):
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An open database. needs_recovery_key: nobody has confirmed to have one on paper that opens this store. healed: it was damaged, and
-    was put together again by this opening.
+    was put together again by this opening. set_aside: the name of the folder beside it into which this opening has put an older store; ""
+    where there was none.
     """
 
     database: Database
     needs_recovery_key: bool
     healed: Healed | None = None
+    set_aside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def open_store(folder: Path, vault: Vault) -> Opened:
     check_library()
     path = folder / FILE_NAME
     key = _key(vault)  # a key store in trouble is told before a folder is made
-    if _was_made(path) and key is None:
+    if _was_made(path) and key is None and not _is_there(folder / _ANEW_NAME):
         raise KeyLost
     with _alone(folder):  # two programs that start together must not make two keys
         return _open(folder, vault)
@@ -105,6 +112,7 @@ def open_store(folder: Path, vault: Vault) -> Opened:
 
 def _open(folder: Path, vault: Vault) -> Opened:
     path = folder / FILE_NAME
+    aside = _go_on_setting_aside(folder)
     _go_on_rotating(folder, vault)
     key = _key(vault)
     if key is None:
@@ -114,10 +122,72 @@ def _open(folder: Path, vault: Vault) -> Opened:
         vault.write(VAULT_ENTRY, key)
     database, healed = _opened(path, key)
     try:
-        return Opened(database, _needs_recovery_key(folder, database), healed)
+        return Opened(database, _needs_recovery_key(folder, database), healed, aside)
     except BaseException:
         database.close()
         raise
+
+
+def begin_anew(folder: Path, vault: Vault, now: datetime) -> Opened:
+    """A new store in the place of one that nothing opens any more: its key is in no key store and on no paper, or what is there can't be
+    mended. Where it opens after all, that one, and nothing else is done.
+
+    Of the older one nothing is deleted: with its backups and documents it is set aside in a folder beside the new one, named by the day
+    ("set-aside-2026-03-01"), which is a store of its own to whoever finds its recovery key. now: UTC. A key that the key store has stays in
+    it and is the new store's. Wherever it is interrupted the next opening goes on from there. Raises VaultFault and StoreFault.
+    """
+    check_library()
+    _key(vault)
+    with _alone(folder):
+        try:
+            return _open(folder, vault)
+        except (WrongKey, StoreDamaged, StoreMissing):
+            _write(folder / _ANEW_NAME, _free_aside(folder, now).encode("ascii"))
+        return _open(folder, vault)
+
+
+def tell_set_aside(name: str) -> str:
+    """That a store was begun anew, for the person. name: of the folder with the older one."""
+    return said(
+        "A new store has been begun. The older one, which could not be opened, is kept as it was in the folder {name}.",
+        name=name,
+    )
+
+
+def _free_aside(folder: Path, now: datetime) -> str:
+    day, number = f"{_ASIDE}{now:%Y-%m-%d}", 1
+    name = day
+    while _is_there(folder / name):
+        number += 1
+        name = f"{day}-{number}"
+    return name
+
+
+def _go_on_setting_aside(folder: Path) -> str:
+    """Do, or finish, what `begin_anew` has noted: all but locks, and what was set aside before, goes into the folder of that name. Returns
+    its name; "" where nothing was noted.
+    """
+    note = folder / _ANEW_NAME
+    if not _is_there(note):
+        return ""
+    try:
+        name = note.read_bytes().decode("ascii", "replace").strip()
+        if not _ASIDE_NAME.fullmatch(name):
+            raise StoreUnreadable(note.name)
+        aside = folder / name
+        with _nobody_writes(folder / FILE_NAME):
+            aside.mkdir(mode=0o700, exist_ok=True)
+            for one in sorted(folder.iterdir()):
+                is_ours = one == note or one.name.startswith(_ASIDE) or one.suffix == ".lock"
+                if not is_ours:
+                    one.replace(aside / one.name)
+            flush_folder(aside)
+            flush_folder(folder)
+            note.unlink()
+            flush_folder(folder)
+    except OSError as error:
+        raise fault_of(error, note) from None
+    return name
 
 
 def rotate_key(folder: Path, vault: Vault) -> None:
@@ -276,6 +346,9 @@ def restore(folder: Path, vault: Vault, recovery_key: RecoveryKey) -> Opened:
     """
     check_library()
     path, recovery_path = folder / FILE_NAME, folder / RECOVERY_NAME
+    if _is_there(folder / _ANEW_NAME):  # half of it is set aside already
+        with _alone(folder):
+            _go_on_setting_aside(folder)
     if not _was_made(path) or not _size(recovery_path):
         raise BadInput(
             title=said(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +26,10 @@ from client.store.moments import moment_of, new_id, text_of
 PAGE = 100
 _ENROLLED = "cloud"
 """The setting with what this device is enrolled with."""
+_CONTACT = "cloud_contact"
+"""The setting with what became of that; it goes with the enrolment."""
+HEARD_EVERY = timedelta(hours=1)
+"""So often it is written down that all is well."""
 
 
 class ItemKind(StrEnum):
@@ -70,6 +74,19 @@ class Counts:
     parked: int
     held: int
     oldest_made_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What became of the tries to reach the cloud. reached_at: UTC, when it last answered as it should, to HEARD_EVERY; None: never.
+
+    code: what has stood against sending since then (`since`, UTC), None: nothing; status: of HTTP, beside some codes.
+    """
+
+    reached_at: datetime | None
+    code: str | None
+    status: int | None
+    since: datetime | None
 
 
 _THERE = """CASE outbox.kind
@@ -209,6 +226,41 @@ class Outbox:
         [(at,)] = self._database.ask("SELECT max(at) FROM sent")
         return None if at is None else moment_of(at)
 
+    # Contact
+
+    def contact(self) -> Contact:
+        """For whoever asks no network."""
+        rows = self._database.ask("SELECT value FROM setting WHERE name = ?", (_CONTACT,))
+        its = json.loads(rows[0][0]) if rows else {}
+        reached_at, since = its.get("reached_at"), its.get("since")
+        return Contact(
+            None if reached_at is None else moment_of(reached_at),
+            its.get("code"),
+            its.get("status"),
+            None if since is None else moment_of(since),
+        )
+
+    def note_contact(self, now: datetime, code: str | None = None, status: int | None = None) -> None:
+        """The cloud has answered as it should (code None), or this stands against sending: written where it is news, else it writes nothing."""
+        was = self.contact()
+        if (code, status) == (was.code, was.status) and (
+            code is not None or (was.reached_at is not None and abs(now - was.reached_at) < HEARD_EVERY)
+        ):
+            return
+        reached_at = now if code is None else was.reached_at
+        its = {
+            "reached_at": None if reached_at is None else text_of(reached_at),
+            "code": code,
+            "status": status,
+            "since": None if code is None else text_of(now),
+        }
+        with self._database.changes() as change:
+            if change.ask(
+                "SELECT 1 FROM setting WHERE name = ?", (_ENROLLED,)
+            ):  # left meanwhile: of no interest
+                change.do("DELETE FROM setting WHERE name = ?", (_CONTACT,))
+                change.do("INSERT INTO setting (name, value) VALUES (?, ?)", (_CONTACT, json.dumps(its)))
+
     # Enrolment
 
     def enrolled(self) -> dict[str, Any] | None:
@@ -223,7 +275,7 @@ class Outbox:
         if facts is not None and not all(facts.get(name) for name in ("url", "clinic_id", "device_id")):
             raise ValueError("an enrolment has url, clinic_id and device_id")
         with self._database.changes() as change:
-            change.do("DELETE FROM setting WHERE name = ?", (_ENROLLED,))
+            change.do("DELETE FROM setting WHERE name IN (?, ?)", (_ENROLLED, _CONTACT))
             if facts is not None:
                 change.do(
                     "INSERT INTO setting (name, value) VALUES (?, ?)", (_ENROLLED, json.dumps(dict(facts)))

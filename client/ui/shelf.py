@@ -10,14 +10,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QDeadlineTimer, QObject, QTimer, Signal
 
 from client.errors import EnvironmentFault, HealthHelperError
 from client.language import said
 from client.parts import Kept
 from client.pipeline.worker import Worker
+from client.store.database import StoreClosed, StoreDamaged, WrongKey
 from client.store.observations import Observations, Person
-from client.store.opening import tell
+from client.store.opening import tell, tell_set_aside
 
 if TYPE_CHECKING:
     from client.pipeline.sync import SyncStatus, SyncThread
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOK_EVERY_MS = 30
-_END_S = 3.0
+_END_MS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,16 @@ class Opening:
 class Open:
     """It is open. people: on this device, by name. needs_recovery_key: nobody has one on paper.
 
-    policy: of this installation. server: the address of the clinic that this device is enrolled with; "" where it is with none. tasks:
-    how many staff should look at. healed: what became of it where it was damaged and has been mended just now; else "".
+    policy: of this installation. server, clinic: the address of the clinic that this device is enrolled with, and what it is called
+    there; "" where it is with none. tasks: how many staff should look at. healed: what became of it where it was damaged and has been mended
+    just now, or has been set aside for a new one; else "".
     """
 
     people: tuple[Person, ...]
     needs_recovery_key: bool
     policy: Policy
     server: str
+    clinic: str
     tasks: int
     healed: str
 
@@ -87,6 +90,11 @@ def shut_words(state: ShelfState) -> tuple[str, str]:
             return f"{fault.title}. {fault.remedy}", said("Try again")
 
 
+def may_begin_anew(state: ShelfState) -> bool:
+    """Whether a new store is offered: to the one that is there no key is at hand, and its recovery key may be lost too."""
+    return isinstance(state, Unusable) and isinstance(state.fault, WrongKey)
+
+
 class Shelf(QObject):
     """changed: the state is another one."""
 
@@ -96,10 +104,12 @@ class Shelf(QObject):
         self,
         open_store: Callable[[], Kept],
         restore_store: Callable[[str], Kept],
+        begin_store_anew: Callable[[], Kept],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._open_store, self._restore_store = open_store, restore_store
+        self._begin_store_anew = begin_store_anew
         self._worker = Worker("store")
         self._network: Worker | None = None
         self._sync: SyncThread | None = None
@@ -121,6 +131,11 @@ class Shelf(QObject):
         if isinstance(self.state, (Closed, Unusable)):
             self._opening(lambda: self._restore_store(recovery_key))
 
+    def begin_anew(self) -> None:
+        """Set one aside that nothing opens any more, and begin a new one."""
+        if isinstance(self.state, Unusable):
+            self._opening(self._begin_store_anew)
+
     def close(self) -> None:
         """Lock it: the key leaves this program's memory."""
         self._worker.do(self._shut)
@@ -134,13 +149,17 @@ class Shelf(QObject):
         return any(asked.of_window for asked in self._waiting)
 
     def end(self) -> bool:
-        """Close everything; the program is about to end. Whether the thread did within 3 s."""
+        """Close everything; the program is about to end. Whether the threads did within 3 s, both together."""
         self.close()
         self._timer.stop()
         self._waiting.clear()
         network, self._network = self._network, None
-        ended = network is None or network.end(_END_S)
-        return self._worker.end(_END_S) and ended
+        until = QDeadlineTimer(_END_MS)
+        # The store's first: it closes the store, and what waits for the network with it.
+        ended = [
+            one.end(until.remainingTime() / 1000.0) for one in (self._worker, network) if one is not None
+        ]
+        return all(ended)
 
     @property
     def sync_status(self) -> SyncStatus | None:
@@ -205,6 +224,8 @@ class Shelf(QObject):
         def with_store(kept: Kept) -> T:
             try:
                 return job(kept)
+            except StoreClosed:  # under it
+                raise _locked() from None
             except HealthHelperError:
                 raise
             except Exception:
@@ -258,16 +279,38 @@ class Shelf(QObject):
         job: Callable[[Kept], T],
         then: Callable[[T], None],
         otherwise: Callable[[HealthHelperError], None],
+        *,
+        again: bool = False,
     ) -> None:
         """Do something after which there may be other people, tasks, another clinic or something to send; the state is the new one before
-        `then` is called.
+        `then` is called. again: where the store turns out to be damaged it is opened anew, which mends it, and the job is done once more,
+        on its own: for what may be done twice.
         """
+        reopened: list[tuple[Open | Unusable, SyncThread | None]] = []
 
         def both(kept: Kept) -> tuple[T, _Facts]:
             done = job(kept)
             return done, _facts(kept)
 
+        def mended(kept: Kept) -> tuple[T, _Facts]:
+            try:
+                return both(kept)
+            except StoreDamaged:
+                try:
+                    reopened.append(self._opened_by(self._open_store))
+                except Exception as error:
+                    fault = error if isinstance(error, HealthHelperError) else _bug()
+                    reopened.append((Unusable(fault), None))
+                    raise
+            return both(self._need())
+
+        def show_reopened() -> None:
+            if reopened and isinstance(self.state, Open):  # not locked meanwhile
+                state, self._sync = reopened.pop()
+                self._set(state)
+
         def got(done: tuple[T, _Facts]) -> None:
+            show_reopened()
             if isinstance(self.state, Open):
                 new = done[1].put_into(self.state)
                 if new != self.state:
@@ -275,7 +318,11 @@ class Shelf(QObject):
                 self.wake_sync()
             then(done[0])
 
-        self.ask_kept(both, got, otherwise)
+        def failed(fault: HealthHelperError) -> None:
+            show_reopened()
+            otherwise(fault)
+
+        self.ask_kept(mended if again else both, got, failed)
 
     def read_people(self) -> None:
         """Somebody else may have changed them."""
@@ -292,23 +339,32 @@ class Shelf(QObject):
             kept, self._kept = self._kept, None
             kept.close()
 
-    def _opening(self, make: Callable[[], Kept]) -> None:
-        def job() -> tuple[Open, SyncThread]:
-            self._shut()
-            kept = make()
-            try:
-                facts = _facts(kept)
-                healed = "" if kept.healed is None else tell(kept.healed)
-                kept.sync.start()
-            except BaseException:
-                kept.close()
-                raise
-            self._kept = kept
-            state = Open(
-                facts.people, kept.needs_recovery_key, kept.policy, facts.server, facts.tasks, healed
-            )
-            return state, kept.sync
+    def _opened_by(self, make: Callable[[], Kept]) -> tuple[Open, SyncThread]:
+        """In the worker's thread: what is open is closed before."""
+        self._shut()
+        kept = make()
+        try:
+            facts = _facts(kept)
+            told = [] if kept.healed is None else [tell(kept.healed)]
+            if kept.set_aside:
+                told.append(tell_set_aside(kept.set_aside))
+            kept.sync.start()
+        except BaseException:
+            kept.close()
+            raise
+        self._kept = kept
+        state = Open(
+            people=facts.people,
+            needs_recovery_key=kept.needs_recovery_key,
+            policy=kept.policy,
+            server=facts.server,
+            clinic=facts.clinic,
+            tasks=facts.tasks,
+            healed=" ".join(told),
+        )
+        return state, kept.sync
 
+    def _opening(self, make: Callable[[], Kept]) -> None:
         def done(state: Open | Unusable, sync: SyncThread | None) -> None:
             if isinstance(self.state, Opening) and this == self._openings:  # not locked meanwhile
                 self._sync = sync
@@ -317,7 +373,7 @@ class Shelf(QObject):
         this = self._openings = self._openings + 1
         self._set(Opening())
         self._wait_for(
-            self._worker.do(job),
+            self._worker.do(lambda: self._opened_by(make)),
             lambda found: done(*found),
             lambda fault: done(Unusable(fault), None),
             of_window=False,
@@ -360,16 +416,17 @@ class _Facts:
 
     people: tuple[Person, ...]
     server: str
+    clinic: str
     tasks: int
 
     def put_into(self, state: Open) -> Open:
-        return replace(state, people=self.people, server=self.server, tasks=self.tasks)
+        return replace(state, people=self.people, server=self.server, clinic=self.clinic, tasks=self.tasks)
 
 
 def _facts(kept: Kept) -> _Facts:
-    enrolled = kept.outbox.enrolled()
-    server = "" if enrolled is None else str(enrolled.get("url", ""))
-    return _Facts(tuple(kept.observations.people()), server, kept.tasks.count())
+    enrolled = kept.outbox.enrolled() or {}
+    server, clinic = (str(enrolled.get(name, "")) for name in ("url", "clinic_id"))
+    return _Facts(tuple(kept.observations.people()), server, clinic, kept.tasks.count())
 
 
 def _locked() -> EnvironmentFault:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtGui import QFontDatabase, QGuiApplication
@@ -30,7 +33,7 @@ class Application:
     def __init__(self, app: QApplication, parts: Parts, choice: WindowChoice, file: PreferencesFile) -> None:
         self._app, self._parts, self._choice, self._file = app, parts, choice, file
         self.preferences: Preferences = file.load()
-        self.shelf = Shelf(parts.store, parts.restore_store)
+        self.shelf = Shelf(parts.store, parts.restore_store, parts.begin_store_anew)
         self.status = SHOWN
         self._bug_box: QMessageBox | None = None
         self._again = QTimer(app)
@@ -114,14 +117,18 @@ class Application:
         if self.preferences.theme == "system":
             self.rebuild()
 
+    def interrupted(self) -> None:
+        """Ctrl-C: it ends, with whatever dialog is open."""
+        self.status = Interrupted.exit_status
+        self._app.exit(self.status)
+
     def met(self, error: BaseException) -> None:
         """What nobody caught: the world's fault is told; Ctrl-C ends it; of a bug of ours the person reads once, and the window stays."""
         if isinstance(error, HealthHelperError):
             self.window.notice.tell(f"{error.title}. {error.remedy}")
             return
         if isinstance(error, KeyboardInterrupt):
-            self.status = Interrupted.exit_status
-            self._app.exit(self.status)
+            self.interrupted()
             return
         log.show_bug(type(error), error, None)
         if self._choice.end_after_result:
@@ -180,16 +187,38 @@ def run_window(parts: Parts, choice: WindowChoice) -> int:
             remedy=said("Log in to a desktop, or measure in the terminal: health-helper scan."),
         )
     app = make_app()
-    running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
-    before = sys.excepthook
-    sys.excepthook = lambda _kind, error, _where: running.met(error)
-    try:
-        running.show()
-        app.exec()
-        app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
-    finally:
-        sys.excepthook = before
-        if running.window.isVisible():
-            running.window.let_go()
-        running.end()
+
+    def stop() -> None:
+        running.interrupted()
+
+    with _ctrl_c(stop):  # called by the loop only: by then it is there
+        running = Application(app, parts, choice, PreferencesFile(config.preferences_file()))
+        before = sys.excepthook
+        sys.excepthook = lambda _kind, error, _where: running.met(error)
+        try:
+            running.show()
+            app.exec()
+            app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+        finally:
+            sys.excepthook = before
+            if running.window.isVisible():
+                running.window.let_go()
+            running.end()
     return running.status
+
+
+@contextmanager
+def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile Ctrl-C has `stop` called by the event loop. Raised in the middle of what Qt is calling just then, it would get lost there, with
+    words of Qt's on standard error. Where it is ignored (a job of the background), or is somebody else's already, it stays so.
+
+    The interpreter looks for it whenever it is called: by the window's timers four times a second at least.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda _number, _frame: QTimer.singleShot(0, stop))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -49,7 +49,7 @@ from client.ui.pages.sync import SyncPage
 from client.ui.pages.tasks import TasksPage
 from client.ui.pages.welcome import WelcomePage
 from client.ui.preferences import CONSENT_VERSION, Preferences
-from client.ui.shelf import Closed, Open, Shelf, Unusable, shut_words
+from client.ui.shelf import Closed, Open, Shelf, Unusable, may_begin_anew, shut_words
 from client.ui.views import sync
 from client.ui.views.guard import Choice, Passing, must_ask, whose_number
 from client.ui.views.tasks import count_words, told
@@ -98,6 +98,7 @@ class Window(QMainWindow):
         self._reminded = False  # of the recovery key, since the store was opened
         self._closes = False  # once the result is saved
         self._noted = False  # the agreement of the first page, since the store was opened
+        self._healed = ""  # what was told of a damaged store, since it was opened
         self._was_enrolled = False  # when the store was last open
         self._badge: sync.Badge | None = None
         self.setWindowTitle("Health Helper")
@@ -227,6 +228,7 @@ class Window(QMainWindow):
         settings.lock_now.connect(self._lock_now)
         settings.recovery_key.connect(self._keys.make)
         settings.restore.connect(self._keys.restore)
+        settings.begin_anew.connect(self._keys.begin_anew)
         settings.add_person.connect(self._people.add)
         settings.rename_person.connect(lambda: self._people.rename(self._whose.person))
         settings.remove_person.connect(lambda: self._people.remove(self._whose.person))
@@ -472,7 +474,9 @@ class Window(QMainWindow):
         self._saving.keep(made, saved, not_saved)
 
     def _tell_saved(self, name: str, kept: Saved, undo: Callable[[], None]) -> None:
-        words = [said("Saved for {name}.", name=shown_name(name)), told(kept.tasks)]
+        state = self._shelf.state
+        healed = state.healed if isinstance(state, Open) and self.notice.words == state.healed else ""
+        words = [said("Saved for {name}.", name=shown_name(name)), told(kept.tasks), healed]
         self.notice.tell(" ".join(part for part in words if part), said("Undo"), undo)
 
     def _take_back(self, line_id: str, result: _Unsaved) -> None:
@@ -625,13 +629,15 @@ class Window(QMainWindow):
             self._show_open(state)
         else:
             self._reminded = self._noted = False
+            self._healed = ""
             if self.result is not None and self.result.shown.kept is not None:
                 self._drop_page()
                 self.go_to_scan()
         if isinstance(state, Unusable):
-            self.notice.tell(
-                f"{state.fault.title}. {state.fault.remedy}", said("Try again"), self._shelf.open
-            )
+            words = f"{state.fault.title}. {state.fault.remedy}"
+            if may_begin_anew(state):
+                words = f"{words} {said('Where nobody has that key any more, a new store can be begun in the settings.')}"
+            self.notice.tell(words, said("Try again"), self._shelf.open)
         self._show_tasks(state.tasks if isinstance(state, Open) else 0)
         self._show_can_save()
         self._show_sync()
@@ -647,9 +653,10 @@ class Window(QMainWindow):
             self._noted = True
             if self._agreed_to:
                 self._saving.note_measuring(CONSENT_VERSION)
-            if state.healed:
-                self._reminded = True  # of the key the next time: this is more
-                self.notice.tell(state.healed)
+        if state.healed and state.healed != self._healed:  # also while it was open
+            self._healed = state.healed
+            self._reminded = True  # of the key the next time: this is more
+            self.notice.tell(state.healed)
         if state.needs_recovery_key and state.people and not self._reminded and not self.notice.offers:
             self._reminded = True  # once is enough until it is opened again
             self.notice.tell(
@@ -690,7 +697,7 @@ class Window(QMainWindow):
             now = status.progress
             self.documents.show_sending({} if now is None else {now.id: sync.percent(now)})
         elif current is self.sync:
-            self.sync.show_status(status, shown)
+            self.sync.show_status(status, shown, self._parts.clock.utc())
         elif current is self.settings:
             enrolled = isinstance(state, Open) and bool(state.server)
             self.settings.show_trouble(sync.trouble(status) if enrolled else "")
@@ -804,6 +811,7 @@ class Window(QMainWindow):
         self._whose, self._last_saved = before._whose, before._last_saved
         self._unsaved, self._reminded = before._unsaved, before._reminded
         self._noted, self._was_enrolled = before._noted, before._was_enrolled
+        self._healed = before._healed
         self._fill_people()
         self.go_to_scan()
         at = before.pages.currentWidget()

@@ -23,6 +23,7 @@ confirm_record_number = true
 ask_for_consent = false
 fhir_url = "https://fhir.example.org/R4"
 send_scan_reports = true
+country = "PT"
 """
 
 
@@ -52,6 +53,7 @@ def test_each_key_is_taken(file: Path) -> None:
         ask_for_consent=False,
         fhir_url="https://fhir.example.org/R4",
         send_scan_reports=True,
+        country="PT",
     )
     assert "secret" not in repr(found)
 
@@ -73,6 +75,9 @@ def test_an_absolute_path_stays(tmp_path: Path) -> None:
         ("keep_dayz = 3", "keep_dayz"),
         ("keep_days = '3'", "keep_days"),
         ("keep_days = true", "keep_days"),
+        ("country = 'pt'", "country"),
+        ("country = 'Portugal'", "country"),
+        ("country = 351", "country"),
         ("keep_days = 3.0", "keep_days"),
         ("keep_days = 0", "keep_days"),
         ("keep_days = 99999999999999999999", "keep_days"),

@@ -12,6 +12,7 @@ import pytest
 
 from client.devices import microphones
 from client.devices.microphones import Microphone
+from client.devices.portaudio import PortAudio
 from client.devices.ports import Level, LevelSource
 from client.errors import EnvironmentFault
 from tests.stand_ins.fake_microphone import FakeMicrophone
@@ -34,7 +35,7 @@ class Heard(FakeSound):
 
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setitem(sys.modules, "sounddevice", Heard())
-    monkeypatch.setattr(microphones, "_portaudio", microphones._PortAudio())
+    monkeypatch.setattr(microphones, "portaudio", PortAudio())
     yield Microphone
 
 

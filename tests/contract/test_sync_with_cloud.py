@@ -116,7 +116,7 @@ def test_what_is_kept_arrives_once_and_is_erased_with_its_person(kiosk: Kiosk, c
     kiosk.save(a_scan(ada))  # before: nobody has agreed, and there is nobody to send to
     said = kiosk.say("enrol", f"{code[:4]} {code[4:].lower()}", "--url", cloud.url)[1]
     assert str(clinic_id) in said
-    assert "never sent: your name" in kiosk.say("people", "--share", "ada müller", "yes")[1]
+    assert "never sent: your name" in kiosk.say("people", "--share", "ada müller", "yes", "--yes")[1]
     typed = entries.to_observation(
         Kind.BLOOD_PRESSURE, {"systolic": 121, "diastolic": 79}, person=ada, taken_at=kiosk.clock.utc()
     )
@@ -169,7 +169,7 @@ def test_whoever_leaves_sends_nothing_and_comes_back_with_a_new_code(kiosk: Kios
     clinic_id = cloud.add_clinic()
     kiosk.say("enrol", cloud.enrolment_code(clinic_id), "--url", cloud.url)
     kiosk.say("people", "--add", "Ada")
-    kiosk.say("people", "--share", "Ada", "yes")
+    kiosk.say("people", "--share", "Ada", "yes", "--yes")
     [one] = kiosk.save(a_scan(kiosk.person("Ada")))
     assert str(clinic_id) in kiosk.say("enrol", "--leave")[1]
     assert "not enrolled" in kiosk.say("sync", "--once", status=4)[1]
@@ -183,7 +183,7 @@ def test_a_device_that_was_sent_away_says_so_and_keeps_everything(kiosk: Kiosk, 
     clinic_id = cloud.add_clinic()
     kiosk.say("enrol", cloud.enrolment_code(clinic_id), "--url", cloud.url)
     kiosk.say("people", "--add", "Ada")
-    kiosk.say("people", "--share", "Ada", "yes")
+    kiosk.say("people", "--share", "Ada", "yes", "--yes")
     [one] = kiosk.save(a_scan(kiosk.person("Ada")))
     with kiosk.store() as kept:
         enrolled = kept.outbox.enrolled()
@@ -191,6 +191,8 @@ def test_a_device_that_was_sent_away_says_so_and_keeps_everything(kiosk: Kiosk, 
     revoke(cloud, clinic_id, enrolled["device_id"])
     assert "ended the enrolment of this device" in kiosk.say("sync", "--once", status=4)[1]
     assert [item["id"] for item in kiosk.status()["items"]] == [one]
+    assert (kiosk.status()["state"], kiosk.status()["reason"]) == ("revoked", "device_revoked")
+    assert "Ask the clinic's administrator for a new code" in kiosk.say("sync", "--status")[0]
 
 
 def revoke(cloud: LocalCloud, clinic_id: UUID, device_id: str) -> None:
@@ -209,5 +211,5 @@ def test_a_wrong_code_is_told_and_nothing_is_changed(kiosk: Kiosk, cloud: LocalC
     )
     assert kiosk.status()["enrolled"] is False
     kiosk.say("enrol", code, "--url", cloud.url)
-    assert "mistyped, was used already" in kiosk.say("enrol", code, "--url", cloud.url, status=4)[1]
+    assert "mistyped, was used already" in kiosk.say("enrol", code, "--url", cloud.url, "--yes", status=4)[1]
     assert kiosk.status()["enrolled"] is True

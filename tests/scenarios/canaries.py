@@ -480,7 +480,7 @@ def store_faults(file: str, scratch: str, name: str, document: str) -> None:
 
     from client import config, vault
     from client.store import database
-    from client.store.database import FILE_NAME, Change, Database
+    from client.store.database import FILE_NAME, Change, Database, Row
     from client.vault import SystemVault
 
     add = ("people", "--add", f"{name} {{}}")
@@ -535,6 +535,14 @@ def store_faults(file: str, scratch: str, name: str, document: str) -> None:
             _tried("people")
         with mock.patch.object(database, "migrations", return_value=database.migrations()[:-1]):
             _tried("people")
+        asked = Database.ask
+
+        def closing(store: Database, sql: str, values: Sequence[object] = ()) -> list[Row]:
+            store.close()  # as a window that is locked meanwhile
+            return asked(store, sql, values)
+
+        with mock.patch.object(Database, "ask", closing):
+            _tried(*add)
         with mock.patch.object(
             database, "_identity", side_effect=((0, number) for number in itertools.count())
         ):
@@ -682,8 +690,8 @@ def cloud_faults(
         url = str(json.loads(SystemVault().read("device") or b"{}").get("url"))
         for answer in (problem(400, "code_invalid"), page(200, "application/json")):
             with answering("/v1/devices", answer):
-                _tried("enrol", code, "--url", url)
-        _tried("enrol", code[:-1] + ("2" if code[-1] != "2" else "3"), "--url", url)
+                _tried("enrol", code, "--url", url, "--yes")
+        _tried("enrol", code[:-1] + ("2" if code[-1] != "2" else "3"), "--url", url, "--yes")
         far = "https://clinic.example.org"
         before = os.environ["HEALTH_HELPER_POLICY"]
         os.environ["HEALTH_HELPER_POLICY"] = policy
@@ -697,10 +705,10 @@ def cloud_faults(
                 if scheme == "socks9":  # a policy can't name it, the environment can
                     Path(policy).write_text("")
                     os.environ["https_proxy"] = f"socks9://somebody:{proxy_password}@{place}"
-                _tried("enrol", code, "--url", far)
+                _tried("enrol", code, "--url", far, "--yes")
         del os.environ["https_proxy"]
         Path(policy).write_text('ca_file = "not-there.pem"\n')
-        _tried("enrol", code, "--url", far)
+        _tried("enrol", code, "--url", far, "--yes")
         Path(policy).write_text(f'proxy = "somebody:{proxy_password}"\n')  # half a policy is none
         _tried("sync", "--once")
         os.environ["HEALTH_HELPER_POLICY"] = before

@@ -113,6 +113,7 @@ def tapped(wire: Wire) -> type[Transport]:
             body: bytes | None = None,
             most_bytes: int = ANSWER_BYTES,
             media_type: str = "application/json",
+            answer_type: str | None = None,
         ) -> Reply:
             parts = urlsplit(url)
             wire.asked.append((method, parts.path))
@@ -121,7 +122,13 @@ def tapped(wire: Wire) -> type[Transport]:
             if other is not None:
                 url = other + parts.path
             reply = super().request(
-                method, url, headers=headers, body=body, most_bytes=most_bytes, media_type=media_type
+                method,
+                url,
+                headers=headers,
+                body=body,
+                most_bytes=most_bytes,
+                media_type=media_type,
+                answer_type=answer_type,
             )
             return wire.after(method, parts.path, reply)
 
@@ -279,7 +286,7 @@ class Computer:
         return found
 
     def summary(self) -> str:
-        return summary(self.status)
+        return summary(self.status, self.clock.utc())
 
     # Is everything there?
 

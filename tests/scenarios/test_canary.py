@@ -331,7 +331,7 @@ def _troubled(
     other.all_of(
         ["people", "--add", name, "--record-number", word["number_c"]],
         ["enrol", codes[0], "--url", url],
-        ["people", "--share", name, "yes"],
+        ["people", "--share", name, "yes", "--yes"],
         shows={"name_c"},
     )
     other.do("enter", name, word["note_c"])
@@ -428,8 +428,8 @@ def _used(
     home.run("enrol", code, "--url", url)
     home.all_of(
         ["people", "--add", b, "--record-number", word["number_b"]],
-        ["people", "--share", a, "yes"],
-        ["people", "--share", b, "yes"],
+        ["people", "--share", a, "yes", "--yes"],
+        ["people", "--share", b, "yes", "--yes"],
         shows=names,
     )
     for name, note in ((a, "note_a"), (b, "note_b")):

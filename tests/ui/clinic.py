@@ -48,9 +48,10 @@ class HandSync:
 
 @dataclass
 class Clinic:
-    """sync: says how it stands. fault: raised by the next enrolment. hold: waited for by it, as for a slow network. codes: that were tried."""
+    """sync: says how it stands. clinic_id: of whoever enrols. fault: raised by the next enrolment. hold: waited for by it, as for a slow network. codes: that were tried."""
 
     sync: HandSync = field(default_factory=HandSync)
+    clinic_id: str = "clinic"
     fault: HealthHelperError | None = None
     hold: Callable[[], object] = bool
     codes: list[tuple[str, str | None]] = field(default_factory=list)
@@ -63,7 +64,8 @@ class Clinic:
             self.hold()
             if self.fault is not None:
                 raise self.fault
-            facts = {"url": url or policy.cloud_url or SERVER, "clinic_id": "clinic", "device_id": "device"}
+            address = url or policy.cloud_url or SERVER
+            facts = {"url": address, "clinic_id": self.clinic_id, "device_id": "device"}
             of_store.outbox.set_enrolled(facts)
             return facts
 

@@ -22,7 +22,7 @@ from client.clock import SystemClock
 from client.parts import CameraEntry, Kept, Parts, WindowChoice
 from client.pipeline.session import Goal
 from client.policy import Policy
-from client.store.opening import restore
+from client.store.opening import begin_anew, restore
 from client.store.recovery import RecoveryKey
 from edge_models.simulate.scene import Scene, render
 from tests.client.store.conftest import MemoryVault, kept_in
@@ -114,6 +114,10 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
     def restored(typed: str) -> Kept:
         return kept_of(restore(folder, vault, RecoveryKey.from_text(typed)), vault, SystemClock(), Policy())
 
+    def begun_anew() -> Kept:
+        clock = SystemClock()
+        return kept_of(begin_anew(folder, vault, clock.utc()), vault, clock, Policy())
+
     parts = replace(
         real_parts(SystemClock()),
         cameras=list,
@@ -121,6 +125,7 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
         microphone_level=FakeMicrophone().make,
         store=lambda: kept_in(folder, vault),
         restore_store=restored,
+        begin_store_anew=begun_anew,
     )
     made = Room(tmp_path, parts, vault)
     yield made

@@ -97,7 +97,7 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
         ("entry", EntryDialog(window, "Ana", NOW)),
         ("recovery", RecoveryDialog(window, "AAAA-BBBB-CCCC-DDDD", lambda: None)),
         ("restore", RestoreDialog(window)),
-        ("deleted", DeletedDialog(window, _deleted())),
+        ("deleted", DeletedDialog(window, _deleted(), 30)),
         ("number", _wrong_number(window)),
         ("sharing", SharingDialog(window, sharing.question("Ana", "clinic.example.org"))),
         ("shared", SharedDialog(window, "Ana", "clinic.example.org", None)),

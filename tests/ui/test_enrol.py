@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QDialog, QLabel
 
 from client.cloud.faults import CodeRefused
 from client.policy import Policy
@@ -104,6 +104,46 @@ def test_a_clinic_is_left_after_a_question(room: Room) -> None:
     check()
     wait_for(lambda: running.shelf.state.server == "", "the end")
     assert "no clinic any more" in window.notice.words
+
+
+def test_an_enrolment_that_is_there_is_replaced_only_after_a_question_that_names_it(room: Room) -> None:
+    clinic = with_clinic(room, policy=Policy(cloud_url=SERVER))
+    running, window = opened(room)
+    window.go_to_settings()
+    wait_for(lambda: window.settings.leave_button.isVisibleTo(window.settings), "the enrolment")
+    assert window.settings.clinic_words.text().endswith("Clinic: clinic, at clinic.example.org.")
+    asked: list[str] = []
+
+    def no(dialog: QDialog) -> None:
+        assert not isinstance(dialog, EnrolDialog)
+        shot(dialog, "enrolled-already")
+        asked.extend(one.text() for one in dialog.findChildren(QLabel))
+        click(button_named(dialog, "Cancel"))
+
+    check = in_dialog(no)
+    click_in_page(window, window.settings.enrol_button)
+    check()
+    assert any("Clinic: clinic, at clinic.example.org." in words for words in asked)
+    assert clinic.codes == [] and running.shelf.state.clinic == "clinic"
+
+    def type_it(dialog: QDialog) -> None:
+        assert isinstance(dialog, EnrolDialog)
+        dialog.code.setText("CODE")
+        click(dialog.ok)
+
+    def yes(dialog: QDialog) -> None:
+        checks.append(in_dialog(type_it))
+        click(button_named(dialog, "Enrol it anew"))
+
+    checks = []
+    clinic.clinic_id = "north-wing"
+    checks.append(in_dialog(yes))
+    click_in_page(window, window.settings.enrol_button)
+    for check in checks:
+        check()
+    wait_for(lambda: "Clinic: north-wing, at clinic.example.org." in window.notice.words, "the word")
+    assert clinic.codes == [("CODE", None)] and running.shelf.state.clinic == "north-wing"
+    assert "north-wing" in window.settings.clinic_words.text()
 
 
 def click_in_page(window: Any, widget: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -80,6 +81,17 @@ def test_what_waits_and_what_was_refused_is_listed_with_its_reason(room: Room, l
     assert not window.sync.again.isEnabled()  # it waits, and is tried by itself
     window.sync.table.setCurrentCell(0, 0)
     assert window.sync.again.isEnabled() and window.sync.all_again.isEnabled()
+
+
+def test_the_page_names_the_clinic_and_no_moment_that_is_still_to_come(room: Room) -> None:
+    clinic, _running, window = filled(room)
+    assert window.sync.clinic.isVisible()
+    assert window.sync.clinic.text() == "Clinic: clinic, at clinic.example.org."
+    assert window.sync.summary.text().endswith("Nothing was sent yet.")
+    ahead = room.parts.clock.utc() + timedelta(days=30 * 366)
+    clinic.sync.status = replace(clinic.sync.status, last_success_utc=ahead)
+    wait_for(lambda: "time unknown" in window.sync.summary.text(), "the word")
+    assert str(ahead.year) not in window.sync.summary.text() + window.to_sync.toolTip()
 
 
 def test_one_and_then_all_are_tried_again(room: Room) -> None:

@@ -175,7 +175,7 @@ def shelf(room: Room) -> Iterator[Shelf]:
     def no_restore(_key: str) -> Kept:
         raise AssertionError
 
-    made = Shelf(lambda: kept_in(room.folder / "store", room.vault), no_restore)
+    made = Shelf(lambda: kept_in(room.folder / "store", room.vault), no_restore, room.parts.begin_store_anew)
     yield made
     assert made.end()
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from client.language import listing, said
 from client.store.documents import Document
-from client.store.observations import KEEP_DELETED_DAYS, Deleted, Person
+from client.store.observations import Deleted, Person
 from client.ui.pages.dialogs import Dialog
 from client.ui.views.documents import KINDS
 from client.ui.views.history import LEFT_TO_RIGHT, row
@@ -28,10 +28,10 @@ class DeletedDocument:
 
 
 class DeletedDialog(Dialog):
-    """chosen: the one to be put back, once it is accepted."""
+    """chosen: the one to be put back, once it is accepted. days: for so long it can be."""
 
-    def __init__(self, parent: QWidget, found: Sequence[Deleted | DeletedDocument]) -> None:
-        super().__init__(parent, said("Deleted in the last {days} days", days=KEEP_DELETED_DAYS))
+    def __init__(self, parent: QWidget, found: Sequence[Deleted | DeletedDocument], days: int) -> None:
+        super().__init__(parent, said("Deleted in the last {days} days", days=days))
         self._found = found
         metrics = self.fontMetrics()
         if found:
@@ -42,7 +42,7 @@ class DeletedDialog(Dialog):
                     "Choose what is to be put back. A person comes back with all that was deleted with them."
                 )
                 if found
-                else said("Nothing was deleted in the last {days} days.", days=KEEP_DELETED_DAYS)
+                else said("Nothing was deleted in the last {days} days.", days=days)
             )
         )
         self.table = Table(self.windowTitle(), [said("Deleted"), said("Whose"), said("What")])

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from client.errors import HealthHelperError
 from client.language import said
-from client.pipeline.sharing import server_of
+from client.pipeline.sharing import clinic_of, server_of
 from client.ui.pages.dialogs import Dialog
 from client.ui.pages.job import Job
 from client.ui.shelf import Open
@@ -105,10 +105,20 @@ class Enrolling(Job):
     """What is done with this device's enrolment."""
 
     def enrol(self) -> None:
-        """With a code. What waits is sent from then on, of those who have agreed."""
+        """With a code. What waits is sent from then on, of those who have agreed. An enrolment that is there is replaced only where somebody
+        wants that.
+        """
         state = self.shelf.state
-        if isinstance(state, Open):
+        if isinstance(state, Open) and (not state.server or self._replace(state)):
             EnrolDialog(self.window, state.policy.cloud_url, self._ask).exec()
+
+    def _replace(self, state: Open) -> bool:
+        question = said(
+            "This device is enrolled already. {clinic} Enrol it anew? The enrolment that it has is replaced once the new code was taken. With "
+            "another clinic, what waits for this one is held back until the device is back with it.",
+            clinic=clinic_of(state.server, state.clinic),
+        )
+        return self.confirmed(said("Enrolled already"), question, said("Enrol it anew"))
 
     def _ask(
         self,
@@ -121,11 +131,10 @@ class Enrolling(Job):
             then()
             state = self.shelf.state
             if isinstance(state, Open):
-                self.notice.tell(
-                    said(
-                        "This device is enrolled with the clinic at {server}.", server=server_of(state.server)
-                    )
+                words = said(
+                    "This device is enrolled with the clinic at {server}.", server=server_of(state.server)
                 )
+                self.notice.tell(f"{words} {clinic_of(state.server, state.clinic)}")
 
         self.shelf.over_network(lambda kept: kept.enrol(code, address), done, otherwise)
 

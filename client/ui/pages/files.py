@@ -38,6 +38,7 @@ class Files(Job):
             return
         # On the clock of the place where it was taken, which may be another one by now.
         offset_min = utc_offset_min(record.taken_at) if line is None else line.utc_offset_min
+        number = self._number_of(whose)
 
         def write(history: list[Dot]) -> None:
             write_report(
@@ -48,6 +49,7 @@ class Files(Job):
                 utc_offset_min=offset_min,
                 history=history,
                 scan_id=None if line is None else line.id,
+                record_number=number,
             )
 
         def written(_: None) -> None:
@@ -64,6 +66,12 @@ class Files(Job):
             )
         else:
             self.shelf.elsewhere(lambda: write([]), written, self.tell_fault)
+
+    def _number_of(self, name: str) -> str | None:
+        """The record number of whoever is shown under this name: no two people here have the same."""
+        state = self.shelf.state
+        people = state.people if isinstance(state, Open) else ()
+        return next((one.record_number for one in people if one.name == name), None)
 
     def export(self, person: str | None, language: str = "en") -> None:
         """All that is kept of one person. It may take long: it is written beside everything else, and can be stopped."""

@@ -1,4 +1,4 @@
-"""The recovery key: shown, printed, put in force, used."""
+"""The recovery key: shown, printed, put in force, used; and what is left where it is lost too."""
 
 from __future__ import annotations
 
@@ -49,3 +49,13 @@ class Keys(Job):
         dialog = RestoreDialog(self.window)
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self.shelf.restore(dialog.key.text())
+
+    def begin_anew(self) -> None:
+        """A new store instead of one to which nobody has a key any more. It is asked once, in so many words."""
+        question = said(
+            "Begin a new, empty store? Only where nobody has the recovery key any more, and this system's key store will not come back: "
+            "what is kept now is then on no list, in no report, and what of it waits is not sent. Nothing of it is deleted: it is set aside, "
+            "encrypted as it is, in a folder with the date of today, and its recovery key opens it should it be found."
+        )
+        if self.confirmed(said("Begin a new store"), question, said("Begin a new store")):
+            self.shelf.begin_anew()

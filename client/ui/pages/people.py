@@ -105,17 +105,18 @@ class People(Job):
         """All that can still be put back, to choose from."""
         now = self.clock.utc()
 
-        def look(kept: Kept) -> list[Deleted | DeletedDocument]:
+        def look(kept: Kept) -> tuple[list[Deleted | DeletedDocument], int]:
+            days = kept.policy.keep_deleted_days
             people = {one.id: one for one in kept.observations.people()}
             found: list[Deleted | DeletedDocument] = [*kept.observations.deleted(now=now)]
-            for at, document in kept.documents.deleted(now):
+            for at, document in kept.documents.deleted(now, days):
                 found.append(DeletedDocument(at, people.get(document.person or ""), document))
-            return sorted(found, key=lambda one: one.deleted_at, reverse=True)
+            return sorted(found, key=lambda one: one.deleted_at, reverse=True), days
 
         self.shelf.ask_kept(look, self._choose_deleted, self.tell_fault)
 
-    def _choose_deleted(self, found: list[Deleted | DeletedDocument]) -> None:
-        dialog = DeletedDialog(self.window, found)
+    def _choose_deleted(self, looked: tuple[list[Deleted | DeletedDocument], int]) -> None:
+        dialog = DeletedDialog(self.window, *looked)
         if dialog.exec() != QDialog.DialogCode.Accepted or dialog.chosen is None:
             return
         one = dialog.chosen

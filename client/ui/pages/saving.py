@@ -178,7 +178,7 @@ class Saving(Job):
                 kept.observations.save(observation, guest_agrees=guest_agrees)
                 return Saved(tuple(one for one in kept.tasks.open() if one.observation == line.id))
 
-            self.shelf.change(job, then, not_kept)
+            self.shelf.change(job, then, not_kept, again=True)  # what is kept once is not kept twice
 
         if line.simulated:
             save(False)

@@ -10,12 +10,12 @@ from PySide6.QtWidgets import QComboBox
 from client.config import version
 from client.language import said
 from client.parts import Parts
-from client.pipeline.sharing import server_of
+from client.pipeline.sharing import clinic_of, server_of
 from client.ui import look
 from client.ui.pages.camera import CameraChoice
 from client.ui.pages.microphone import MicrophoneChoice
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
-from client.ui.shelf import Closed, Open, Opening, Shelf, ShelfState, Unusable
+from client.ui.shelf import Closed, Open, Opening, Shelf, ShelfState, Unusable, may_begin_anew
 from client.ui.translations import LANGUAGES
 from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import Page, button, card, form, label
@@ -26,7 +26,7 @@ SECONDS = (30, 40, 60, 90)
 class SettingsPage(Page):
     """changed: the preferences are others now (they are changed in place). rebuild: and the window must be made anew to show it.
 
-    recovery_key, restore, unlock, lock_now, add_person, find_person, rename_person, remove_person, deleted, enrol, leave, sharing, sync,
+    recovery_key, restore, begin_anew, unlock, lock_now, add_person, find_person, rename_person, remove_person, deleted, enrol, leave, sharing, sync,
     tasks: the person wants that.
     """
 
@@ -34,6 +34,7 @@ class SettingsPage(Page):
     rebuild = Signal()
     recovery_key = Signal()
     restore = Signal()
+    begin_anew = Signal()
     unlock = Signal()
     lock_now = Signal()
     add_person = Signal()
@@ -143,6 +144,7 @@ class SettingsPage(Page):
         inside.addLayout(rows)
         self.key_button = button(said("New recovery key…"), self.recovery_key.emit)
         self.restore_button = button(said("Open with the recovery key…"), self.restore.emit)
+        self.anew_button = button(said("Begin a new store…"), self.begin_anew.emit)
         self.unlock_button = button(said("Open the store"), self.unlock.emit)
         self.lock_button = button(said("Lock now"), self.lock_now.emit)
         self.add_button = button(said("Add a person…"), self.add_person.emit)
@@ -154,6 +156,7 @@ class SettingsPage(Page):
             self.lock_button,
             self.unlock_button,
             self.restore_button,
+            self.anew_button,
             self.add_button,
             self.find_button,
             self.rename_button,
@@ -232,6 +235,7 @@ class SettingsPage(Page):
         )
         self.unlock_button.setVisible(isinstance(state, (Closed, Unusable)))
         self.restore_button.setVisible(isinstance(state, Unusable))
+        self.anew_button.setVisible(may_begin_anew(state))
         self._show_clinic(state)
         self._show_staff(state)
 
@@ -244,6 +248,7 @@ class SettingsPage(Page):
                 "This device is enrolled with the clinic at {server}. What is kept of those who have agreed is sent there.",
                 server=server_of(server),
             )
+            words = f"{words} {clinic_of(server, state.clinic)}"
         else:
             words = said("This device is enrolled with no clinic. Nothing that is kept leaves it.")
         self.clinic_words.setText(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 from client.errors import HealthHelperError
 from client.language import said
 from client.parts import Kept
+from client.pipeline.sharing import clinic_of
 from client.pipeline.sync import SyncState, SyncStatus
 from client.store.outbox import PAGE, Item, ItemKind
 from client.ui.shelf import Open, Shelf
@@ -67,8 +69,10 @@ class SyncPage(Page):
         self._card, inside = card()
         self.state = RoleLabel()
         self.state.setObjectName("state")
+        self.clinic = label("", "muted", selectable=True)
         self.summary = label("", selectable=True)
         inside.addWidget(self.state)
+        inside.addWidget(self.clinic)
         inside.addWidget(self.summary)
         self._under_way = QWidget()
         row = QHBoxLayout(self._under_way)
@@ -125,8 +129,8 @@ class SyncPage(Page):
         self._show(_Found([], {}, {}), more=False)
         self.nothing.hide()
 
-    def show_status(self, status: SyncStatus | None, shown: Badge | None) -> None:
-        """How it stands now; asked for some times a second. What waits is read anew where it has become other."""
+    def show_status(self, status: SyncStatus | None, shown: Badge | None, now: datetime) -> None:
+        """How it stands at `now` (UTC); asked for some times a second. What waits is read anew where it has become other."""
         state = self._shelf.state
         if status is None or not isinstance(state, Open):
             return
@@ -137,7 +141,9 @@ class SyncPage(Page):
             self.state.say(said("Not enrolled"), "muted")
         else:
             self.state.say(shown.text, str(shown.role))
-        self.summary.setText(sync.summary(status))
+        self.clinic.setText(clinic_of(state.server, state.clinic) if state.server else "")
+        self.clinic.setVisible(bool(state.server))
+        self.summary.setText(sync.summary(status, now))
         self._show_progress(status)
         self.send_earlier.setEnabled(enrolled)
         self.all_again.setEnabled(enrolled and status.counts.parked + status.counts.pending > 0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from client.clock import Clock
-from client.store.observations import Person, matches
+from client.pipeline.right_person import must_read_number as must_read_number  # noqa: PLC0414 (as in the terminal)
+from client.pipeline.right_person import whose_number as whose_number  # noqa: PLC0414
 
 STALE_AFTER_S = 600.0
 """A choice that old may be another person's, who has gone since."""
@@ -55,13 +55,3 @@ def must_ask(choice: Choice, *, started_s: float, last_saved: str | None, now_s:
     stale = now_s - choice.chosen_at_s > STALE_AFTER_S
     another = last_saved is not None and last_saved != choice.person
     return changed or stale or another
-
-
-def whose_number(typed: str, people: Iterable[Person]) -> Person | None:
-    """Who on this device has this record number, however it was typed or scanned; None where nobody has."""
-    return next((person for person in people if matches(person, typed)), None)
-
-
-def must_read_number(person: Person | None, *, wanted: bool) -> bool:
-    """Whether the record number has to be typed or scanned before something is saved. wanted: by the policy. person: None for a guest."""
-    return wanted and person is not None and person.record_number is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from client.clock import lies_ahead
 from client.language import marked, said
 from client.pipeline.sync import Sending, SyncState, SyncStatus
 from client.store.observations import Kind
@@ -222,7 +223,7 @@ def badge(status: SyncStatus | None, *, expected: bool, was_enrolled: bool, now:
         words = said("Not enrolled")
         return Badge(words, Role.WARNING, said("Sending to the clinic: {state}", state=words))
     text, role = _badge(status, now)
-    return Badge(text, role, said("Sending to the clinic: {state}", state=f"{text}. {summary(status)}"))
+    return Badge(text, role, said("Sending to the clinic: {state}", state=f"{text}. {summary(status, now)}"))
 
 
 def _badge(status: SyncStatus, now: datetime) -> tuple[str, Role]:
@@ -242,7 +243,7 @@ def _badge(status: SyncStatus, now: datetime) -> tuple[str, Role]:
     return said("{count} waiting", count=waiting), role
 
 
-def summary(status: SyncStatus) -> str:
+def summary(status: SyncStatus, now: datetime) -> str:
     """How many, and when something was sent last, in one line."""
     counts = status.counts
     parts = [
@@ -258,12 +259,17 @@ def summary(status: SyncStatus) -> str:
                 "Held back: {count} (deleted and can be put back, or for another clinic).", count=counts.held
             )
         )
-    parts.append(
-        said("Nothing was sent since the program was started.")
-        if status.last_success_utc is None
-        else said("Last sent: {when}.", when=moment(status.last_success_utc))
-    )
+    parts.append(last_sent(status.last_success_utc, now))
     return " ".join(parts)
+
+
+def last_sent(at: datetime | None, now: datetime) -> str:
+    """When something was sent last, UTC; None: never. What lies ahead was noted by a clock that was wrong, and is told as unknown."""
+    if at is None:
+        return said("Nothing was sent yet.")
+    if lies_ahead(at, now):
+        return said("Last sent: time unknown.")
+    return said("Last sent: {when}.", when=moment(at))
 
 
 def trouble(status: SyncStatus | None) -> str:

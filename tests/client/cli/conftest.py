@@ -103,6 +103,7 @@ class Bench:
             portrait=lambda: np.zeros((512, 512, 3), np.uint8),
             store=self.store,
             restore_store=restore,
+            begin_store_anew=self.store,
             window=_no_window,
         )
 

@@ -18,15 +18,20 @@ from keyring.errors import InitError, KeyringError, NoKeyringError, PasswordDele
 
 from client import config
 from client.cli import doctor
-from client.cli.doctor import State, check_clock, check_disk, check_keyring, check_store
+from client.cli.doctor import State, check_clinic, check_clock, check_disk, check_keyring, check_store
 from client.errors import EnvironmentFault
-from client.parts import CameraEntry, CameraTruth, MicrophoneEntry, WeightsEntry
+from client.parts import CameraEntry, CameraTruth, Kept, MicrophoneEntry, WeightsEntry
+from client.store.consents import CLOUD_VERSION, Subject
 from client.store.documents import Documents
 from client.store.observations import Observations
 from client.store.opening import open_store
+from client.store.outbox import ItemKind, Outbox
+from client.vault import VaultLocked
 from tests.client.cli.conftest import Bench, Said
+from tests.client.cli.test_kept import answers
 from tests.client.pipeline.fakes import FACTS, HandClock, stalled
-from tests.client.store.conftest import MemoryVault, kept_in, rights
+from tests.client.pipeline.test_sync import a_scan
+from tests.client.store.conftest import NOW, MemoryVault, kept_in, rights
 from tests.client.store.conftest import open_folder as open_folder  # noqa: PLC0414 (a fixture)
 
 Command = Callable[..., Said]
@@ -65,6 +70,7 @@ def key_store(monkeypatch: pytest.MonkeyPatch) -> MemoryKeyring:
     return store
 
 
+CLINIC = {"url": "https://cloud.example/v", "clinic_id": "clinic-1", "device_id": "device-1"}
 GOOD = CameraTruth(30.0, 0.04, 120, "held", "held", CAMERA)
 
 
@@ -80,7 +86,18 @@ def test_a_machine_that_is_ready_ends_with_0_and_a_line_for_everything(
     bench.microphones = (MicrophoneEntry("ALSA: Desk", "Desk"),)
     said = command("doctor")
     assert said.status == 0
-    for name in ("system", "weights", "engine", "camera", "microphone", "keyring", "store", "disk", "clock"):
+    for name in (
+        "system",
+        "weights",
+        "engine",
+        "camera",
+        "microphone",
+        "keyring",
+        "store",
+        "clinic",
+        "disk",
+        "clock",
+    ):
         assert name in said.out
     assert "30.0 frames/s" in said.out
 
@@ -388,3 +405,115 @@ def test_the_store_s_line_says_when_it_was_backed_up(
     bench.store = lambda: replace(opened, needs_recovery_key=False)
     check = check_store(bench.parts(), path)
     assert check.state is State.OK and "2 people" in check.says and "last backup 20" in check.says
+
+
+# The clinic
+
+
+@pytest.fixture
+def clinic(bench: Bench, vault: MemoryVault, tmp_path: Path) -> Callable[[], Kept]:
+    """A store of which somebody has agreed; the device is enrolled with no clinic."""
+    path = kept(tmp_path / "store", vault)
+    bench.clock = HandClock(starts=NOW)
+
+    def opened() -> Kept:
+        return kept_in(path.parent, vault)
+
+    bench.store = opened
+    with opened() as store:
+        [ada, _] = store.observations.people()
+        store.consents.record(ada.id, Subject.CLOUD, CLOUD_VERSION, True, "en", NOW)
+    return opened
+
+
+def check(bench: Bench, tmp_path: Path) -> doctor.Check:
+    return check_clinic(bench.parts(), tmp_path / "store" / "health-helper.db")
+
+
+def test_a_device_of_no_clinic_is_fine(bench: Bench, tmp_path: Path, clinic: Callable[[], Kept]) -> None:
+    found = check(bench, tmp_path)
+    assert (found.state, found.says) == (State.OK, "enrolled with none: nothing is sent")
+    assert check_clinic(bench.parts(), tmp_path / "not" / "there.db").state is State.OK
+
+
+def test_the_clinic_is_told_with_when_it_was_reached_and_what_waits(
+    bench: Bench, tmp_path: Path, clinic: Callable[[], Kept]
+) -> None:
+    with clinic() as store:
+        store.outbox.set_enrolled(CLINIC)
+    says = check(bench, tmp_path).says
+    assert "clinic-1 at https://cloud.example/v; reached never, sent never; 0 wait, 0 refused" in says
+    with clinic() as store:
+        [ada, _] = store.observations.people()
+        store.observations.save_all([a_scan(NOW, person=ada.id) for _ in range(3)])
+        one, *_ = store.outbox.claim(ItemKind.OBSERVATION, 1)
+        store.outbox.acknowledge([one.id], now=NOW)
+        store.outbox.note_contact(NOW)
+    found = check(bench, tmp_path)
+    assert found.state is State.OK
+    assert "reached 2026-03-01 12:00 UTC, sent 2026-03-01 12:00 UTC; 2 wait, 0 refused" in found.says
+    bench.clock = HandClock(starts=NOW + timedelta(days=2))
+    found = check(bench, tmp_path)
+    assert found.state is State.WARN and "sync --once" in found.remedy
+    with clinic() as store:
+        two, *_ = store.outbox.claim(ItemKind.OBSERVATION, 1)
+        store.outbox.park([two.id], "invalid")
+    found = check(bench, tmp_path)
+    assert (found.state, "1 wait, 1 refused" in found.says) == (State.WARN, True)
+    assert "sync --status" in found.remedy
+
+
+def test_a_device_that_was_sent_away_is_told_so(
+    bench: Bench, tmp_path: Path, clinic: Callable[[], Kept]
+) -> None:
+    with clinic() as store:
+        store.outbox.set_enrolled(CLINIC)
+        store.outbox.note_contact(NOW, "device_revoked")
+    found = check(bench, tmp_path)
+    assert found.state is State.WARN and "ended the enrolment" in found.says and "a new code" in found.remedy
+    with clinic() as store:
+        store.outbox.note_contact(NOW, "server_busy", 503)
+    found = check(bench, tmp_path)
+    assert "(503)" in found.says and "Run 'health-helper sync --once'" in found.remedy
+
+
+def test_of_a_store_that_does_not_open_the_clinic_is_not_known(
+    bench: Bench, tmp_path: Path, clinic: Callable[[], Kept]
+) -> None:
+    def closed() -> Kept:
+        raise VaultLocked
+
+    bench.store = closed
+    found = check(bench, tmp_path)
+    assert found.state is State.WARN and "not known" in found.says and found.remedy
+
+
+def test_a_store_that_nobody_opens_is_set_aside_once_somebody_is_sure(
+    command: Command, bench: Bench, vault: MemoryVault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[str] = []
+
+    def begun() -> Kept:
+        opened.append("anew")
+        return replace(kept_in(tmp_path / "store", vault), set_aside="set-aside-2026-11-28")
+
+    bench.store = begun
+    assert command("doctor", "--begin-anew").status == 2
+    answers(monkeypatch, answer=False)
+    assert command("doctor", "--repair", "--begin-anew").status == 130
+    assert opened == [] and not (tmp_path / "store").exists()
+    said = command("doctor", "--repair", "--begin-anew", "--yes")
+    assert opened == ["anew"] and "set-aside-2026-11-28" in said.err and said.status == 0
+
+
+@pytest.mark.parametrize(("ahead", "says"), [(False, "sent 20"), (True, "sent at an unknown time")])
+def test_a_clock_that_was_wrong_says_no_year_to_come(
+    command: Command, bench: Bench, tmp_path: Path, ahead: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = MemoryVault()
+    moment = bench.clock.utc() + timedelta(days=11_000 if ahead else -1)
+    with kept_in(tmp_path / "store", vault) as kept_here:
+        kept_here.outbox.set_enrolled({"url": "https://clinic.example", "clinic_id": "c", "device_id": "d"})
+    monkeypatch.setattr(Outbox, "last_sent_at", lambda _self: moment)
+    bench.store = lambda: kept_in(tmp_path / "store", vault)
+    assert says in doctor.check_clinic(bench.parts(), tmp_path / "store" / "health-helper.db").says

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from client.cloud.faults import CodeRefused
+from client.cloud.faults import CodeRefused, Offline, ServerBusy
 from client.parts import Kept
 from tests.client.cli.conftest import Bench, Said
+from tests.client.cli.test_kept import answers
 from tests.client.pipeline.test_sync import CLINIC
 from tests.client.store.conftest import MemoryVault, kept_in
 
@@ -49,8 +50,8 @@ def test_a_code_enrols_and_says_with_whom(command: Command, asked: Asked) -> Non
     said = command("enrol", "ABCD-EFGH-2345")
     assert said.status == 0 and said.out == ""
     assert CLINIC["clinic_id"] in said.err and "https://cloud.example" in said.err
-    assert "have agreed" in said.err
-    assert command("enrol", "ABCD-EFGH-2345", "--url", "https://other.example").status == 0
+    assert "this device belongs to the clinic" in said.err and "have agreed" in said.err
+    assert command("enrol", "ABCD-EFGH-2345", "--url", "https://other.example", "--yes").status == 0
     assert asked.with_ == [("ABCD-EFGH-2345", None), ("ABCD-EFGH-2345", "https://other.example")]
 
 
@@ -70,3 +71,25 @@ def test_whoever_leaves_is_told_of_whom(command: Command, asked: Asked) -> None:
 @pytest.mark.parametrize("flags", [(), ("CODE", "--leave"), ("--leave", "--url", "https://cloud.example")])
 def test_either_a_code_or_leaving(command: Command, asked: Asked, flags: tuple[str, ...]) -> None:
     assert command("enrol", *flags).status == 2 and asked.with_ == []
+
+
+@pytest.mark.parametrize(("answer", "status"), [(True, 0), (False, 130), (None, 2)])
+def test_an_enrolment_that_is_there_is_replaced_only_where_somebody_says_so(
+    command: Command, asked: Asked, monkeypatch: pytest.MonkeyPatch, answer: bool | None, status: int
+) -> None:
+    questions = answers(monkeypatch, answer)
+    assert command("enrol", "ABCD-EFGH-2345").status == 0 and questions == []
+    said = command("enrol", "WXYZ-EFGH-2345")
+    assert said.status == status and questions == ["Enrol it with this code instead?"]
+    assert f"clinic {CLINIC['clinic_id']} at https://cloud.example already" in " ".join(said.err.split())
+    assert [code for code, _ in asked.with_] == ["ABCD-EFGH-2345", *(["WXYZ-EFGH-2345"] if answer else [])]
+    assert ("add --yes" in said.err) is (answer is None)
+
+
+@pytest.mark.parametrize("fault", [Offline(), ServerBusy(503)])
+def test_enrolling_is_not_tried_again_by_itself_and_does_not_say_so(
+    command: Command, asked: Asked, fault: Exception
+) -> None:
+    asked.answer = fault
+    said = command("enrol", "ABCD-EFGH-2345")
+    assert said.status == 4 and "by itself" not in said.err and "un this command again" in said.err

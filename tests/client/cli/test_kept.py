@@ -161,9 +161,12 @@ def test_an_export_and_a_report_say_what_they_are_and_whose(
     scan(command, bench)
     scan(command, bench, "--person", "Ada")
     scan(command, bench, "--person", "Ada")
-    assert "Written: all.json, 1 kept (guest)." in command("export", str(tmp_path / "all.json")).err
+    assert (
+        "Written: all.json, 1 observation and 0 documents (guest)."
+        in command("export", str(tmp_path / "all.json")).err
+    )
     hers = command("export", str(tmp_path / "hers.csv"), "--person", "ada")
-    assert "Written: hers.csv, 2 kept (Ada)." in hers.err
+    assert "Written: hers.csv, 2 observations and 0 documents (Ada)." in hers.err
     assert "Report written: a.json (guest, scan of " in command("report", str(tmp_path / "a.json")).err
     hers = command("report", str(tmp_path / "b.json"), "--person", "Ada")
     assert "Report written: b.json (Ada, scan of " in hers.err
@@ -177,12 +180,37 @@ def test_an_export_in_every_kind(command: Command, bench: Bench, tmp_path: Path,
     scan(command, bench, "--person", "Ada")
     file = tmp_path / f"all.{ending}"
     said = command("export", str(file), "--person", "Ada")
-    assert said.status == 0 and f"Written: all.{ending}, 1 kept (Ada)" in said.err
+    assert said.status == 0 and f"Written: all.{ending}, 1 observation and 0 documents (Ada)" in said.err
     assert file.stat().st_size > 500
     if ending == "fhir.json":
         assert {"Patient", "DiagnosticReport"} <= {
             one["resource"]["resourceType"] for one in json.loads(file.read_text())["entry"]
         }
+
+
+def test_an_export_counts_what_is_in_it_and_ends_with_4_where_something_is_left_out(
+    command: Command, bench: Bench, store: Callable[[], Kept], tmp_path: Path
+) -> None:
+    scan(command, bench)
+    scan(command, bench)
+    ids = []
+    for name in ("letter.pdf", "note.pdf", "odd.pdf"):
+        pdf = FPDF()
+        pdf.set_title(name)
+        pdf.add_page()
+        (tmp_path / name).write_bytes(bytes(pdf.output()))
+        ids.append(command("documents", "add", str(tmp_path / name)).out.strip())
+    said = command("export", str(tmp_path / "all.zip"))
+    assert said.status == 0 and "Written: all.zip, 2 observations and 3 documents (guest)." in said.err
+    said = command("export", str(tmp_path / "all.json"))
+    assert said.status == 0 and "2 observations and 0 documents (guest)." in said.err
+    assert "3 documents are kept beside that: only a .zip has them." in said.err
+    with store() as kept:
+        kept.documents.path_of(ids[1]).write_bytes(b"nonsense")
+    said = command("export", str(tmp_path / "some.zip"))
+    assert said.status == 4 and "Written: some.zip, 2 observations and 2 documents (guest)." in said.err
+    assert "Left out, for it cannot be read any more: note.pdf" in said.err
+    assert (tmp_path / "some.zip").stat().st_size > 500
 
 
 def test_a_fhir_server_gets_what_was_agreed_to(
@@ -204,7 +232,7 @@ def test_a_fhir_server_gets_what_was_agreed_to(
     bench.store = with_server
     assert command("send-fhir").status == 2
     assert "has not agreed" in command("send-fhir", "--person", "Ada").err and not sent
-    command("people", "--share", "Ada", "yes")
+    command("people", "--share", "Ada", "yes", "--yes")
     assert "resources" in command("send-fhir", "--person", "Ada").err
     assert "R-1" not in json.dumps(sent[0]) and "Ada" not in json.dumps(sent[0])
     command("send-fhir", "--person", "Ada", "--named")
@@ -217,7 +245,7 @@ def test_people_are_listed_with_what_they_agreed_to_and_without_their_number(
     enrol(store)
     command("people", "--add", "Ada", "--record-number", "R-1")
     assert "Ada  (0 kept)" in command("people").out
-    command("people", "--share", "Ada", "yes")
+    command("people", "--share", "Ada", "yes", "--yes")
     said = command("people").out
     assert "Ada  (0 kept, agrees that it is sent)" in said and "R-1" not in said
 
@@ -228,7 +256,7 @@ def test_without_a_server_in_the_policy_nothing_is_sent_as_fhir(
     enrol(store)
     command("people", "--add", "Ada")
     scan(command, bench, "--person", "Ada")
-    command("people", "--share", "Ada", "yes")
+    command("people", "--share", "Ada", "yes", "--yes")
     refused = command("send-fhir", "--person", "Ada")
     assert refused.status == 4 and "names no FHIR server" in refused.err and "fhir_url" in refused.err
 
@@ -434,12 +462,12 @@ def test_somebody_is_deleted_and_can_be_put_back_or_not(
 
 def test_what_somebody_agrees_to_is_shown_and_kept(command: Command, store: Callable[[], Kept]) -> None:
     command("people", "--add", "Ada")
-    assert "not enrolled" in command("people", "--share", "Ada", "yes").err
+    assert "not enrolled" in command("people", "--share", "Ada", "yes", "--yes").err
     assert command("people", "--send-earlier", "Ada").status == 2
     enrol(store)
     assert command("people", "--share", "Ada", "perhaps").status == 2
     assert "has not agreed" in command("people", "--send-earlier", "Ada").err
-    said = command("people", "--share", "Ada", "yes")
+    said = command("people", "--share", "Ada", "yes", "--yes")
     assert said.status == 0 and "clinic at cloud.example" in said.err and "never sent" in said.err
     assert command("people", "--share", "Ada", "NO").status == 0
     with store() as kept:
@@ -511,7 +539,7 @@ def test_documents_are_added_listed_saved_and_removed(
 ) -> None:
     command("people", "--add", "Ada")
     enrol(store)
-    command("people", "--share", "Ada", "yes")
+    command("people", "--share", "Ada", "yes", "--yes")
     letter, nonsense = tmp_path / "letter.pdf", tmp_path / "nonsense.pdf"
     pdf = FPDF()
     pdf.add_page()
@@ -531,8 +559,8 @@ def test_documents_are_added_listed_saved_and_removed(
     for folder in (tmp_path, Path("/")):
         said = command("documents", "save", id_, str(folder), "--force")
         assert said.status == 2 and "is a folder" in said.err
-    assert "clinic" not in command("documents", "remove", id_).err
-    assert command("documents", "remove", id_).status == 2
+    assert "clinic" not in command("documents", "remove", id_, "--yes").err
+    assert command("documents", "remove", id_, "--yes").status == 2
     assert command("documents", "list", "--person", "Ada").out == "No file is kept.\n"
     assert command("documents", "add", str(letter), "--person", "Ada", "--share").status == 2
     assert command("documents", "add", str(letter), "--share").status == 0 and owed(store) == 1

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ from client.errors import BadInput, EnvironmentFault
 from client.language import Sentence
 from client.parts import CameraEntry, Demo, DemoScene, Kept
 from client.pipeline.run import ScanRun
+from client.store.database import StoreDamaged
+from client.store.observations import Observation, Observations
 from edge_models.types import Quality, Reason
 from tests.client.cli.conftest import Bench, Said
 from tests.client.pipeline.fakes import (
@@ -33,6 +36,7 @@ from tests.client.pipeline.fakes import (
     frames,
     scan_result,
 )
+from tests.client.store.conftest import MemoryVault, kept_in
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "scan.json"
@@ -271,6 +275,27 @@ def test_without_a_key_store_the_scan_is_shown_and_the_reason_said(command: Comm
     assert (printed["saved"], printed["saved_reason"]) == (False, "keyring_missing")
     assert printed["vitals"]["heart_rate"]["value"] is not None
     assert "no key store" in said.err
+
+
+@pytest.mark.parametrize("kept_first", [False, True])
+def test_a_save_that_meets_damage_is_done_once_more_and_keeps_one(
+    command: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept_first: bool
+) -> None:
+    vault, save, tries = MemoryVault(), Observations.save, []
+
+    def damaged_once(self: Observations, made: Observation, **more: Any) -> None:
+        tries.append(made.line.id)
+        if len(tries) > 1 or kept_first:
+            save(self, made, **more)
+        if len(tries) == 1:
+            raise StoreDamaged
+
+    monkeypatch.setattr(Observations, "save", damaged_once)
+    bench.store = lambda: kept_in(tmp_path / "store", vault)
+    said = command("scan", "--video", "a.mp4", "--json")
+    assert (json.loads(said.out)["saved"], len(tries), len(set(tries))) == (True, 2, 1)
+    with kept_in(tmp_path / "store", vault) as kept:
+        assert kept.observations.count(None) == 1
 
 
 def test_skipped_frames_are_owned_up_to(command: Command, bench: Bench) -> None:

@@ -161,7 +161,7 @@ def test_what_hinders_it_is_4_and_said_in_a_sentence(
 
     site.cloud.trouble = trouble
     said = command("sync", "--once", "--json")
-    assert said.status == 4 and words in said.err
+    assert said.status == 4 and words in said.err and "by itself" not in said.err
     assert (shown(said)["reason"], shown(said)["pending"]) == (reason, 1)
 
 
@@ -193,6 +193,83 @@ def test_the_status_asks_no_network_and_names_nobody(command: Command, site: Sit
     for word in ("Ada", "Lovelace", "letter", site.ada):
         assert word not in said.out and word not in plain
     assert "2 waiting, 0 refused" in plain
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "code", "words", "remedy"),
+    [
+        (faults.DeviceRevoked(), "revoked", "device_revoked", "ended the enrolment", "a new code"),
+        (faults.SignInLost(), "sign_in_lost", "sign_in_lost", "does not accept", "a new code"),
+        (faults.ServerBusy(500), "waiting", "server_busy", "at the moment (500)", "Run 'health-helper sync --once'"),
+        (faults.Refused(404), "waiting", "refused", "does not take this (404)", "newest version"),
+        (faults.CertificateUntrusted("Ada's wall"), "untrusted", "certificate_untrusted", "not trusted", "Nothing was sent"),
+        (faults.ClockWrong("2019-01-01"), "waiting", "clock_wrong", "(clock_wrong)", "to see why"),
+    ],
+)  # fmt: skip
+def test_the_status_says_what_stood_against_it_and_what_to_do_until_it_is_over(
+    command: Command,
+    site: Site,
+    fault: faults.CloudFault,
+    state: str,
+    code: str,
+    words: str,
+    remedy: str,
+) -> None:
+    one = site.scan()
+
+    def trouble(name: str) -> None:
+        if name == "config":
+            raise fault
+
+    site.cloud.trouble = trouble
+    said = command("sync", "--once")
+    assert said.status == (0 if fault.scope == "item" else 4) and fault.title in said.err
+    assert "tried again by itself" not in said.err
+    waits = int(fault.scope == "all")  # all is sent without the settings, where only they are refused
+    for _ in range(2):
+        site.cloud.asked.clear()
+        found, plain = shown(command("sync", "--status", "--json")), command("sync", "--status")
+        assert site.cloud.asked == [] and plain.status == 0
+        assert (found["state"], found["reason"], found["pending"]) == (
+            state if waits else "idle",
+            code,
+            waits,
+        )
+        assert "Trouble (since 20" in plain.out and words in plain.out and remedy in plain.out
+        assert "tried again by itself" not in plain.out and "Ada" not in plain.out
+    site.cloud.trouble = lambda _: None
+    assert command("sync", "--once").status == 0 and site.cloud.order == [one]
+    assert shown(command("sync", "--status", "--json"))["reason"] is None
+    assert "Trouble" not in command("sync", "--status").out
+
+
+def test_what_stood_against_an_enrolment_goes_with_it_and_an_outage_is_not_noted(
+    command: Command, site: Site
+) -> None:
+    site.scan()
+
+    def trouble(_name: str) -> None:
+        raise fault
+
+    site.cloud.trouble = trouble
+    fault: faults.CloudFault = faults.DeviceRevoked()
+    command("sync", "--once")
+    fault = faults.Offline()
+    command("sync", "--once")
+    assert shown(command("sync", "--status", "--json"))["reason"] == "device_revoked"
+    with site.store() as kept:
+        kept.outbox.set_enrolled({**CLINIC, "device_id": "another"})
+    found = shown(command("sync", "--status", "--json"))
+    assert (found["reason"], found["state"]) == (None, "waiting")
+    command("sync", "--once")
+    assert shown(command("sync", "--status", "--json"))["reason"] is None
+
+
+def test_what_waits_still_is_said_with_what_to_do(command: Command, site: Site) -> None:
+    site.document()
+    site.cloud.state = "failed"
+    said = command("sync", "--once")
+    assert said.status == 3 and "Something waits still. Run this command again" in said.err
 
 
 def test_a_bug_of_ours_is_raised(command: Command, site: Site) -> None:

@@ -216,6 +216,34 @@ def test_each_answer_has_its_word_and_none_is_kept(
 
 
 @pytest.mark.parametrize(
+    "script",
+    [
+        says(answer(404, b"<html>Not Found</html>", {"Content-Type": "text/html"})),
+        says(answer(403, {"message": "Missing Authentication Token"})),
+        says(answer(405, b"", {})),
+        says(problem(404, "not_found")),
+    ],
+    ids=["web server", "API Gateway", "other method", "our API"],
+)
+def test_an_address_at_which_no_server_of_ours_answers_is_told_and_nothing_is_changed(
+    line: Line, script: object
+) -> None:
+    with Server(script) as server:  # type: ignore[arg-type]  # scripts of one table
+        vault = MemoryVault({ENTRY: b"as it was"})
+        with pytest.raises(BadInput, match="No Health Helper server answers at this address") as caught:
+            enrol(CODE, f"{server.url}/wrong", line, Credentials(vault))
+    assert "Check the address" in caught.value.remedy and "newest version" not in str(caught.value)
+    assert vault.kept == {ENTRY: b"as it was"} and CODE not in str(caught.value)
+
+
+def test_with_the_real_server_too(backend: LocalCloud, line: Line, credentials: Credentials) -> None:
+    code = backend.enrolment_code(backend.add_clinic())
+    with pytest.raises(BadInput, match="No Health Helper server"):
+        enrol(code, f"{backend.url}/wrong", line, credentials)
+    assert enrol(code, backend.url, line, credentials).url == backend.url  # the code is as good as before
+
+
+@pytest.mark.parametrize(
     "url",
     [
         None, "", "x", "http://api.example.org", "ftp://api.example.org", "https://", "https://u:p@example.org",

@@ -15,6 +15,7 @@ import pytest
 
 from client.devices import microphones as module
 from client.devices.microphones import Microphone, may_not_listen, microphones
+from client.devices.portaudio import PortAudio
 from client.errors import EnvironmentFault, SourceStalled
 from tests.client.pipeline.fakes import HandClock
 from tests.stand_ins.fake_sound import RATE, FakeSound, PortAudioError, device
@@ -32,7 +33,7 @@ def tone(amplitude: float) -> Any:
 def sound(monkeypatch: pytest.MonkeyPatch) -> FakeSound:
     made = FakeSound()
     monkeypatch.setitem(sys.modules, "sounddevice", made)
-    monkeypatch.setattr(module, "_portaudio", module._PortAudio())
+    monkeypatch.setattr(module, "portaudio", PortAudio())
     monkeypatch.setattr(module, "may_not_listen", lambda: False)
     return made
 
@@ -156,7 +157,7 @@ def test_the_chosen_one_is_opened_and_by_default_the_system_s_own(sound: FakeSou
     assert [stream.wanted["device"] for stream in sound.streams] == [1, 0]
     assert {stream.wanted["channels"] for stream in sound.streams} == {1}
     chosen.close()
-    assert all(stream.closed for stream in sound.streams) and module._portaudio.streams == 0
+    assert all(stream.closed for stream in sound.streams) and module.portaudio.streams == 0
 
 
 # Trouble
@@ -166,7 +167,7 @@ def fault_of(wanted: str = "") -> EnvironmentFault:
     with pytest.raises(EnvironmentFault) as told:
         Microphone(wanted).open()
     assert not told.value.title.endswith(".") and told.value.remedy.endswith(".")
-    assert module._portaudio.streams == 0
+    assert module.portaudio.streams == 0
     return told.value
 
 
@@ -254,7 +255,7 @@ def test_a_sound_system_that_hangs_keeps_nobody_waiting_for_ever(
     hanging = threading.Thread(target=microphones)
     hanging.start()
     asked.wait(5)
-    with pytest.raises(EnvironmentFault, match="does not answer"), module._portaudio.asked(0.05):
+    with pytest.raises(EnvironmentFault, match="does not answer"), module.portaudio.asked(0.05):
         pass
     go_on.set()
     hanging.join(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -170,3 +171,13 @@ def test_a_page_that_names_nobody_has_nothing_that_people_wrote_and_no_other_sca
         assert words not in texts[None]
     assert "Ada" not in texts[None]
     assert digest(scan.record)[:40] in texts[None].replace("\r\n", ""), "it is the same scan's all the same"
+
+
+def test_the_page_of_a_scan_has_the_record_number_only_where_it_has_the_name(database: Database) -> None:
+    found, kept, person = filled(database)
+    scan = next(iter(found.scans()))
+    for name, there in (("Ada", True), (None, False)):
+        page = report_of(kept, person, language="en", name=name)(scan)
+        with closing(pypdfium2.PdfDocument(page)) as document:
+            text = document[0].get_textpage().get_text_range()
+        assert ("R-0815" in text) is there

@@ -429,3 +429,17 @@ def test_time_runs_from_left_to_right_in_every_language(language: str) -> None:
     x, y = np.array(re.findall(rb"([\d.]+) ([\d.]+) [ml]\b", curve), dtype=np.float64).T
     assert x.size == 90
     assert np.all(np.diff(x) > 0) and np.all(np.diff(y) > 0)
+
+
+def test_the_record_number_stands_under_the_name_where_it_is_known() -> None:
+    pdf = render(RECORD, name="Ada", record_number="R-0815")
+    assert words(pdf).startswith("Health Helper Ada Record number R-0815 Result of a scan")
+    in_order(pdf)
+    assert "Record number" not in words(render(RECORD, name="Ada"))
+    in_order(render(RECORD, name="very long name " * 30, record_number="9" * 40, history=HISTORY))
+
+
+def test_a_record_number_is_read_in_its_own_order_from_right_to_left(in_arabic: None) -> None:
+    pdf = render(RECORD, language="ar", name="Ada", record_number="2026-11 A")
+    assert "2026-11 A" in words(pdf)
+    in_order(pdf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import threading
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from client.store.backups import due, make_if_due, newest_at
 from client.store.database import (
     FILE_NAME,
     Database,
+    DiskFull,
     StoreDamaged,
     StoreUnreadable,
     backup_numbers,
@@ -152,6 +154,36 @@ def test_damaged_backups_are_found(database: Database) -> None:
     one.write_bytes(content)
     assert backups.damaged(database.path, KEY) == [one]
     assert set(backups.damaged(database.path, KEY[::-1])) == {one, backup_path(database.path, 1)}
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+@pytest.mark.parametrize("forgetting", [False, True])
+def test_where_the_journal_can_not_be_begun_anew_no_heap_of_backups_grows(
+    database: Database, monkeypatch: pytest.MonkeyPatch, kept: int, forgetting: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    with monkeypatch.context() as no_room:
+        no_room.setattr(journal.Journal, "_begin", full)
+        for number in range(5):
+            put(database, f"{number}")
+            with pytest.raises(DiskFull):
+                database.back_up(kept=kept, forgetting=forgetting)
+            assert len(backup_numbers(database.path)) <= max(kept, 2)
+    put(database, "last")
+    # The newest of them, with the journal that nobody could begin anew, is the database again; and so is the one before.
+    newest = backup_numbers(database.path)[0]
+    vault = MemoryVault()
+    vault.kept["database-key"] = KEY
+    database.close()
+    for lost in (database.path, backup_path(database.path, newest)):
+        lost.unlink()
+        database.path.unlink(missing_ok=True)
+        opened = open_store(database.path.parent, vault)
+        with contextlib.closing(opened.database) as again:
+            assert opened.healed is not None and opened.healed.whole
+            assert names(again) == ["0", "1", "2", "3", "4", "last"]
 
 
 # Forgetting

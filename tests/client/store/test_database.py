@@ -17,6 +17,7 @@ from client.store.database import (
     Database,
     DiskFull,
     StoreBusy,
+    StoreClosed,
     StoreDamaged,
     StoreFault,
     StoreNewer,
@@ -482,3 +483,47 @@ def test_statements_are_taken_apart() -> None:
     assert len(list(statements(sql))) == 3
     with pytest.raises(RuntimeError):
         list(statements("CREATE TABLE a (x"))
+
+
+# Closed
+
+
+def test_after_it_was_closed_whatever_is_asked_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = Database(tmp_path / FILE_NAME, KEY)
+    monkeypatch.setattr(Database, "_copied", lambda *_: pytest.fail("a closed store is copied"))
+    closed.close()
+    closed.close()
+    for use in (
+        lambda: names(closed),
+        lambda: put(closed, "a"),
+        closed.damage,
+        closed.back_up,
+        closed.journal_is_whole,
+        closed.forget_what_is_due,
+    ):
+        with pytest.raises(StoreClosed) as met:
+            use()
+        assert "was closed" in met.value.title and "Open it again" in met.value.remedy
+    monkeypatch.undo()
+    with contextlib.closing(Database(tmp_path / FILE_NAME, KEY)) as again:
+        assert names(again) == [] and again.damage() == ()
+
+
+def test_closed_in_the_middle_of_a_backup_says_so_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = Database._copied
+
+    def closed_meanwhile(self: Database, part: Path) -> object:
+        start = copied(self, part)
+        self.close()
+        return start
+
+    monkeypatch.setattr(Database, "_copied", closed_meanwhile)
+    before = module.backup_numbers(database.path)
+    with pytest.raises(StoreClosed):
+        database.back_up()
+    assert module.backup_numbers(database.path) == before
+    assert not list(database.path.with_name("backups").glob("*.part"))

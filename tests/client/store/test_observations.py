@@ -9,7 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from client.app import kept_of
+from client.clock import SystemClock
 from client.errors import BadInput
+from client.policy import Policy
 from client.store.database import Database
 from client.store.documents import Documents
 from client.store.forgetting import Forgetting
@@ -22,7 +25,8 @@ from client.store.observations import (
     matches,
     new_id,
 )
-from tests.client.store.conftest import NOW
+from client.store.opening import Opened
+from tests.client.store.conftest import NOW, MemoryVault
 
 
 def observation(person: str | None = None, *, minutes: float = 0.0, rate: float | None = 72.0) -> Observation:
@@ -364,3 +368,14 @@ def test_documents_about_an_observation_go_and_come_back_with_it(
     store.restore_person(ada.id)
     assert {one.id for one in documents.list(ada.id)} == {other, about}
     assert documents.restore(before)
+
+
+@pytest.mark.parametrize(("days", "gone_days", "there"), [(7, 6, True), (7, 8, False), (90, 60, True)])
+def test_what_can_be_put_back_is_as_old_as_the_policy_says(
+    database: Database, days: int, gone_days: int, there: bool
+) -> None:
+    policy = Policy(keep_deleted_days=days)
+    kept = kept_of(Opened(database, needs_recovery_key=False), MemoryVault(), SystemClock(), policy)
+    ana = kept.observations.add_person("Ana", now=NOW)
+    kept.observations.delete_person(ana.id, now=NOW - timedelta(days=gone_days))
+    assert bool(kept.observations.deleted(now=NOW)) is there

@@ -8,7 +8,9 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ from client.store.opening import (
     VAULT_ENTRY,
     KeyLost,
     StoreMissing,
+    begin_anew,
     confirm_recovery_key,
     new_recovery_key,
     open_store,
@@ -417,3 +420,137 @@ def test_a_start_that_hangs_elsewhere_is_not_waited_for_for_ever(
     with FileLock(tmp_path / "opening.lock"), pytest.raises(StoreBusy):
         open_store(tmp_path, vault)
     assert not vault.kept
+
+
+# Begun anew
+
+TODAY = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+ASIDE = "set-aside-2026-03-01"
+
+
+def filled(folder: Path, vault: MemoryVault) -> tuple[RecoveryKey, dict[str, bytes]]:
+    """A store with a scan, a document's file and backups; its recovery key, and what lies in its folder but locks."""
+    key = made(folder, vault)
+    with closing(open_store(folder, vault).database) as database:
+        Observations(database).save(scan("scan-1"))
+        database.back_up()
+    (folder / "documents").mkdir()
+    (folder / "documents" / "1.sealed").write_bytes(b"sealed")
+    return key, {name: what for name, what in content(folder).items() if not name.endswith(".lock")}
+
+
+def set_aside(folder: Path, name: str = ASIDE) -> dict[str, bytes]:
+    return {name_: what for name_, what in content(folder / name).items() if not name_.endswith(".lock")}
+
+
+@pytest.mark.parametrize("key", ["lost", "another"])
+def test_a_store_that_no_key_opens_is_set_aside_whole_and_a_new_one_begun(
+    tmp_path: Path, vault: MemoryVault, key: str
+) -> None:
+    folder = tmp_path / "store"
+    recovery_key, before = filled(folder, vault)
+    other = MemoryVault()
+    if key == "another":
+        made(tmp_path / "other", other)
+    had = dict(other.kept)
+    opened = begin_anew(folder, other, TODAY)
+    with closing(opened.database) as database:
+        assert opened.set_aside == ASIDE and opened.needs_recovery_key and opened.healed is None
+        assert Observations(database).count(None) == 0
+        Observations(database).save(scan("scan-2"))
+    assert had.items() <= other.kept.items(), "a key that is there may open something else"
+    assert set_aside(folder) == before
+    # It stays a store of its own, for whoever finds the key.
+    again = restore(folder / ASIDE, MemoryVault(), recovery_key)
+    with closing(again.database) as database:
+        assert Observations(database).count(None) == 1
+    opened = open_store(folder, other)
+    with closing(opened.database) as database:
+        assert opened.set_aside == "" and Observations(database).count(None) == 1
+
+
+def test_a_store_that_opens_is_never_set_aside(tmp_path: Path, vault: MemoryVault) -> None:
+    filled(tmp_path, vault)
+    opened = begin_anew(tmp_path, vault, TODAY)
+    with closing(opened.database) as database:
+        assert opened.set_aside == "" and Observations(database).count(None) == 1
+    assert not list(tmp_path.glob("set-aside-*"))
+
+
+def test_nor_where_the_key_store_is_only_locked(tmp_path: Path, vault: MemoryVault) -> None:
+    filled(tmp_path, vault)
+    before, vault.fault = content(tmp_path), VaultLocked()
+    with pytest.raises(VaultLocked):
+        begin_anew(tmp_path, vault, TODAY)
+    vault.fault = None
+    assert content(tmp_path) == before and has_entry(tmp_path, vault)
+
+
+def test_what_can_not_be_mended_is_set_aside_too(tmp_path: Path, vault: MemoryVault) -> None:
+    made(tmp_path, vault)
+    without_copies(tmp_path)
+    (tmp_path / FILE_NAME).write_bytes(b"nonsense" * 1000)
+    begin_anew(tmp_path, vault, TODAY).database.close()
+    assert (tmp_path / ASIDE / FILE_NAME).read_bytes() == b"nonsense" * 1000
+    assert not has_entry(tmp_path, vault)
+
+
+def test_a_second_one_of_the_same_day_has_a_name_of_its_own(tmp_path: Path, vault: MemoryVault) -> None:
+    _, first = filled(tmp_path, vault)
+    begin_anew(tmp_path, MemoryVault(), TODAY).database.close()
+    begin_anew(tmp_path, MemoryVault(), TODAY).database.close()
+    begin_anew(tmp_path, MemoryVault(), TODAY + timedelta(days=1)).database.close()
+    assert {one.name for one in tmp_path.glob("set-aside-*")} == {ASIDE, f"{ASIDE}-2", "set-aside-2026-03-02"}
+    assert set_aside(tmp_path) == first
+    assert all((one / FILE_NAME).stat().st_size for one in tmp_path.glob("set-aside-*"))
+
+
+def _interrupted_after(moves: int) -> Callable[[Path, Path], Path]:
+    """Path.replace, that is killed once so many things were set aside."""
+    done, replace = 0, Path.replace
+
+    def interrupted(self: Path, target: Path) -> Path:
+        nonlocal done
+        if target.parent.name == ASIDE:
+            if done == moves:
+                raise KeyboardInterrupt
+            done += 1
+        return replace(self, target)
+
+    return interrupted
+
+
+def test_interrupted_anywhere_it_is_finished_by_the_next_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left half here and half there, and nothing that was set aside comes back by itself."""
+    moves = 0
+    while True:
+        folder, vault, empty = tmp_path / str(moves), MemoryVault(), MemoryVault()
+        recovery_key, before = filled(folder, vault)
+        with monkeypatch.context() as killed:
+            killed.setattr(Path, "replace", _interrupted_after(moves))
+            try:
+                begin_anew(folder, empty, TODAY).database.close()
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        if moves % 2:
+            with pytest.raises(BadInput, match="no store"):
+                restore(folder, MemoryVault(), recovery_key)
+        opened = open_store(folder, empty)
+        opened.database.close()
+        assert (opened.set_aside == ASIDE) is not bool(moves % 2)
+        assert set_aside(folder) == before
+        restore(folder / ASIDE, MemoryVault(), recovery_key).database.close()
+        moves += 1
+    assert moves >= 6  # database, backups, journal, documents, two small files
+
+
+def test_a_note_that_leads_elsewhere_is_not_followed(tmp_path: Path, vault: MemoryVault) -> None:
+    made(tmp_path / "store", vault)
+    (tmp_path / "store" / "beginning-anew").write_text("../elsewhere")
+    with pytest.raises(StoreUnreadable):
+        open_store(tmp_path / "store", vault)
+    assert not (tmp_path / "elsewhere").exists() and (tmp_path / "store" / FILE_NAME).exists()

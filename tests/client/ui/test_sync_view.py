@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -68,6 +69,28 @@ def test_where_nobody_wants_anything_sent_there_is_no_badge() -> None:
 def test_locked_it_waits_until_it_is_unlocked() -> None:
     shown = sync.badge(None, expected=False, was_enrolled=True, now=NOW)
     assert shown is not None and shown.text == "Waits until unlocked" and shown.role is Role.MUTED
+
+
+@pytest.mark.parametrize(
+    ("ago_h", "said"),
+    [
+        (None, "Nothing was sent yet."),
+        (1.0, "Last sent: \u200e2026-03-01 11:00."),
+        (-0.01, "Last sent: \u200e2026-03-01 12:00."),  # the clock was set a little
+        (-0.02, "Last sent: time unknown."),
+        (-30 * 8766.0, "Last sent: time unknown."),  # thirty years ahead, and set right
+    ],
+)
+def test_when_something_was_sent_last_is_never_told_ahead_of_now(
+    monkeypatch: pytest.MonkeyPatch, ago_h: float | None, said: str
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    at = None if ago_h is None else NOW - timedelta(hours=ago_h)
+    assert sync.last_sent(at, NOW) == said
+    now = replace(status(SyncState.IDLE), last_success_utc=at)
+    shown = sync.badge(now, expected=False, was_enrolled=True, now=NOW)
+    assert shown is not None and shown.spoken.endswith(said) and sync.summary(now, NOW).endswith(said)
 
 
 @pytest.mark.parametrize("state", list(SyncState))
