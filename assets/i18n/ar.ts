@@ -4883,5 +4883,13 @@
         <source>Try it now, to see why: health-helper sync --once.</source>
         <translation>جرّبه الآن لمعرفة السبب: health-helper sync --once.</translation>
     </message>
+    <message>
+        <source>--begin-anew stands alone</source>
+        <translation>‏--begin-anew وحده</translation>
+    </message>
+    <message>
+        <source>Write it behind --repair.</source>
+        <translation>اكتبه بعد --repair.</translation>
+    </message>
 </context>
 </TS>

@@ -4883,5 +4883,13 @@
         <source>Try it now, to see why: health-helper sync --once.</source>
         <translation>Inténtelo ahora para ver por qué: health-helper sync --once.</translation>
     </message>
+    <message>
+        <source>--begin-anew stands alone</source>
+        <translation>--begin-anew está solo</translation>
+    </message>
+    <message>
+        <source>Write it behind --repair.</source>
+        <translation>Escríbalo detrás de --repair.</translation>
+    </message>
 </context>
 </TS>

@@ -33,6 +33,7 @@ from client.cli.by_hand import by_hand
 from client.cli.people import sure
 from client.clock import Clock, lies_ahead
 from client.errors import BadInput, EnvironmentFault
+from client.language import said
 from client.parts import CameraTruth, Parts
 from client.pipeline.trouble import trouble
 from client.store.backups import newest_at
@@ -99,7 +100,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
         Exit status: 0 a scan would work, 4 it would not; with --repair: 0 all that is kept is whole now, 4 some of it is not.
         """
         if begin_anew and not repair:
-            raise BadInput(title="--begin-anew stands alone", remedy="Write it behind --repair.")
+            raise BadInput(title=said("--begin-anew stands alone"), remedy=said("Write it behind --repair."))
         if begin_anew:
             _begin_anew(parts, yes=yes)
         if repair:
