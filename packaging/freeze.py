@@ -144,6 +144,9 @@ def data_files(root: Path = ROOT) -> list[tuple[str, str]]:
         *_matching(root, "client/store/migrations/*.sql"),
         *_matching(root, "assets/i18n/*.ts"),
         *_matching(root, "assets/triage/*.toml"),
+        *_matching(root, "assets/assistant/*.toml"),
+        *_matching(root, "assets/knowledge/*.toml"),
+        *_matching(root, "assets/knowledge/*/*.md"),
         PurePosixPath("LICENSE"),
     ]
     found = [(root / path, str(path.parent)) for path in wanted]

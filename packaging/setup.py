@@ -646,6 +646,8 @@ WINDOW_LIBRARIES = {
     "portaudio": "libportaudio2",
 }  # fmt: skip
 """Libraries of the system that the window needs under Linux (Qt's, and the microphones'), and Debian's package of each."""
+WINDOW_PROGRAMS = {"espeak-ng": "espeak-ng"}
+"""What it reads aloud with under Linux, and Debian's package of it."""
 
 
 def bring_test_programs(download: Download) -> None:
@@ -715,10 +717,11 @@ def bring_freeze_packages(download: Download) -> None:
 
 
 def missing_window_packages() -> list[str]:
-    """Debian's packages of those of WINDOW_LIBRARIES that the system does not have."""
+    """Debian's packages of those of WINDOW_LIBRARIES and WINDOW_PROGRAMS that the system does not have."""
     if not sys.platform.startswith("linux"):
         return []
-    return [package for name, package in WINDOW_LIBRARIES.items() if not ctypes.util.find_library(name)]
+    libraries = [package for name, package in WINDOW_LIBRARIES.items() if not ctypes.util.find_library(name)]
+    return libraries + [package for name, package in WINDOW_PROGRAMS.items() if not shutil.which(name)]
 
 
 def missing_sound_packages() -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import typer
 
-from client.cli import bench, cameras, doctor, documents, enrol, kept, people, scan, sync, window
+from client.cli import bench, cameras, doctor, documents, enrol, kept, people, scan, sync, triage, window
 from client.config import version
 from client.parts import Kept, Parts
 from client.store.opening import tell
@@ -40,7 +40,7 @@ def commands(parts: Parts) -> typer.Typer:
 
     window.add(app, parts)  # it tells by itself what became of its store
     here = replace(parts, store=lambda: _told(parts.store()))
-    for module in (scan, people, kept, documents, enrol, sync, cameras, doctor, bench):
+    for module in (scan, people, kept, documents, enrol, sync, triage, cameras, doctor, bench):
         module.add(app, here)
     return app
 
