@@ -13,6 +13,7 @@ from client.devices.ports import Compression, FrameSource, LevelSource, SourceFa
 from client.pipeline.run import Engine
 from client.pipeline.session import Goal
 from client.pipeline.sync import SyncThread
+from client.pipeline.talk_state import Talking
 from client.policy import Policy
 from client.store.backups import Healed
 from client.store.consents import Consents
@@ -167,6 +168,7 @@ class Parts:
     store: opens the encrypted store; restore_store: with its recovery key; begin_store_anew: one that nothing opens is set aside,
         and there is a new one; all raise VaultFault or StoreFault.
     window: shows the window until it is closed; the exit status.
+    talk: begins a conversation with the assistant in a language; raises HealthHelperError. None: there is no assistant.
     """
 
     clock: Clock
@@ -188,3 +190,4 @@ class Parts:
     restore_store: Callable[[str], Kept]
     begin_store_anew: Callable[[], Kept]
     window: Callable[[Parts, WindowChoice], int]
+    talk: Callable[[str], Talking] | None = None

@@ -41,7 +41,8 @@ class Policy:
     None: for ever. keep_deleted_days: how long a deletion can be undone. backup_every_hours, backups_kept: of the store.
     confirm_record_number: a scan begins once the record number was read back. ask_for_consent: before anything is sent; where False, whoever
     manages the computer has it in writing. fhir_url: where an export as FHIR is sent. send_scan_reports: the PDF of each scan too.
-    country: where this computer stands (ISO 3166-1, such as "PT"): whose emergency numbers are named.
+    country: where this computer stands (ISO 3166-1, such as "PT"): whose emergency numbers are named. assistant: the clinic's cloud may be
+    asked, by whoever agrees to it. cloud_voice: and may read answers aloud. recogniser_folder: of a model that makes text of speech here.
     """
 
     cloud_url: str | None = None
@@ -56,6 +57,9 @@ class Policy:
     fhir_url: str | None = None
     send_scan_reports: bool = False
     country: str | None = None
+    assistant: bool = True
+    cloud_voice: bool = False
+    recogniser_folder: Path | None = None
 
 
 def load() -> Policy:
@@ -71,7 +75,11 @@ def load() -> Policy:
     except OSError as error:
         raise _unreadable(error) from None
     found = read(data, file.parent)
-    if any(_is_everybodys(one) for one in (file, file.parent, found.ca_file) if one is not None):
+    if any(
+        _is_everybodys(one)
+        for one in (file, file.parent, found.ca_file, found.recogniser_folder)
+        if one is not None
+    ):
         raise _fault(said("The policy of this computer can be changed by everybody who uses it"))
     return found
 
@@ -113,8 +121,9 @@ def read(data: bytes, folder: Path) -> Policy:
             raise _fault(
                 said("The policy of this computer is wrong: {key} is not {form}", key=key, form=str(error))
             ) from None
-    if found.get("ca_file") is not None:
-        found["ca_file"] = folder / found["ca_file"]
+    for name in ("ca_file", "recogniser_folder"):
+        if found.get(name) is not None:
+            found[name] = folder / found[name]
     return Policy(**found)
 
 
@@ -183,4 +192,7 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "fhir_url": _safe_address,
     "send_scan_reports": _flag,
     "country": _country,
+    "assistant": _flag,
+    "cloud_voice": _flag,
+    "recogniser_folder": _path,
 }

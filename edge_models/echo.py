@@ -33,6 +33,9 @@ _REST_STAYS = 0.7
 _OVER = 1.5
 """So many times the echo that may be left is taken off: it is only expected so high."""
 _LEAST_GAIN = 0.03
+_LOUD_STAYS = 0.8
+_FLOOR_RISES = 10 ** (0.1 * 3.0 * _HOP / RATE_HZ)
+"""A noise that begins is known after some seconds: what is taken for it rises by 3 dB a second, and falls at once."""
 _SMALL = 1e-9
 _LEAST_DB = -100.0
 
@@ -42,13 +45,15 @@ class Cleaned:
     """32 ms without our voice.
 
     samples: float32 [shape=(512,)], full scale ±1, 8 ms late. left_db: their power; echo_db: of the echo that may still be in them before
-    it was taken off. Both in dB of full scale, −100 at least. rises_db: the greatest left_db − echo_db within 8 ms.
+    it was taken off. Both in dB of full scale, −100 at least. rises_db: the greatest left_db − echo_db within 8 ms. noise_db: how loud it is
+    at the microphone in the gaps, when nobody speaks.
     """
 
     samples: Float32Array
     left_db: float
     echo_db: float
     rises_db: float
+    noise_db: float = _LEAST_DB
 
 
 class EchoCanceller:
@@ -65,6 +70,8 @@ class EchoCanceller:
         self._played: NDArray[np.complex128] = np.zeros((_PARTITIONS, bins), np.complex128)
         self._noise: FloatArray = np.full(bins, 1e-6)
         self._rest: FloatArray = np.zeros(bins)
+        self._loud: float | None = None
+        self._floor = 0.0
         self._last_played: FloatArray = np.zeros(_HOP)
         self._last_left: FloatArray = np.zeros(_HOP)
         self._tail: FloatArray = np.zeros(_HOP)
@@ -74,12 +81,22 @@ class EchoCanceller:
         """heard, played: of the same 32 ms [shape=(512,), full scale ±1]; what is played must not be heard before it is given here."""
         ears = np.nan_to_num(heard.astype(np.float64), posinf=0.0, neginf=0.0)
         mouth = np.nan_to_num(played.astype(np.float64), posinf=0.0, neginf=0.0)
+        self._track_noise(ears)
         hops = [self._hop(ears[at : at + _HOP], mouth[at : at + _HOP]) for at in range(0, BLOCK, _HOP)]
         left = np.concatenate([one for one, _ in hops])
         echoes = np.array([echo for _, echo in hops])
         powers = np.mean(left.reshape(-1, _HOP) ** 2, axis=1)
         rises = max(_db(power) - _db(echo) for power, echo in zip(powers, echoes, strict=True))
-        return Cleaned(left.astype(np.float32), _db(powers.mean()), _db(echoes.mean()), rises)
+        return Cleaned(
+            left.astype(np.float32), _db(powers.mean()), _db(echoes.mean()), rises, _db(self._floor)
+        )
+
+    def _track_noise(self, heard: FloatArray) -> None:
+        for power in np.mean(heard.reshape(-1, _HOP) ** 2, axis=1).tolist():
+            if self._loud is None:
+                self._loud = self._floor = power
+            self._loud = _LOUD_STAYS * self._loud + (1.0 - _LOUD_STAYS) * power
+            self._floor = min(max(self._floor, _SMALL) * _FLOOR_RISES, self._loud)
 
     def _hop(self, heard: FloatArray, played: FloatArray) -> tuple[FloatArray, float]:
         """8 ms: what is left of it, and the mean power of the echo that may be in it."""

@@ -145,27 +145,47 @@ def _blocks(seconds: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BargeInRules:
-    """likely, over_db: speech that is so probable, and so much louder than the echo that may be left, is somebody. sudden_db: what is so
-    much louder is, whatever the net says of it yet; audible_db: and at least so loud, dB of full scale. settles_s: after our voice
-    began, before its echo is known a little.
+    """likely, over_db: blocks of speech that is so probable, and so much louder than the echo that may be left, are somebody where `blocks`
+    of them follow each other. sudden_db: what is so much louder than echo is, whatever the net says of it yet, where it is over_noise_db
+    louder than the noise of the room. audible_db: and at least so loud, dB of full scale. settles_s: after our voice began, before its echo
+    is known a little; until known_s both thresholds are first_db higher.
     """
 
-    likely: float = 0.5
-    over_db: float = 10.0
+    likely: float = 0.8
+    over_db: float = 12.0
+    blocks: int = 2
     sudden_db: float = 14.0
-    audible_db: float = -45.0
+    over_noise_db: float = 10.0
+    audible_db: float = -50.0
     settles_s: float = 0.3
+    known_s: float = 2.0
+    first_db: float = 2.0
 
 
 class BargeIn:
-    """Whether somebody interrupts our voice. Of what an echo canceller has left over, not of the microphone itself."""
+    """Whether somebody interrupts our voice. Of what an echo canceller has left over, not of the microphone itself; block after block."""
 
     def __init__(self, rules: BargeInRules | None = None) -> None:
         self.rules = rules or BargeInRules()
+        self._likely_blocks = 0
 
-    def interrupts(self, probability: float, left_db: float, rises_db: float, playing_s: float) -> bool:
-        """probability: of speech in what is left; left_db, rises_db: see edge_models.echo.Cleaned; playing_s: since our voice began."""
+    def interrupts(
+        self,
+        probability: float,
+        left_db: float,
+        rises_db: float,
+        playing_s: float,
+        noise_db: float = -100.0,
+    ) -> bool:
+        """probability: of speech in what is left; left_db, rises_db, noise_db: see edge_models.echo.Cleaned; playing_s: since our voice
+        began.
+        """
         rules = self.rules
-        if playing_s < rules.settles_s or left_db < rules.audible_db:
+        if playing_s < rules.settles_s or not left_db >= rules.audible_db:
+            self._likely_blocks = 0
             return False
-        return (probability >= rules.likely and rises_db >= rules.over_db) or rises_db >= rules.sudden_db
+        unsure_db = rules.first_db if playing_s < rules.known_s else 0.0
+        likely = probability >= rules.likely and rises_db >= rules.over_db + unsure_db
+        self._likely_blocks = self._likely_blocks + 1 if likely else 0
+        sudden = rises_db >= rules.sudden_db + unsure_db and left_db >= noise_db + rules.over_noise_db
+        return self._likely_blocks >= rules.blocks or sudden

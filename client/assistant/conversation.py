@@ -198,6 +198,10 @@ class Conversation:
 
     # --- What the person says
 
+    def judged(self, text: str) -> Verdict:
+        """These words alone, before it is known whether they are all of the turn; nothing of them is kept."""
+        return self._triage.judge_with_vitals(text, self.language, self._readings)
+
     def heard(self, text: str) -> Heard:
         """Judged before anything else: the words alone, together with those before, and with what was measured. An answer under way ends."""
         verdict = self._triage.judge_with_vitals(text, self.language, self._readings)

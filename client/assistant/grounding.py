@@ -227,7 +227,11 @@ class Checker:
             for one in words_in(plain, other)
             if one.value is not None and one.value >= FOREIGN_NUMBERS and one.value % 100
         ]
-        return Fault.NUMBER if any(not self._proof.holds(one, measured, cited) for one in found) else None
+        if any(not self._proof.holds(one, measured, cited) for one in found):
+            return Fault.NUMBER
+        # What a passage or a document says a value of the person is, is not what was measured
+        own = bool(found) and self._phrases.asserted.holds(words)
+        return Fault.NUMBER if own and not any(self._proof.measured(one) for one in found) else None
 
     def _listed(self, found: re.Match[str]) -> str:
         """Without the number of a list's point: the first, or the one after the last."""
@@ -324,8 +328,14 @@ class _Proof:
             for one in (*self._of_texts, *of_documents)
         ):
             return True
-        names = {*measured, ""} if len(measured) == 1 else self._of_facts
-        values = [one for name in names for one in self._of_facts.get(name, ())]
+        return self.measured(number, {*measured, ""} if len(measured) == 1 else None)
+
+    def measured(self, number: Number, names: Collection[str] | None = None) -> bool:
+        """Whether it is of a measurement, or of one of these names."""
+        if number.value is None:
+            return False
+        own = self._of_facts if names is None else names
+        values = [one for name in own for one in self._of_facts.get(name, ())]
         half = 0.5 * 10**-number.decimals + 1e-9
         return any(
             abs(value - number.value) <= half and percent == number.percent for value, percent in values

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from importlib.resources.abc import Traversable
+from itertools import islice
 from typing import Any
 
 from client import config
@@ -36,6 +37,8 @@ MOST_SENTENCES = 3
 """In a passage."""
 MOST_CHARACTERS, MOST_WORDS = 2000, 48
 """Of a text that is looked up; the rest of it is not looked at."""
+MOST_TRIED = 6
+"""Sentences of a text that are looked up by themselves where nothing fits the whole."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -43,7 +46,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?\u061f\u0964])\s+|(?<=[\u3002\uff01\uff1f])
 _HAN = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _KEYS = ("title", "reviewed", "source")
 _TABLE_KEYS = {"unspaced", "stop", "endings", "beginnings", "min_stem", "asked"}
-_MIN_STEM = 4
+_MIN_STEM, _MIN_BEGINNING = 4, 5
+"""So many letters have to stay where a word's ending is cut off; from so many on, a word is found by its beginning."""
+_LONGEST = 40
+"""A longer word is no slip of one of ours."""
 _TOKENS = "unicode61 remove_diacritics 2 categories ''L* N* M*'' tokenchars ''_''"
 _TITLE, _ASKED, _PHRASE, _TEXT = 4.0, 6.0, 4.0, 1.0
 """What a word counts for the order: in an article's title, as a question by itself, as a part of one, in its text."""
@@ -51,8 +57,14 @@ _OF_PHRASE, _OF_TEXT = 0.6, 0.4
 """What is held of its weight against _ENOUGH where it is a part of a question only, or stands in the text only."""
 _ENOUGH = 0.38
 """So much of a text's weight has to be an article's; weights are the logarithm of how rare a word is in our articles."""
+_ENOUGH_NAMED = 0.3
+"""So much of it by title or question."""
+_ARTICLES = "SELECT rowid, -bm25(article, ?, ?, ?, ?) FROM article(?)"
+_PASSAGES = "SELECT rowid, -bm25(passage) FROM passage(?)"
 _UNKNOWN = 2.0
 """The weight of a word that none of our articles holds."""
+_QUESTION = 1.2
+"""The weight, at least, of a word that is a question of an article by itself, however many articles hold it."""
 _GENERAL = 0.8
 """What is held of the weight of a word that is in no title and no question."""
 _BESIDE = 0.6
@@ -145,7 +157,7 @@ class Words:
     def of(cls, raw: Mapping[str, Any]) -> Words:
         """A table of words.toml. Raises ValueError, KeyError or TypeError where it is not as it should be."""
         if strange := set(raw) - _TABLE_KEYS:
-            raise ValueError(f"{sorted(strange)[0]}: no such key")
+            raise ValueError(f"{min(strange)}: no such key")
         return cls(
             bool(raw.get("unspaced", False)),
             frozenset(_letters(raw["stop"])),
@@ -155,26 +167,27 @@ class Words:
             {name: tuple(str(one) for one in given) for name, given in raw["asked"].items()},
         )
 
-    def taken_apart(self, text: str) -> tuple[list[str], list[str]]:
-        """Stems of its words without the small ones, and pairs "a_b" of what stands side by side; each once, in order."""
-        words: dict[str, None] = {}
+    def taken_apart(self, text: str) -> tuple[dict[str, str], list[str]]:
+        """Its words by their stems, without the small ones, and pairs "a_b" of what stands side by side; each once, in order."""
+        words: dict[str, str] = {}
         pairs: dict[str, None] = {}
         before = ""
-        for token in folded(text).split():
+        tokens = folded(text).split()
+        if len(alone := [one for one in tokens if one[0].isalnum()]) == 1 and _HAN.match(alone[0]):
+            return ({} if alone[0] in self.stop else {alone[0]: alone[0]}), []
+        for token in tokens:
             if not token[0].isalnum():  # a sentence or a part of one ends
                 before = ""
                 continue
             now = self.stem(token)
             if before and _HAN.match(before + token) and not {before, token} & self.stop:
-                words[before + token] = None
+                words[before + token] = before + token
             elif before and not {before, now} <= self.stop:
                 pairs[f"{before}_{now}"] = None
-            if _HAN.match(token):
-                pass
-            elif token not in self.stop and not token.isdecimal():
-                words[now] = None
+            if not _HAN.match(token) and token not in self.stop and not token.isdecimal():
+                words.setdefault(now, token)
             before = now
-        return list(words), list(pairs)
+        return words, list(pairs)
 
     def stem(self, word: str) -> str:
         """Without what is put before and after it, where enough stays; small words and characters as they are."""
@@ -204,7 +217,9 @@ class _Index:
         self._leads = {at: row for row, (at, _) in reversed(list(enumerate(self.passages)))}
         self._sql = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._sql.close)
-        self._sql.execute(f"CREATE VIRTUAL TABLE article USING fts5(title, asked, phrase, text, tokenize='{_TOKENS}')")
+        self._sql.execute(
+            f"CREATE VIRTUAL TABLE article USING fts5(title, asked, phrase, text, tokenize='{_TOKENS}')"
+        )
         self._sql.execute(f"CREATE VIRTUAL TABLE passage USING fts5(text, tokenize='{_TOKENS}')")
         self._sql.execute("CREATE VIRTUAL TABLE vocabulary USING fts5(word, tokenize='trigram')")
         known: set[str] = set()
@@ -212,10 +227,14 @@ class _Index:
         for at, one in enumerate(articles):
             title, title_pairs = words.taken_apart(one.title)
             questions = [words.taken_apart(question) for question in words.asked.get(one.id, ())]
-            single = {of_words[0] for of_words, of_pairs in questions if len(of_words) == 1 and not of_pairs}
+            single = {
+                next(iter(of_words))
+                for of_words, of_pairs in questions
+                if len(of_words) == 1 and not of_pairs
+            }
             parts = {word for of_words, of_pairs in questions for word in (*of_words, *of_pairs)} - single
-            known.update(title, (word for of_words, _ in questions for word in of_words))
-            columns = (title + title_pairs, sorted(single), sorted(parts), words.taken_apart(one.text)[0])
+            known.update(title.values(), (word for of_words, _ in questions for word in of_words.values()))
+            columns = ([*title, *title_pairs], sorted(single), sorted(parts), words.taken_apart(one.text)[0])
             self._sql.execute(
                 "INSERT INTO article(rowid, title, asked, phrase, text) VALUES (?, ?, ?, ?, ?)",
                 (at, *(" ".join(column) for column in columns)),
@@ -229,16 +248,25 @@ class _Index:
 
     def found(self, text: str, most: int) -> list[tuple[int, float]]:
         """Numbers of passages and how well they fit, the best first."""
-        words, pairs = self.words.taken_apart(text[:MOST_CHARACTERS])
-        terms = self._terms(words[:MOST_WORDS], pairs[:MOST_WORDS])
+        whole = text[:MOST_CHARACTERS]
+        sentences = [one for one in _SENTENCE_END.split(whole) if one][-MOST_TRIED:]
+        for piece in (whole, *reversed(sentences)):  # who tells a story asks at its end
+            if rows := self._of_piece(piece):
+                return rows[:most]
+        return []
+
+    def _of_piece(self, text: str) -> list[tuple[int, float]]:
+        words, pairs = self.words.taken_apart(text)
+        terms = self._terms(dict(islice(words.items(), MOST_WORDS)), pairs[:MOST_WORDS])
         fitting = self._fitting(terms)
         if not fitting:
             return []
-        scores = self._scores("article", [term for term, _ in terms], f", {_TITLE}, {_ASKED}, {_PHRASE}, {_TEXT}")
+        searched = [term for term, _ in terms]
+        scores = self._scores(_ARTICLES, searched, _TITLE, _ASKED, _PHRASE, _TEXT)
         scores = {at: scores[at] * share for at, share in fitting.items()}
         best = max(scores.values())
         rows: list[tuple[int, float]] = []
-        inside = self._scores("passage", [term for term, _ in terms], "")
+        inside = self._scores(_PASSAGES, searched)
         for at in fitting:
             if scores[at] < _BESIDE * best:
                 continue
@@ -247,21 +275,21 @@ class _Index:
             own[self._leads[at]] += _LEAD * highest
             rows += [(row, scores[at] * (0.5 + 0.5 * fit / highest)) for row, fit in own.items() if fit]
         rows.sort(key=lambda row: (-row[1], row[0]))
-        return rows[:most]
+        return rows
 
-    def _terms(self, words: Sequence[str], pairs: Sequence[str]) -> list[tuple[str, bool]]:
+    def _terms(self, words: Mapping[str, str], pairs: Sequence[str]) -> list[tuple[str, bool]]:
         """What is looked for, in the language of FTS5 (only letters and digits, in quotes), and whether it is a pair."""
         terms = []
-        for word in words:
-            term = _quoted(word)
-            if not self._rows(term) and (slip := self._meant(word)):
-                term = _quoted(slip)
+        for stem, word in words.items():
+            term = _quoted(stem)
+            if not self._rows(term) and (meant := self._meant(word)):
+                term = _quoted(self.words.stem(meant))
             terms.append((term, False))
         return [*terms, *((_quoted(pair), True) for pair in pairs)]
 
     def _meant(self, word: str) -> str:
         """One of our questions' words that this one is a slip of, or ""."""
-        if len(word) < 5 or _HAN.match(word):
+        if not 5 <= len(word) <= _LONGEST or not word.isascii():  # elsewhere too many words are near others
             return ""
         pieces = " OR ".join(f'"{word[at : at + 3]}"' for at in range(len(word) - 2))
         likely = self._sql.execute("SELECT word FROM vocabulary(?) ORDER BY rank LIMIT 8", (pieces,))
@@ -275,33 +303,38 @@ class _Index:
         """Articles that enough of the text is about, and some of it by title or question; how much of it."""
         total = 0.0
         shares = dict.fromkeys(range(len(self.articles)), 0.0)
-        named: set[int] = set()
+        named = dict.fromkeys(shares, 0.0)
         for term, is_pair in terms:
             fully = self._rows(f"asked : {term}")
             partly = self._rows(f"{{title phrase}} : {term}") - fully
             inside = set() if is_pair else self._rows(f"text : {term}") - fully - partly
             known = len(fully | partly | inside)
             weight = math.log(1.0 + len(self.articles) / (known + 0.5)) if known else _UNKNOWN
-            if not fully and not partly:
+            if fully and not is_pair:
+                weight = max(weight, _QUESTION)
+            elif not fully and not partly:
                 weight *= _GENERAL
             total += 0.0 if is_pair else weight
             for rows, part in ((fully, 1.0), (partly, _OF_PHRASE), (inside, _OF_TEXT)):
                 for at in rows:
                     shares[at] += part * weight
-            named |= fully | partly
-        return {at: shares[at] / max(total, _UNKNOWN) for at in named if shares[at] >= _ENOUGH * total}
+                    named[at] += 0.0 if part == _OF_TEXT else part * weight
+        return {
+            at: share / max(total, _UNKNOWN)
+            for at, share in shares.items()
+            if share >= _ENOUGH * total and named[at] and named[at] >= _ENOUGH_NAMED * total
+        }
 
     def _rows(self, query: str) -> set[int]:
         return {row for (row,) in self._sql.execute("SELECT rowid FROM article(?)", (query,)).fetchall()}
 
-    def _scores(self, table: str, terms: Sequence[str], weights: str) -> dict[int, float]:
-        rows = self._sql.execute(f"SELECT rowid, -bm25({table}{weights}) FROM {table}(?)", (" OR ".join(terms),))
-        return dict(rows.fetchall())
+    def _scores(self, statement: str, terms: Iterable[str], *weights: float) -> dict[int, float]:
+        return dict(self._sql.execute(statement, (*weights, " OR ".join(terms))).fetchall())
 
 
 def _quoted(word: str) -> str:
-    """As FTS5 takes it; from four letters on also what begins so. Of `folded`, so letters, digits and dots alone."""
-    return f'"{word}"' + "*" * (len(word) >= _MIN_STEM and "_" not in word and not _HAN.match(word))
+    """As FTS5 takes it, a longer one for all that begins so. Of `folded`, so it holds letters, digits and dots alone."""
+    return f'"{word}"' + "*" * (len(word) >= _MIN_BEGINNING and "_" not in word and not _HAN.match(word))
 
 
 def _slips(one: str, other: str) -> int:
@@ -364,7 +397,9 @@ class Knowledge:
         for number, (row, score) in enumerate(index.found(text, most), 1):
             at, piece = index.passages[row]
             of = index.articles[at]
-            found.append(Passage(f"k{number}", of.id, of.title, piece, of.sources[0], of.language, round(score, 3)))
+            found.append(
+                Passage(f"k{number}", of.id, of.title, piece, of.sources[0], of.language, round(score, 3))
+            )
         return tuple(found)
 
     def articles(self, language: str) -> tuple[Article, ...]:
@@ -373,19 +408,21 @@ class Knowledge:
         if code not in self._read:
             folder = self._folder.joinpath(code)
             try:
-                files = sorted((one for one in folder.iterdir() if one.name.endswith(".md")), key=lambda one: one.name)
+                files = sorted(
+                    (one for one in folder.iterdir() if one.name.endswith(".md")), key=lambda one: one.name
+                )
                 self._read[code] = tuple(parsed(code, one.name[:-3], one.read_bytes()) for one in files)
             except (OSError, BadArticle) as error:
                 raise _broken(str(error) if isinstance(error, BadArticle) else type(error).__name__) from None
         return self._read[code]
 
-    def article(self, id: str, language: str) -> Article:
+    def article(self, name: str, language: str) -> Article:
         """That article in that language, else in English (it says its language). Raises KeyError where there is none."""
         for code in dict.fromkeys((self._spoken(language), FALLBACK)):
             for one in self.articles(code):
-                if one.id == id:
+                if one.id == name:
                     return one
-        raise KeyError(id)
+        raise KeyError(name)
 
     def _spoken(self, language: str) -> str:
         code = language.replace("_", "-").partition("-")[0].lower()
@@ -405,7 +442,10 @@ class Knowledge:
             words = self._words.get(language)
             if words is None:
                 raise _broken(f"{WORDS_FILE} lacks {language}")
-            self._indexes[language] = _Index(self.articles(language), words)
+            try:
+                self._indexes[language] = _Index(self.articles(language), words)
+            except sqlite3.Error as error:  # a SQLite without FTS5 or its trigrams (3.34)
+                raise _broken(f"{type(error).__name__}: {error}") from None
         return self._indexes[language]
 
 
@@ -415,4 +455,6 @@ def shipped() -> Knowledge:
 
 
 def _broken(why: str) -> EnvironmentFault:
-    return EnvironmentFault(title=said("The articles cannot be read ({why})", why=why), remedy=config.repair())
+    return EnvironmentFault(
+        title=said("The articles cannot be read ({why})", why=why), remedy=config.repair()
+    )

@@ -19,6 +19,8 @@ from client.errors import EnvironmentFault
 from client.language import said
 
 FALLBACK = "en"
+MEASURED = ("heart_rate", "respiratory_rate", "rmssd", "sdnn")
+"""What this device measures."""
 GAP_WORDS = 5
 GAP_CHARACTERS = 10
 """The gap, in words, and in characters where words are not parted."""
@@ -104,7 +106,7 @@ class NumberWords:
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """One language. measured: words of measured names and units, by name. templates, reasons: ours, as they are shown."""
+    """One language. vitals: how they are called, by name. asserted: says what the person's own value is. templates, reasons: ours, as shown."""
 
     language: str
     unspaced: bool
@@ -116,6 +118,7 @@ class Phrases:
     month_names: tuple[str, ...]
     numbers: NumberWords
     rules: tuple[Rule, ...]
+    asserted: Rule
     masks: re.Pattern[str] | None
     vitals: Mapping[str, re.Pattern[str]]
     units: re.Pattern[str]
@@ -174,7 +177,8 @@ def parsed(content: bytes) -> Phrases:
     """Raises ValueError, KeyError or TypeError where the file is not as it should be."""
     raw = tomllib.loads(content.decode("utf-8"))
     unspaced = raw.get("unspaced", False)
-    lists: Mapping[str, list[str]] = raw["lists"]
+    measured = [word for name in MEASURED for word in raw["vitals"][name]]
+    lists: Mapping[str, list[str]] = {**raw["lists"], "measured": measured}
     compiler = _Compiler(lists, GAP_CHARACTERS if unspaced else GAP_WORDS, tuple(raw.get("prefixes", ())))
     months = [names if isinstance(names, list) else [names] for names in raw["months"]]
     masks = raw.get("mask", {}).get("phrases", [])
@@ -189,6 +193,7 @@ def parsed(content: bytes) -> Phrases:
         month_names=tuple(names[0] for names in months),
         numbers=_numbers(raw["numbers"]),
         rules=tuple(_rule(one, compiler) for one in raw["rule"]),
+        asserted=_rule({"fault": "number", **raw["asserted"]}, compiler),
         masks=compiler.any_of(masks) if masks else None,
         vitals={name: compiler.any_of(words) for name, words in raw["vitals"].items()},
         units=compiler.any_of(raw["units"]["words"]),

@@ -123,7 +123,9 @@ def _begin_anew(parts: Parts, *, yes: bool) -> None:
 
     sure("Set the store aside if nothing opens it, and begin a new, empty one? Nothing is deleted.", yes=yes)
     with closing(parts.begin_store_anew()) as kept:
-        words = tell_set_aside(kept.set_aside) if kept.set_aside else "The store opens; nothing was set aside."
+        words = (
+            tell_set_aside(kept.set_aside) if kept.set_aside else "The store opens; nothing was set aside."
+        )
     print(words, file=sys.stderr)
 
 

@@ -1,8 +1,8 @@
 """Whether a person can interrupt our voice, and our voice never interrupts itself: in simulated rooms, one canceller and one net a trial.
 
 In each trial our voice is heard alone for 3 to 5 s and must not be taken for somebody; then a person speaks over it. Our voice is at −20 to
-−6 dB of the person's in the microphone, where each is active, in a room of T60 0.1 to 0.45 s, 20 to 200 ms late, with noise 30 to 45 dB
-below the person. The person begins with the first 20 ms that are within 20 dB of how loud they speak. A block counts at its end, and what
+−6 dB of the person's in the microphone, where each is active, in a room of T60 0.1 to 0.45 s, 20 to 200 ms late, with noise of several
+kinds 15 to 40 dB below the person. The person begins with the first 20 ms that are within 20 dB of how loud they speak. A block counts at its end, and what
 the loudspeaker still holds back is added.
 """
 
@@ -33,7 +33,8 @@ _LENGTH_S = 8.0
 _ALONE_S = (3.0, 5.0)
 _OWN_DBFS = -20.0
 _PERSON_DBFS = (-32.0, -22.0)
-_ECHO_DB, _NOISE_DB = (-20.0, -6.0), (-45.0, -30.0)
+_ECHO_DB, _NOISE_DB = (-20.0, -6.0), (-40.0, -15.0)
+_KINDS = ("white", "pink", "brown", "hum")
 _T60_S, _DELAY_S = (0.1, 0.45), (0.02, 0.2)
 _ONSET_DB, _ONSET_FRAME = -20.0, 320
 _OWN_TEXTS = {
@@ -86,7 +87,9 @@ class Cast:
 
 def cast(part: Part, real: Sequence[Voice]) -> Cast:
     """Every other recording belongs to each part. Raises EnvironmentFault without espeak-ng, whose voice is ours."""
-    own = [Voice(f"ours, {voice}", sounds.spoken(text, voice), real=False) for voice, text in _OWN_TEXTS.items()]
+    own = [
+        Voice(f"ours, {voice}", sounds.spoken(text, voice), real=False) for voice, text in _OWN_TEXTS.items()
+    ]
     people = [
         Voice(voice, sounds.spoken(text, voice, 150 + 10 * at), real=False)
         for voice in _PEOPLE[part.value]
@@ -132,7 +135,8 @@ def scene(of: Cast, seed: int) -> Scene:
     begins = int(rng.uniform(*_ALONE_S) * RATE_HZ)
     end = min(length, begins + len(voice))
     heard[begins:end] += voice[: end - begins]
-    heard += rng.standard_normal(length) * 10 ** ((loud_dbfs + rng.uniform(*_NOISE_DB)) / 20)
+    noise = sounds.noise(str(rng.choice(_KINDS)), length, rng)
+    heard += noise * 10 ** ((loud_dbfs + rng.uniform(*_NOISE_DB)) / 20)
     return Scene(played, heard.clip(-1.0, 1.0), begins / RATE_HZ, level_db, person.name)
 
 
@@ -144,6 +148,7 @@ class Heard:
     probability: float
     left_db: float
     rises_db: float
+    noise_db: float
 
 
 def blocks(one: Scene, net: SpeechNet) -> Iterator[Heard]:
@@ -154,7 +159,7 @@ def blocks(one: Scene, net: SpeechNet) -> Iterator[Heard]:
     for at in range(0, len(heard) - BLOCK + 1, BLOCK):
         cleaned = canceller.clean(heard[at : at + BLOCK], played[at : at + BLOCK])
         probability = net.probability(cleaned.samples)
-        yield Heard((at + BLOCK) / RATE_HZ, probability, cleaned.left_db, cleaned.rises_db)
+        yield Heard((at + BLOCK) / RATE_HZ, probability, cleaned.left_db, cleaned.rises_db, cleaned.noise_db)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,9 @@ def judged(one: Scene, seed: int, ears: Iterator[Heard] | Sequence[Heard], rules
     """What the rules make of it."""
     barge_in = BargeIn(rules)
     for heard in ears:
-        if barge_in.interrupts(heard.probability, heard.left_db, heard.rises_db, heard.t_s):
+        if barge_in.interrupts(
+            heard.probability, heard.left_db, heard.rises_db, heard.t_s, heard.noise_db
+        ):
             since_s = heard.t_s - one.begins_s
             # Before the person's first sound the block can only be our own; what the loudspeaker holds is heard on
             return Trial(seed, one.person, one.level_db, since_s + LOUDSPEAKER_S if since_s > 0 else since_s)
@@ -230,7 +237,12 @@ def misses(found: Sequence[Trial]) -> list[str]:
 def markdown(found: Sequence[Trial]) -> str:
     """By how loud our voice is in the microphone."""
     rows = []
-    for name, low, high in (("all", -99.0, 0.0), ("−20 to −15", -20.0, -15.0), ("−15 to −10", -15.0, -10.0), ("−10 to −6", -10.0, -6.0)):
+    for name, low, high in (
+        ("all", -99.0, 0.0),
+        ("−20 to −15", -20.0, -15.0),
+        ("−15 to −10", -15.0, -10.0),
+        ("−10 to −6", -10.0, -6.0),
+    ):
         members = [one for one in found if low <= one.level_db < high]
         if not members:
             continue
@@ -248,7 +260,14 @@ def markdown(found: Sequence[Trial]) -> str:
                 str(sum(one.by_itself for one in members)),
             ]
         )
-    heading = ["our voice, dB of the person's", "trials", "silent ≤ 200 ms", "ms, p50 / p95", "never", "self-triggered"]
+    heading = [
+        "our voice, dB of the person's",
+        "trials",
+        "silent ≤ 200 ms",
+        "ms, p50 / p95",
+        "never",
+        "self-triggered",
+    ]
     return table(heading, rows)
 
 

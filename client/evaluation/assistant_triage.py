@@ -224,9 +224,7 @@ def to_json(found: Mapping[str, Sequence[Judged]]) -> dict[str, Any]:
                 for axis, cells in _groups(members).items()
             },
             "missed": [
-                one.sentence.id
-                for one in members
-                if one.sentence.level is not Level.NONE and not one.noticed
+                one.sentence.id for one in members if one.sentence.level is not Level.NONE and not one.noticed
             ],
             "false": [one.sentence.id for one in members if one.sentence.level is Level.NONE and one.alarm],
             "misses": misses(members),

@@ -149,7 +149,9 @@ def at_level(samples: FloatArray, dbfs: float) -> FloatArray:
     return samples * np.sqrt(10 ** (dbfs / 10) / power) if power else samples
 
 
-def noise(kind: str, samples: int, rng: np.random.Generator, talkers: list[Voice] | None = None) -> FloatArray:
+def noise(
+    kind: str, samples: int, rng: np.random.Generator, talkers: list[Voice] | None = None
+) -> FloatArray:
     """Of mean power 1 [shape=(samples,)]. kind: of NOISES. talkers: for babble, six of them at once."""
     made = _noise(kind, samples, rng, talkers or [])
     return made / np.sqrt(np.mean(made**2) + 1e-30)

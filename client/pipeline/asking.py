@@ -15,8 +15,8 @@ from client.assistant.conversation import Question
 from client.assistant.conversation import Role as Whose
 from client.cloud import wire
 from client.cloud.chat import Chat, ChatEvent, ChatTurn, Evidence, Role, Triage, Urgency
+from client.cloud.faults import Closed
 from client.devices.ports import Spoken
-from client.errors import HealthHelperError
 
 
 class ClinicPort(Protocol):
@@ -48,7 +48,14 @@ def to_chat(question: Question, patient_id: str) -> Chat:
             one.name,
             one.taken_at,
             wire.Value(
-                one.value, one.low, one.high, one.unit, one.confidence, one.reasons, one.window_s, one.algorithm
+                one.value,
+                one.low,
+                one.high,
+                one.unit,
+                one.confidence,
+                one.reasons,
+                one.window_s,
+                one.algorithm,
             ),
         )
         for one in question.facts
@@ -217,22 +224,13 @@ class OwnLine:
             line.close()
 
     def _clinic(self) -> ClinicPort:
-        from client.cloud.faults import Closed
-
         with self._lock:
-            if self._closed:
-                raise Closed
             if self._line is not None:
                 return self._line.clinic
         line = self._connect()
         with self._lock:
-            if not self._closed:
-                self._line = line
-                return line.clinic
-        line.close()
-        raise Closed
-
-
-def is_for_good(error: Exception) -> bool:
-    """Whether asking again later would end the same way."""
-    return isinstance(error, HealthHelperError) and not error.retry
+            if self._closed:
+                line.close()
+                raise Closed
+            self._line = line
+            return line.clinic

@@ -133,7 +133,7 @@ class Listener:
         self._down = False
         self._up_s: float | None = None
         self._source: SoundSource | None = None
-        self._over_voice = False
+        self._over_voice = self._let_in = self._forgets = False
         self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
         self._thread.start()
 
@@ -161,6 +161,10 @@ class Listener:
             self._up_s = self._clock.now_s()
         self._down = down
 
+    def forget(self) -> None:
+        """What is being said and what came just before."""
+        self._forgets = True
+
     def end(self, timeout_s: float) -> bool:
         """For good. Whether the thread ended in time; a device that hangs is let go from here."""
         self._ended.set()
@@ -183,6 +187,7 @@ class Listener:
                 self._changed.wait()
                 self._changed.clear()
                 continue
+            trouble = ""
             try:
                 heard_any = self._listen()
                 failures = 0
@@ -191,10 +196,14 @@ class Listener:
                 heard_any = True
                 self._slot.set(Microphone(trouble=f"{fault.title}. {fault.remedy}"))
                 failures += 1
+            except Exception as bug:  # noqa: BLE001 (shown as those of any other thread; typing works)
+                show(bug)
+                heard_any = False
+                trouble = said("Listening has failed, by a bug of Health Helper's own. Typing works.")
             finally:
                 self._close()
             if not heard_any:  # a source that has an end
-                self._slot.set(Microphone(ended=True))
+                self._slot.set(Microphone(trouble=trouble, ended=True))
                 self._wanted.clear()
             elif self._wanted.is_set() and failures:
                 self._changed.wait(_AGAIN_S[min(failures, len(_AGAIN_S)) - 1])
@@ -254,21 +263,31 @@ class Listener:
 
     def _take(self, block: SoundBlock) -> None:
         assert self._odds is not None
+        if self._forgets:
+            self._forgets = False
+            self._segmenter.reset()
+            self._held = _Held()
         now_s = self._clock.now_s()
         played = self._voice.played(BLOCK)
         playing_s, silent_s = self._voice.playing_s(now_s), self._voice.silent_s(now_s)
         if playing_s is None and silent_s > TAIL_S:
+            self._let_in = False
             probability = self._odds.probability(block.samples)
             self._utter(block.samples, block.t_s, probability, over_voice=silent_s <= _OVER_VOICE_S)
             return
         cleaned = self._canceller.clean(block.samples, played)
         probability = self._odds.probability(cleaned.samples)
+        if silent_s > 0.0 and (self._let_in or self._down):  # whoever stopped our voice goes on
+            self._utter(cleaned.samples, block.t_s, probability, over_voice=True)
+            return
+        self._let_in = False
         if not self._is_under_way():
             since_s = TAIL_S if playing_s is None else playing_s  # in the tail the echo is known
             if not self._barge_in.interrupts(probability, cleaned.left_db, cleaned.rises_db, since_s):
                 self._utter(cleaned.samples, block.t_s, 0.0, over_voice=True)
                 return
             if playing_s is not None and self._hands_free and self._voice.interrupt():
+                self._let_in = True
                 self._tell(Overheard(BargedIn(now_s), over_voice=True))
         self._utter(cleaned.samples, block.t_s, probability, over_voice=True)
 
@@ -297,6 +316,13 @@ class Listener:
         if isinstance(event, Began):
             self._over_voice = over_voice
         self._tell(Overheard(event, self._over_voice))
+
+
+def show(bug: Exception) -> None:
+    """A bug of ours that a thread goes on after."""
+    threading.excepthook(
+        threading.ExceptHookArgs((type(bug), bug, bug.__traceback__, threading.current_thread()))
+    )
 
 
 class _Held:

@@ -17,6 +17,7 @@ from client.clock import Clock
 from client.devices.ports import SoundSink, Spoken, Voice
 from client.errors import EnvironmentFault, HealthHelperError
 from client.language import said
+from client.pipeline.listening import show
 from client.pipeline.talk_state import Highlight
 from edge_models.types import Float32Array
 
@@ -204,11 +205,16 @@ class Speaker:
     def _run(self) -> None:
         try:
             while (job := self._next()) is not None:
-                generation, sentence = job
+                generation = job[0]
                 try:
-                    self._speak(generation, sentence)
+                    self._speak(*job)
                 except HealthHelperError as fault:
-                    self._failed(generation, fault)
+                    self._failed(generation, f"{fault.title}. {fault.remedy}")
+                except Exception as bug:  # noqa: BLE001 (shown as those of any other thread; answers are shown all the same)
+                    show(bug)
+                    self._failed(
+                        generation, said("Reading aloud has failed, by a bug of Health Helper's own.")
+                    )
         finally:
             self._ended = True
             sink, self._sink = self._sink, None
@@ -269,7 +275,7 @@ class Speaker:
                 self._sink = sink
         return self._sink
 
-    def _failed(self, generation: int, fault: HealthHelperError) -> None:
+    def _failed(self, generation: int, trouble: str) -> None:
         """Nothing can be heard: what waits is shown only."""
         log.event("speaking_failed")
         with self._changed:
@@ -279,7 +285,7 @@ class Speaker:
             self._given.clear()
             self._making = None
             self._began_s = None
-            self.trouble = f"{fault.title}. {fault.remedy}"
+            self.trouble = trouble
             self.voice = ""
         if sink is not None:
             sink.close()

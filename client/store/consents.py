@@ -15,14 +15,18 @@ from client.store.moments import milliseconds, moment_of, new_id, text_of, utc_o
 
 MEASURING_VERSION = 1
 CLOUD_VERSION = 1
+ASSISTANT_VERSION = 1
 """Of the texts that this version of the application shows."""
 
 
 class Subject(StrEnum):
-    """MEASURING: being filmed and measured. CLOUD: what is kept goes to the clinic's cloud."""
+    """MEASURING: being filmed and measured. CLOUD: what is kept goes to the clinic's cloud. ASSISTANT: what is asked of the assistant, and
+    speech to it, goes there.
+    """
 
     MEASURING = "measuring"
     CLOUD = "cloud"
+    ASSISTANT = "assistant"
 
 
 @dataclass(frozen=True, slots=True)

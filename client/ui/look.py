@@ -68,6 +68,29 @@ def _sheet(p: Palette, points: float) -> str:
     QWidget {{ font-size: {points:.1f}pt; }}
     QFrame#card {{ background: {p.surface}; border: 1px solid {p.line}; border-radius: 10px; }}
     QFrame#notice {{ background: {p.notice}; border: 1px solid {p.control}; border-radius: 8px; }}
+    QFrame#person, QFrame#assistant, QFrame#safety {{ background: {p.surface}; border: 1px solid {p.line};
+                   border-radius: 10px; }}
+    QFrame#person {{ background: {p.raised}; }}
+    QFrame#person[partial="true"] {{ background: {p.surface}; border: 1px dashed {p.control}; }}
+    QFrame#safety {{ border: 3px solid {p.danger}; }}
+    QFrame#emergency {{ background: {p.danger}; border: 4px solid {p.text}; border-radius: 10px; }}
+    QFrame#urgent {{ background: {p.surface}; border: 4px solid {p.warning}; border-radius: 10px; }}
+    QFrame#emergency QLabel {{ color: {p.surface}; }}
+    QFrame#emergency QPushButton {{ background: {p.surface}; color: {p.text}; border: 2px solid {p.surface}; font-weight: 600; }}
+    QFrame#emergency QPushButton:focus {{ border: 4px solid {p.accent}; }}
+    QLabel#alarm {{ font-size: {points * 1.6:.1f}pt; font-weight: 700; padding: 4px; border: 3px solid transparent; }}
+    QLabel#alarm_words {{ font-size: {points * 1.25:.1f}pt; font-weight: 600; padding: 4px; border: 3px solid transparent; }}
+    QFrame#emergency QLabel#alarm_words:focus {{ border: 3px solid {p.surface}; }}
+    QFrame#urgent QLabel#alarm_words:focus {{ border: 3px solid {p.accent}; }}
+    QLabel#who {{ font-weight: 600; color: {p.muted}; }}
+    QPushButton#citation, QPushButton#verdict {{ padding: 0.25em 0.7em; }}
+    QPushButton#verdict:checked, QPushButton#talk[on="true"] {{ background: {p.accent}; color: {p.on_accent};
+                   border: 2px solid {p.accent}; }}
+    QScrollArea#transcript {{ border: 1px solid {p.line}; border-radius: 10px; }}
+    QScrollArea#transcript:focus {{ border: 2px solid {p.accent}; }}
+    QPlainTextEdit#composer {{ background: {p.surface}; color: {p.text}; border: 1px solid {p.control}; border-radius: 8px;
+                   padding: 0.3em 0.5em; }}
+    QPlainTextEdit#composer:focus {{ border: 2px solid {p.accent}; }}
     QFrame#bar {{ background: {p.surface}; border: 0; border-bottom: 1px solid {p.line}; }}
     QScrollArea {{ border: 0; background: {p.window}; }}
     QScrollArea > QWidget > QWidget#page {{ background: {p.window}; }}
@@ -97,7 +120,7 @@ def _sheet(p: Palette, points: float) -> str:
     QPushButton#primary {{ font-weight: 600; }}
     QPushButton#primary:focus, QPushButton#nav:checked:focus {{ border: 2px solid {p.text}; }}
     QPushButton#primary:disabled {{ background: {p.raised}; color: {p.muted}; border: 1px dashed {p.control}; }}
-    QPushButton#nav {{ border-color: transparent; background: transparent; }}
+    QPushButton#nav {{ border-color: transparent; background: transparent; padding: 0.5em 0.8em; }}
     QPushButton#nav:focus {{ border: 2px solid {p.accent}; }}
     QPushButton#badge {{ background: {p.surface}; font-weight: 600; }}
     QPushButton#badge:checked {{ border: 2px solid {p.text}; }}

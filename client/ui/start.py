@@ -75,7 +75,7 @@ class Application:
         if not before.at_rest:
             self._again.start()
             return
-        before.let_go()
+        before.let_go(made_anew=True)
         self._app.removeEventFilter(before)
         self.window = self._make()
         self.window.keep_of(before)

@@ -28,11 +28,14 @@ from client.parts import Kept, Parts, WindowChoice
 from client.pipeline.outcome import not_kept_because
 from client.pipeline.session import Goal
 from client.pipeline.sharing import of_the_copy
+from client.pipeline.talk_state import Talking
 from client.records import ScanRecord
 from client.store.entries import to_observation as entry_to_observation
 from client.store.observations import Observation
 from client.store.scans import to_observation, to_record
+from client.ui.pages.chat import ChatPage
 from client.ui.pages.dialogs import EntryDialog, Typed, UnsavedDialog
+from client.ui.pages.document_preview import PreviewDialog
 from client.ui.pages.documents import DocumentsPage
 from client.ui.pages.enrol import Enrolling
 from client.ui.pages.files import Files
@@ -50,7 +53,7 @@ from client.ui.pages.tasks import TasksPage
 from client.ui.pages.welcome import WelcomePage
 from client.ui.preferences import CONSENT_VERSION, Preferences
 from client.ui.shelf import Closed, Open, Shelf, Unusable, may_begin_anew, shut_words
-from client.ui.views import sync
+from client.ui.views import documents, sync
 from client.ui.views.guard import Choice, Passing, must_ask, whose_number
 from client.ui.views.tasks import count_words, told
 from client.ui.widgets.choice import ChoiceBox, PersonBox
@@ -144,6 +147,7 @@ class Window(QMainWindow):
             self._make_page_camera,
             self._saving.decide_documents,
         )
+        self.chat = ChatPage(self._make_talk, self._language, self._parts.clock)
         self.settings = SettingsPage(
             self._parts, self._shelf, self._preferences, self._language, str(config.store_folder())
         )
@@ -154,6 +158,7 @@ class Window(QMainWindow):
             self.scan,
             self.history,
             self.documents,
+            self.chat,
             self.settings,
             self.sync,
             self.tasks,
@@ -177,6 +182,8 @@ class Window(QMainWindow):
         self.to_scan = self._page_button(bar.first, said("Scan"), self.go_to_scan, "Ctrl+1")
         self.to_history = self._page_button(bar.first, said("History"), self.go_to_history, "Ctrl+2")
         self.to_documents = self._page_button(bar.first, said("Documents"), self.go_to_documents, "Ctrl+3")
+        self.to_chat = self._page_button(bar.first, said("Assistant"), self.go_to_chat, "Ctrl+6")
+        self.to_chat.setVisible(self._parts.talk is not None)
         self.to_settings = self._page_button(bar.first, said("Settings"), self.go_to_settings, "Ctrl+4")
         self.to_tasks = self._page_button(bar.last, count_words(0), self.go_to_tasks, "Ctrl+5")
         self.to_tasks.hide()
@@ -244,6 +251,10 @@ class Window(QMainWindow):
         for page in (self.documents, self.sync, self.tasks):
             page.unlock.connect(self._shelf.open)
             page.failed.connect(self._people.tell_fault)
+        self.chat.open_fact.connect(self._open_fact)
+        self.chat.open_document.connect(self._open_cited)
+        self.chat.used.connect(self.used)
+        self.chat.alarm.connect(self._alarm)
         self.sync.enrol.connect(self._enrolling.enrol)
         self.sync.retry.connect(self._resending.retry)
         self.sync.export.connect(lambda: self._resending.export(self._files))
@@ -281,6 +292,12 @@ class Window(QMainWindow):
         self._show(self.documents, self.to_documents)
         self._read_documents()
 
+    def go_to_chat(self) -> None:
+        """The assistant."""
+        if self._parts.talk is not None:
+            self._show(self.chat, self.to_chat)
+            self.chat.focus_first()
+
     def go_to_sync(self) -> None:
         """What waits to be sent, and what was refused."""
         self._shelf.wake_sync()  # counts anew, also what another program has kept
@@ -312,8 +329,58 @@ class Window(QMainWindow):
             return False
         if tab is not self.to_settings:
             self.settings.end()
+        if self.chat.must_be_read:  # nothing else is shown before somebody has read it
+            self.to_chat.setChecked(True)
+            self.pages.setCurrentWidget(self.chat)
+            self.chat.focus_first()
+            return tab is self.to_chat
         tab.setChecked(True)
         return True
+
+    # The assistant
+
+    def _make_talk(self, language: str) -> Talking:
+        assert self._parts.talk is not None  # else its page is not shown
+        return self._parts.talk(language)
+
+    def _open_fact(self, name: str) -> None:
+        """The measurements of one vital sign."""
+        at = self.history.what.findData(name)
+        if at >= 0:
+            self.history.what.setCurrentIndex(at)
+        self.go_to_history()
+
+    def _open_cited(self, document_id: str) -> None:
+        """A document of whoever is chosen, over the conversation."""
+        person = self._whose.person
+
+        def read(kept: Kept) -> tuple[str, str, bytes] | None:
+            found = next((one for one in kept.documents.list(person) if one.id == document_id), None)
+            if found is None or not documents.row(found, None, sent=False).drawn:
+                return None
+            return found.title, found.media_type, b"".join(kept.documents.read(found.id))
+
+        def show(found: tuple[str, str, bytes]) -> None:
+            same = self._whose.person == person and isinstance(self._shelf.state, Open)
+            if same and self.pages.currentWidget() is self.chat and not self.chat.must_be_read:
+                title, media_type, data = found
+                dialog = PreviewDialog(self, title, data, media_type)
+                dialog.exec()
+                dialog.deleteLater()
+
+        def got(found: tuple[str, str, bytes] | None) -> None:
+            if found is None:
+                self.notice.tell(said("This document can't be shown here any more."))
+            else:  # whoever tells the answer does not wait until the dialog is closed
+                QTimer.singleShot(0, self, lambda: show(found))
+
+        self._shelf.ask_kept(read, got, self._people.tell_fault)
+
+    def _alarm(self) -> None:
+        """Something must be read that stands behind another page or a dialog. While somebody is measured it waits: seconds."""
+        if not self.scan.running:
+            _close_dialogs()
+            self.go_to_chat()
 
     def _free_bar(self) -> None:
         agreed = self._agreed_to
@@ -590,6 +657,8 @@ class Window(QMainWindow):
             self._set_person(found.id)
 
     def _set_person(self, person: str | None) -> None:
+        if person != self._whose.person:
+            self.chat.forget()
         self._whose = Choice(person, self._time.now_s())
         self._fill_people()
         page = self.result
@@ -614,6 +683,7 @@ class Window(QMainWindow):
             self.person.addItem(said("Add a person…"), _ADD)
         at = self.person.findData(self._whose.person) if self._whose.person is not None else 0
         if at < 0:
+            self.chat.forget()
             self._whose = Choice(None, self._time.now_s())
         self.person.setCurrentIndex(max(0, at))
         self.scan.show_whose(self._name())
@@ -630,6 +700,8 @@ class Window(QMainWindow):
         else:
             self._reminded = self._noted = False
             self._healed = ""
+            if isinstance(state, Closed):
+                self.chat.forget()
             if self.result is not None and self.result.shown.kept is not None:
                 self._drop_page()
                 self.go_to_scan()
@@ -712,12 +784,17 @@ class Window(QMainWindow):
         if self.scan.running or self.documents.adding:  # whoever went away meanwhile wants it done
             return
         is_open = isinstance(self._shelf.state, Open)
-        if not is_open and self.result is None:
+        if not is_open and self.result is None and not self.chat.has_words:
             return  # nothing to lock, and nothing of anybody to be seen
         self._lock(
             said("Locked, because nobody used it for {minutes} min.", minutes=limit_min)
             if is_open
             else said("The result is hidden, because nobody used this for {minutes} min.", minutes=limit_min)
+            if self.result is not None
+            else said(
+                "The conversation was forgotten, because nobody used this for {minutes} min.",
+                minutes=limit_min,
+            )
         )
 
     def _lock_now(self) -> None:
@@ -728,6 +805,8 @@ class Window(QMainWindow):
         """Nothing of anybody is to be seen any more; what is not saved is hidden."""
         is_open = isinstance(self._shelf.state, Open)
         asked = _close_dialogs()
+        unread = self.chat.unread
+        self.chat.forget()
         self._closes = False
         self._whose = Choice(None, self._time.now_s())
         if self._unsaved is not None:
@@ -737,7 +816,7 @@ class Window(QMainWindow):
             self._shelf.close()
         self._fill_people()
         self.go_to_scan()
-        words = [why]
+        words = [unread, why] if unread else [why]
         if asked:
             words.append(said("What was being typed or asked is closed; nothing of it was kept."))
         if is_open:
@@ -769,8 +848,10 @@ class Window(QMainWindow):
 
     # The end
 
-    def let_go(self) -> None:
-        """Before it is closed or made anew: no thread and no camera stays."""
+    def let_go(self, *, made_anew: bool = False) -> None:
+        """Before it is closed or made anew: no thread and no camera stays, but for a conversation that goes on (`keep_of`)."""
+        if not made_anew:
+            self.chat.end()
         self._idle.stop()
         self._looks.stop()
         self.scan.end()
@@ -813,6 +894,7 @@ class Window(QMainWindow):
         self._noted, self._was_enrolled = before._noted, before._was_enrolled
         self._healed = before._healed
         self._fill_people()
+        self.chat.take_over(before.chat.hand_over())
         self.go_to_scan()
         at = before.pages.currentWidget()
         if at is before.settings:
@@ -821,6 +903,8 @@ class Window(QMainWindow):
             self.go_to_history()
         elif at is before.documents:
             self.go_to_documents()
+        elif at is before.chat:
+            self.go_to_chat()
         elif at is before.sync:
             self.go_to_sync()
         elif at is before.tasks:

@@ -13,14 +13,17 @@ from importlib.resources.abc import Traversable
 
 from client import config
 from client.assistant.triage.data import BadData, function_words_in, parsed
-from client.assistant.triage.levels import VITALS, Level, Verdict
+from client.assistant.triage.levels import OTHER, VITALS, Level, Verdict
 from client.assistant.triage.matching import Language
 from client.assistant.triage.places import NUMBERS_FILE, Place, Places, filled
 from client.assistant.triage.reading import read
+from client.assistant.triage.second_reader import BadReader, SecondReader
 from client.errors import EnvironmentFault
 from client.language import said
 
 FALLBACK = "en"
+READER = ".reader"
+"""Of the file of a language's second reader."""
 _OWN_SHARE = 0.15
 """Share of function words below which a text may be in another language than it is said to be."""
 _FEWEST_WORDS = 3
@@ -65,6 +68,7 @@ class Triage:
         self._folder = folder
         self._read: dict[str, Language] = {}
         self._common: dict[str, frozenset[str]] = {}
+        self._readers: dict[str, SecondReader | None] = {}
         self._codes: tuple[str, ...] = ()
         self._places: Places | None = None
 
@@ -90,17 +94,29 @@ class Triage:
         """Read all languages now, so that the first text in another language than expected costs no more than later ones."""
         for code in self.languages:
             self._language(code)
+            self._reader(code)
 
     def judge(self, text: str, language: str) -> Verdict:
         """Any text. language: of the person; where the words are clearly of others, those count too."""
         own = self._language(self.resolved(language))
         best, code = own.judge(text), own.code
+        if best.level is Level.EMERGENCY:
+            return Verdict(best.level, best.category, code)
+        languages = [own, *self._others(text, own)]
+        for other in languages[1:]:
+            found = other.judge(text)
+            if found.level > best.level:
+                best, code = found, other.code
         if best.level is not Level.EMERGENCY:
-            for other in self._others(text, own):
-                found = other.judge(text)
-                if found.level > best.level:
-                    best, code = found, other.code
+            for one in languages:
+                reader = self._reader(one.code)
+                if reader is not None and reader.suspects(one.read(text).words):
+                    return Verdict(Level.EMERGENCY, OTHER, one.code)
         return Verdict(best.level, best.category, code)
+
+    def words(self, text: str, language: str) -> list[str]:
+        """As a language reads them: what its second reader is taught with."""
+        return self._language(self.resolved(language)).read(text).words
 
     def judge_with_vitals(self, text: str, language: str, readings: Readings) -> Verdict:
         """As `judge`; readings out of range raise the level of whoever feels ill. They alone raise nothing: staff are told of them."""
@@ -180,6 +196,20 @@ class Triage:
             except BadData as error:
                 raise _broken(f"{code}.toml {error}") from None
         return self._read[code]
+
+    def _reader(self, code: str) -> SecondReader | None:
+        """None for a language that has none."""
+        if code not in self._readers:
+            name = f"{code}{READER}"
+            try:
+                self._readers[code] = SecondReader(self._folder.joinpath(name).read_bytes())
+            except FileNotFoundError:
+                self._readers[code] = None
+            except OSError as error:
+                raise _broken(f"{name} {type(error).__name__}") from None
+            except BadReader as error:
+                raise _broken(f"{name} {error}") from None
+        return self._readers[code]
 
     def _content(self, name: str) -> bytes:
         try:

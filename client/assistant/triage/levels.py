@@ -37,11 +37,13 @@ _RANKS = {"none": 0, "urgent": 1, "emergency": 2}
 CATEGORIES = (
     *("chest_pain", "breathing", "stroke", "headache", "seizure", "fainting", "bleeding", "anaphylaxis"),
     *("sepsis", "diabetes", "poisoning", "suicide", "pregnancy", "child", "meningitis", "testicle", "spine"),
-    *("injury", "abdomen", "eye", "heart", "clot", "heat", "violence", "withdrawal", "vitals"),
+    *("injury", "abdomen", "eye", "heart", "clot", "heat", "violence", "withdrawal", "vitals", "other"),
 )
 """Codes of what can be noticed."""
 VITALS = "vitals"
 """Of readings together with symptoms, never of words alone."""
+OTHER = "other"
+"""What sounds like an emergency and fits no rule."""
 
 
 @dataclass(frozen=True, slots=True)

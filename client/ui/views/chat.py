@@ -84,7 +84,7 @@ class BannerView:
     @property
     def spoken(self) -> str:
         """All of it, for a screen reader."""
-        return "\n".join(part for part in (self.heading, self.text, self.number, self.told) if part)
+        return "\n".join(part for part in (self.heading, self.number, self.text, self.told) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,33 +323,35 @@ def announced(before: Sequence[TurnView], now: Sequence[TurnView], *, speaks: bo
 
 def shown(text: str) -> str:
     """As it may stand on the screen: no controls, no signs that turn the direction, no towers of marks, no word without a place to break."""
-    text = text.replace("\r\n", "\n")
     made: list[str] = []
-    marks = run = 0
-    for sign in text:
+    marks = 0
+    for sign in text.replace("\r\n", "\n"):
         category = unicodedata.category(sign)
+        plain = sign
         if sign in "\n\r\x0b\x0c\x85" or category in {"Zl", "Zp"}:
-            sign, category = "\n", "Zl"
+            plain = "\n"
         elif sign == "\t":
-            sign, category = " ", "Zs"
+            plain = " "
         elif category[0] == "C" and sign not in _JOINERS:
             continue
         marks = marks + 1 if category in {"Mn", "Me"} else 0
         if marks <= _MOST_MARKS:
-            made.append(sign)
+            made.append(plain)
     cleaned = re.sub(r"\n{3,}", "\n\n", "".join(made)).strip()
-    made.clear()
-    for word in re.split(r"(\s+)", cleaned):
-        if len(word) <= _LONGEST_WORD or word.isspace():
-            made.append(word)
-            continue
-        run = 0
-        for sign in word:
-            if run >= _PIECE and not unicodedata.combining(sign) and sign not in _JOINERS:
-                made.append(_BREAK)
-                run = 0
-            made.append(sign)
-            run += 1
+    return "".join(_breakable(word) for word in re.split(r"(\s+)", cleaned))
+
+
+def _breakable(word: str) -> str:
+    if len(word) <= _LONGEST_WORD or word.isspace():
+        return word
+    made: list[str] = []
+    run = 0
+    for sign in word:
+        if run >= _PIECE and not unicodedata.combining(sign) and sign not in _JOINERS:
+            made.append(_BREAK)
+            run = 0
+        made.append(sign)
+        run += 1
     return "".join(made)
 
 

@@ -11,9 +11,12 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 from client.language import said
 
 
-def announce(widget: QWidget, words: str) -> None:
-    """Let a screen reader say it now."""
-    QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, words))
+def announce(widget: QWidget, words: str, *, at_once: bool = False) -> None:
+    """Let a screen reader say it now. at_once: whatever it is saying."""
+    event = QAccessibleAnnouncementEvent(widget, words)
+    if at_once:
+        event.setPoliteness(QAccessible.AnnouncementPoliteness.Assertive)
+    QAccessible.updateAccessibility(event)
 
 
 class _Line(QFrame):

@@ -1,0 +1,835 @@
+"""A conversation under way: who speaks, what is asked of whom, what is said aloud. See client.pipeline.talk_state for what a page sees.
+
+    [listen] utterances ──▶ [understand] text ──▶ [talk] triage, then question ──▶ [ask] the clinic's answer, in pieces
+                                                     │  ◀──────────────────────────────────────────────┘
+                                                     └──▶ [speak] sentence by sentence
+
+One thread, "talk", owns the conversation; all others only tell it things. Triage comes before anything else, on this device: without it
+there is no answer at all. An emergency ends what goes on and is spoken in any case. What stands against the clinic's answer leads to
+this device's own. Nothing is written, and no word of anybody gets into a log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from client import log
+from client.assistant.conversation import (
+    Conversation,
+    Ended,
+    Event,
+    ModelAnswer,
+    Raised,
+    Released,
+    Replaced,
+    Role,
+    spoken,
+)
+from client.assistant.triage import CATEGORIES, Level
+from client.clock import Clock
+from client.cloud import faults
+from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatStart, ChatUrgency
+from client.devices.ports import Recogniser, Recognition, SoundSink, SoundSource, Voice
+from client.errors import HealthHelperError
+from client.language import said
+from client.pipeline import turn_taking
+from client.pipeline.asking import Asker, Came, Line, to_chat
+from client.pipeline.listening import (
+    BargedIn,
+    Listener,
+    NothingHeard,
+    Overheard,
+    SpeechOdds,
+    show,
+)
+from client.pipeline.slots import Latest
+from client.pipeline.speaking import Sentence, Speaker
+from client.pipeline.talk_state import Highlight, Mode, Phase, TalkState
+from edge_models.speech import Began, Continued
+from edge_models.speech import Ended as SpeechEnded
+from edge_models.types import Float32Array
+
+FIRST_WITHIN_S = 8.0
+"""The first event of an answer; else this device answers itself."""
+NEXT_WITHIN_S = 15.0
+"""Any later one."""
+_RESTS_S = 30.0
+"""So long a cloud that failed is not asked again by itself."""
+_OVER_VOICE_S = 2.0
+_BUSY_S, _IDLE_S = 0.03, 0.25
+_CLOSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """The clinic's cloud for one conversation. Nothing here is called before the person has agreed, but agreed and decide.
+
+    patient_id: as whom; for a guest another one for each conversation. connect: opens nothing yet. agreed: whether the person has, or
+    None where they have to be asked; decide: keeps what they say; both raise StoreFault. close: ends what recogniser and voice have open.
+    """
+
+    patient_id: Callable[[], str]
+    connect: Callable[[], Line]
+    agreed: Callable[[], bool | None]
+    decide: Callable[[bool], None]
+    recogniser: Recogniser | None = None
+    voice: Voice | None = None
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a conversation is held with. All but voices and recogniser is asked in its threads.
+
+    converse: begins one, with triage and evidence; raises HealthHelperError. prepare: what may be done meanwhile, piece by piece, so that
+    later texts cost no more than the first. recogniser, voices: of this device. clinic: what there is, or in a sentence why there is none; raises
+    StoreFault. call_staff: whether somebody can see that somebody is wanted; raises StoreFault.
+    """
+
+    converse: Callable[[], Conversation]
+    microphone: Callable[[], SoundSource]
+    odds: Callable[[], SpeechOdds]
+    loudspeaker: Callable[[], SoundSink]
+    recogniser: Recogniser | None
+    voices: Sequence[Voice]
+    clinic: Callable[[], Clinic | str]
+    call_staff: Callable[[], bool]
+    prepare: Sequence[Callable[[], object]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Utterance:
+    """Being said, or being understood. over_voice: our own voice may be in it."""
+
+    number: int
+    recognition: Recognition | None
+    over_voice: bool
+    outside: bool
+
+
+class Talk:
+    """See client.pipeline.talk_state.Talking. rate_percent: how fast is spoken."""
+
+    def __init__(self, means: Means, language: str, clock: Clock, *, rate_percent: int = 100) -> None:
+        self._means, self._language, self._clock = means, language, clock
+        self._slot = Latest(TalkState(language=language))
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._closing = threading.Event()
+        self._conversation: Conversation | None = None
+        self._clinic: Clinic | None = None
+        self._why_no_clinic = ""
+        self._agreed: bool | None = None
+        self._clinic_rests_until_s = float("-inf")
+        self._mode, self._muted = Mode.TYPED, True
+        self._speaks: bool | None = None
+        # What the person says
+        self._utterances = 0
+        self._being_said: _Utterance | None = None
+        self._understanding: dict[int, Recognition] = {}
+        self._threads: list[threading.Thread] = []
+        self._parts: list[tuple[int, str]] = []
+        self._due_s = 0.0
+        self._last: str | None = None
+        self._judged = False
+        # What is answered
+        self._model: ModelAnswer | None = None
+        self._asked = self._answering_turn = self._released = 0
+        self._answer_due_s = 0.0
+        self._answerer = ""
+        self._fault = ""
+        self._may_retry = False
+        self._safety_open = self._waits_for_seen = False
+        self._staff_called = False
+        self._asker: Asker | None = None
+        self._speaker = Speaker(means.loudspeaker, self._voices, language, clock, rate_percent=rate_percent)
+        self._listener = Listener(
+            means.microphone,
+            means.odds,
+            self._speaker,
+            clock,
+            lambda one: self._post(partial(self._overheard, one)),
+        )
+        self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
+        self._thread.start()
+        self._preparing = threading.Thread(target=self._prepare, name="prepare", daemon=True)
+
+    # --- From any thread
+
+    @property
+    def state(self) -> TalkState:
+        return self._slot.get()
+
+    def say(self, text: str) -> None:
+        if text.strip():
+            self._speaker.interrupt()
+            self._post(partial(self._typed, text))
+
+    def listen(self, mode: Mode) -> None:
+        if mode is Mode.TYPED:
+            self._listener.rest()
+        self._post(partial(self._listen, mode))
+
+    def talk(self, down: bool) -> None:  # noqa: FBT001 (a button is down or not)
+        if down:
+            self._speaker.interrupt()
+            self._post(self._pressed)
+        self._listener.hold(down=down)
+
+    def mute(self, on: bool) -> None:  # noqa: FBT001 (on or off)
+        if on:
+            self._listener.rest()
+        self._post(partial(self._mute, on))
+
+    def stop(self) -> None:
+        self._speaker.stop()
+        self._post(self._stop)
+
+    def read_aloud(self, turn: int) -> None:
+        self._post(partial(self._read_again, turn))
+
+    def speak_answers(self, on: bool) -> None:  # noqa: FBT001 (on or off)
+        self._post(partial(self._speak_answers, on))
+
+    def retry(self) -> None:
+        self._post(self._retry)
+
+    def consent(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        self._post(partial(self._consent, given))
+
+    def rate(self, turn: int, good: bool) -> None:  # noqa: FBT001 (the verdict itself)
+        self._post(partial(self._rate, turn, good))
+
+    def call_staff(self) -> None:
+        self._post(self._call_staff)
+
+    def seen(self) -> None:
+        self._post(self._seen)
+
+    def forget(self) -> None:
+        self._speaker.forget()
+        self._listener.forget()
+        self._post(self._forget)
+
+    def close(self) -> None:
+        """Again, it waits no more."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._post(lambda: None)
+        self._listener.end(_CLOSE_S / 2.0)
+        self._speaker.end(_CLOSE_S / 4.0)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_CLOSE_S / 4.0)
+
+    # --- The thread
+
+    def _post(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+
+    def _run(self) -> None:
+        try:
+            self._safely(self._begin)
+            if self._means.prepare:
+                self._preparing.start()
+            while not self._closing.is_set():
+                self._publish()
+                try:
+                    job = self._jobs.get(timeout=_BUSY_S if self._is_busy() else _IDLE_S)
+                except Empty:
+                    pass
+                else:
+                    self._safely(job)
+                    del job  # it may hold what somebody said
+                self._safely(self._tick)
+        finally:
+            self._end()
+
+    def _safely(self, job: Callable[[], None]) -> None:
+        """A bug of ours is shown as those of any other thread, and the conversation goes on; the answer under way does not."""
+        try:
+            job()
+        except HealthHelperError as fault:
+            self._end_answer()
+            self._fault, self._may_retry = f"{fault.title}. {fault.remedy}", self._last is not None
+        except Exception as bug:  # noqa: BLE001 (see above)
+            show(bug)
+            self._end_answer()
+            self._fault = said("This failed, by a bug of Health Helper's own. Try again.")
+            self._may_retry = self._last is not None
+
+    def _prepare(self) -> None:
+        for one in self._means.prepare:
+            if self._closing.is_set():
+                return
+            with contextlib.suppress(HealthHelperError):  # told when it is needed
+                one()
+
+    def _begin(self) -> None:
+        self._find_clinic()
+        self._conversation = self._means.converse()
+        log.event("talk_began")
+
+    def _find_clinic(self) -> None:
+        try:
+            found = self._means.clinic()
+            agreed = None if isinstance(found, str) else found.agreed()
+        except HealthHelperError as fault:  # of the store: this device answers all the same
+            found, agreed = f"{fault.title}. {fault.remedy}", None
+        if isinstance(found, str):
+            self._clinic, self._why_no_clinic, self._agreed = None, found, None
+            return
+        self._clinic, self._why_no_clinic, self._agreed = found, "", agreed
+        self._asker = Asker(found.connect, lambda came: self._post(partial(self._came, came)))
+
+    def _end(self) -> None:
+        self._end_answer()
+        self._drop_speech()
+        if self._asker is not None:
+            self._asker.close(_CLOSE_S / 4.0)
+        if self._clinic is not None:
+            self._clinic.close()
+        for thread in self._threads:
+            thread.join(_CLOSE_S / 4.0)
+
+    def _is_busy(self) -> bool:
+        return (
+            self._model is not None
+            or bool(self._parts or self._understanding)
+            or bool(self._listener.microphone.name)
+            or self._speaker.speaking
+        )
+
+    # --- What is said
+
+    def _typed(self, text: str) -> None:
+        whole = " ".join([*(part for _, part in sorted(self._parts)), text])
+        self._ask(whole)
+
+    def _pressed(self) -> None:
+        if not self._safety_open:
+            self._end_answer()
+
+    def _listen(self, mode: Mode) -> None:
+        self._mode, self._muted = mode, mode is Mode.TYPED
+        self._open_ears()
+
+    def _mute(self, on: bool) -> None:  # noqa: FBT001 (on or off)
+        self._muted = on
+        self._open_ears()
+
+    def _open_ears(self) -> None:
+        """As mode and mute have it; and where nothing could be understood the microphone stays closed."""
+        wanted = self._mode is not Mode.TYPED and not self._muted and self._recogniser() is not None
+        if not wanted:
+            self._listener.rest()
+        else:
+            self._listener.listen(hands_free=self._mode is Mode.HANDS_FREE)
+
+    def _recogniser(self) -> tuple[Recogniser, bool] | None:
+        """The best that may be used now, and whether what is said leaves this device for it."""
+        if self._may_ask() and self._clinic is not None and self._clinic.recogniser is not None:
+            outside = self._clinic.recogniser
+            if outside.ready(self._language):
+                return outside, True
+        own = self._means.recogniser
+        return (own, False) if own is not None and own.ready(self._language) else None
+
+    def _overheard(self, one: Overheard) -> None:
+        match one.what:
+            case BargedIn():
+                self._end_answer()
+            case Began(samples=samples):
+                self._begin_utterance(samples, over_voice=one.over_voice)
+            case Continued(samples=samples):
+                if self._being_said is not None and self._being_said.recognition is not None:
+                    self._being_said.recognition.push(samples)
+            case SpeechEnded() as ended:
+                self._end_utterance(ended)
+            case NothingHeard():
+                self._fault = said("Nothing was heard. Hold the button down while you speak.")
+
+    def _begin_utterance(self, samples: Float32Array, *, over_voice: bool) -> None:
+        if self._being_said is not None and self._being_said.recognition is not None:
+            self._being_said.recognition.cancel()
+        self._speaker.interrupt()  # it may have begun meanwhile
+        self._utterances += 1
+        found = self._recogniser()
+        recognition = None if found is None else found[0].begin(self._language)
+        if recognition is not None:
+            recognition.push(samples)
+        outside = found is not None and found[1]
+        self._being_said = _Utterance(self._utterances, recognition, over_voice, outside)
+
+    def _end_utterance(self, ended: SpeechEnded) -> None:
+        one, self._being_said = self._being_said, None
+        if one is None or one.recognition is None:
+            return
+        if ended.short:
+            one.recognition.cancel()
+            return
+        self._understanding[one.number] = one.recognition
+        thread = threading.Thread(target=self._understand, args=(one, ended), name="understand", daemon=True)
+        self._threads = [*(other for other in self._threads if other.is_alive()), thread]
+        thread.start()
+
+    def _understand(self, one: _Utterance, ended: SpeechEnded) -> None:
+        """In a thread of its own: the rest of an utterance takes a while. What the clinic fails in this device tries."""
+        text, fault = "", ""
+        assert one.recognition is not None
+        try:
+            text = one.recognition.finish().text
+        except Exception as error:  # noqa: BLE001 (told by the conversation's thread)
+            if not isinstance(error, HealthHelperError):
+                show(error)
+            fault = said("What was said could not be understood. Say it again, or type it.")
+            own = self._means.recogniser
+            if (
+                one.outside
+                and one.number in self._understanding
+                and own is not None
+                and own.ready(self._language)
+            ):
+                with contextlib.suppress(HealthHelperError):
+                    again = own.begin(self._language)
+                    again.push(ended.samples)
+                    text, fault = again.finish().text, ""
+            if one.outside:
+                self._post(self._clinic_failed)
+        self._post(partial(self._understood, one, ended.t_s, text, fault))
+
+    def _understood(self, one: _Utterance, ended_s: float, text: str, fault: str) -> None:
+        if self._understanding.pop(one.number, None) is None:  # nobody wants it any more
+            return
+        if fault:
+            self._fault = fault
+        if not text.strip():
+            return
+        together = " ".join([*(part for _, part in sorted(self._parts)), text])
+        known = Level.NONE if self._conversation is None else self._conversation.level
+        try:
+            level = Level.NONE if self._conversation is None else self._conversation.judged(together).level
+        except Exception:  # noqa: BLE001 (asked, it is told)
+            self._ask(together)
+            return
+        ours = self._speaker.said_lately(self._clock.now_s())
+        if level <= known and one.over_voice and turn_taking.is_our_own(text, ours):
+            log.event("own_voice_dropped")
+            return
+        if level is not Level.EMERGENCY and turn_taking.is_stop(text, self._language):
+            self._speaker.stop()
+            self._stop()
+            return
+        self._parts.append((one.number, text))
+        now_s = self._clock.now_s()
+        if level is Level.EMERGENCY or self._mode is not Mode.HANDS_FREE:
+            self._due_s = now_s
+        else:
+            self._due_s = ended_s + turn_taking.patience_s(
+                together, self._language, after_our_question=self._asked_last()
+            )
+        if level is Level.EMERGENCY:
+            self._end_turn()
+
+    def _asked_last(self) -> bool:
+        """Whether the last that we said was a question."""
+        turns = () if self._conversation is None else self._conversation.turns
+        return bool(turns) and turns[-1].role is not Role.PERSON and turn_taking.is_question(turns[-1].text)
+
+    def _end_turn(self) -> None:
+        text = " ".join(part for _, part in sorted(self._parts))
+        self._parts.clear()
+        if not turn_taking.is_only_room(text, self._language):
+            self._ask(text)
+
+    def _drop_speech(self) -> None:
+        """What is being said, and what is not understood yet."""
+        if self._being_said is not None and self._being_said.recognition is not None:
+            self._being_said.recognition.cancel()
+        for recognition in self._understanding.values():
+            recognition.cancel()
+        self._being_said = None
+        self._understanding.clear()
+        self._parts.clear()
+
+    # --- The answer
+
+    def _ask(self, text: str) -> None:
+        """A whole turn of the person: judged first, whatever it is."""
+        self._end_answer()
+        self._parts.clear()
+        self._speaker.interrupt()
+        self._fault, self._may_retry = "", False
+        self._last, self._judged = text, False
+        try:
+            if self._conversation is None:
+                self._begin()
+            assert self._conversation is not None
+            heard = self._conversation.heard(text)
+        except HealthHelperError as fault:
+            self._not_judged(f"{fault.title}. {fault.remedy}")
+            return
+        except Exception as bug:  # noqa: BLE001 (without triage there is no answer, whatever stands against it)
+            show(bug)
+            self._not_judged(said("This failed, by a bug of Health Helper's own."))
+            return
+        self._judged = True
+        if heard.verdict.level is not Level.NONE:
+            category = heard.verdict.category
+            log.event(
+                "red_flag",
+                category=CATEGORIES.index(category) if category in CATEGORIES else None,
+                level=heard.verdict.level.rank,
+            )
+        if heard.stop is not None:
+            self._emergency()
+        elif self._safety_open:
+            self._waits_for_seen = True
+        else:
+            if self._conversation.turns[-1].role is Role.SAFETY:
+                self._read(len(self._conversation.turns) - 1, firm=True)
+            self._answer()
+
+    def _not_judged(self, why: str) -> None:
+        log.event("triage_failed")
+        self._fault = said(
+            "What you said could not be checked for an emergency, so it is not answered. If you feel very ill, call the emergency number "
+            "or a member of staff now. {why}",
+            why=why,
+        )
+        self._may_retry = True
+
+    def _emergency(self) -> None:
+        """The last turn is what triage says. Everything else ends."""
+        assert self._conversation is not None
+        self._end_answer()
+        self._speaker.stop()
+        self._safety_open, self._waits_for_seen = True, False
+        self._may_retry = False
+        at = max(at for at, one in enumerate(self._conversation.turns) if one.role is Role.SAFETY)
+        self._read(at, firm=True)
+
+    def _answer(self) -> None:
+        if self._why_here():
+            self._answer_here()
+            return
+        try:
+            self._ask_clinic()
+        except Exception as bug:  # noqa: BLE001 (ours; whoever has asked gets an answer all the same)
+            show(bug)
+            self._fail_answer()
+
+    def _answer_here(self) -> None:
+        assert self._conversation is not None
+        self._conversation.answer_locally()
+        self._answerer = said("on this device")
+        if self._is_read_aloud():
+            self._read(len(self._conversation.turns) - 1)
+
+    def _ask_clinic(self) -> None:
+        assert self._conversation is not None
+        assert self._clinic is not None
+        assert self._asker is not None
+        question, patient_id = self._conversation.question(), self._clinic.patient_id()
+        self._model = self._conversation.listen_to_model()
+        self._answering_turn, self._released = len(self._conversation.turns) - 1, 0
+        self._answerer = said("the clinic's")
+        self._asked = self._asker.ask(lambda: to_chat(question, patient_id))
+        self._answer_due_s = self._clock.now_s() + FIRST_WITHIN_S
+
+    def _came(self, came: Came) -> None:
+        model = self._model
+        if model is None or came.asked != self._asked:
+            return
+        self._answer_due_s = self._clock.now_s() + NEXT_WITHIN_S
+        match came.what:
+            case ChatStart(urgency=urgency) | ChatUrgency(urgency=urgency):
+                self._take(model.raise_to(urgency))
+            case ChatCitation(id=name, title=title, quote=quote):
+                self._take(model.cite(name, title, quote))
+            case ChatDelta(text=text):
+                self._take(model.push(text))
+            case ChatDone(reason=reason, urgency=urgency):
+                self._take(model.raise_to(urgency))
+                self._take(model.done(reason))
+                self._model = None  # its connection is used again
+            case ChatError():
+                self._fail_answer()
+            case None | Exception() as error:
+                if error is not None and not isinstance(error, HealthHelperError):
+                    show(error)
+                self._clinic_failed(error)
+                self._fail_answer()
+        if model.over and self._model is model:
+            self._end_answer()
+
+    def _take(self, events: Sequence[Event]) -> None:
+        assert self._conversation is not None
+        for event in events:
+            match event:
+                case Released(sentence=sentence):
+                    if self._is_read_aloud():
+                        at = Highlight(self._answering_turn, self._released)
+                        self._speaker.say([Sentence(sentence.spoken, at)])
+                    self._released += 1
+                case Raised(safety=safety):
+                    log.event("red_flag_by_model", level=safety.level.rank)
+                    if safety.level is Level.EMERGENCY:
+                        self._emergency()
+                    else:
+                        self._read(len(self._conversation.turns) - 1, firm=True)
+                case Replaced(why=why):
+                    self._fault = _why_replaced(why)
+                    self._may_retry = True
+                    self._answerer = said("on this device")
+                    if self._is_read_aloud():
+                        self._read(len(self._conversation.turns) - 1)
+                case Ended(complete=complete):
+                    if not complete and not self._safety_open:
+                        self._fault, self._may_retry = said("The answer is not whole."), True
+
+    def _fail_answer(self) -> None:
+        """Ours follows."""
+        model = self._model
+        if model is not None:
+            self._take(model.failed())
+        self._end_answer()
+
+    def _end_answer(self) -> None:
+        """The one of the clinic that is under way, if there is one; what was shown stays."""
+        model, self._model = self._model, None
+        self._asked = 0
+        if model is not None:
+            if not model.over:
+                self._take_end(model)
+            if self._asker is not None:
+                self._asker.cancel()
+
+    def _take_end(self, model: ModelAnswer) -> None:
+        model.stop()
+        if not self._safety_open:
+            self._fault, self._may_retry = said("The answer was stopped."), True
+
+    def _clinic_failed(self, error: Exception | None = None) -> None:
+        rests_s = _RESTS_S
+        if isinstance(error, faults.CloudFault) and error.retry_after_s is not None:
+            rests_s = max(rests_s, error.retry_after_s)
+        self._clinic_rests_until_s = self._clock.now_s() + rests_s
+        log.event("clinic_failed")
+
+    def _may_ask(self) -> bool:
+        return not self._why_here()
+
+    def _why_here(self) -> str:
+        """Why the clinic's cloud is not asked; "" where it is."""
+        if self._clinic is None:
+            return self._why_no_clinic
+        if self._agreed is None:
+            return said("Answered on this device: nobody has agreed to ask the clinic's cloud yet.")
+        if not self._agreed:
+            return said("Answered on this device, as you wish.")
+        if self._clock.now_s() < self._clinic_rests_until_s:
+            return said("Answered on this device: the clinic's cloud did not answer just now.")
+        return ""
+
+    # --- Aloud
+
+    def _voices(self, firm: bool) -> Sequence[Voice]:  # noqa: FBT001 (as Speaker asks)
+        """In the thread that speaks. What has to be heard waits for no network."""
+        clinic = self._clinic
+        if firm or clinic is None or clinic.voice is None or not self._may_ask():
+            return self._means.voices
+        return [clinic.voice, *self._means.voices]
+
+    def _first_voice(self) -> str:
+        voices = self._voices(False)
+        return next((one.name for one in voices if one.speaks(self._language)), "")
+
+    def _is_read_aloud(self) -> bool:
+        if self._safety_open or self._being_said is not None:
+            return False
+        return self._mode is not Mode.TYPED if self._speaks is None else self._speaks
+
+    def _read(self, at: int, *, firm: bool = False) -> None:
+        assert self._conversation is not None
+        turn = self._conversation.turns[at]
+        sentences = turn.sentences or spoken(turn.text, self._language)
+        self._speaker.say(
+            [Sentence(text, Highlight(at, place), firm) for place, text in enumerate(sentences)]
+        )
+
+    def _read_again(self, turn: int) -> None:
+        if self._conversation is not None and 0 <= turn < len(self._conversation.turns):
+            self._speaker.stop()
+            self._read(turn, firm=self._safety_open)
+
+    def _speak_answers(self, on: bool) -> None:  # noqa: FBT001 (on or off)
+        self._speaks = on
+        if not on:
+            self._speaker.interrupt()
+
+    # --- Other commands
+
+    def _stop(self) -> None:
+        self._parts.clear()
+        self._end_answer()
+
+    def _retry(self) -> None:
+        if self._last is None or self._safety_open:
+            return
+        if not self._judged:
+            self._ask(self._last)
+            return
+        self._end_answer()
+        self._speaker.interrupt()
+        self._fault, self._may_retry = "", False
+        self._clinic_rests_until_s = float("-inf")
+        self._answer()
+
+    def _consent(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        """What is not wanted is not sent from now on, also where the decision cannot be kept; what is wanted only once it is."""
+        if self._clinic is None:
+            return
+        if not given:
+            self._agreed = False
+            self._fail_answer()
+            self._take_speech_back()
+        self._clinic.decide(given)
+        self._agreed = given
+        self._open_ears()
+
+    def _take_speech_back(self) -> None:
+        """What is on its way outside as sound."""
+        one = self._being_said
+        if one is not None and one.outside and one.recognition is not None:
+            one.recognition.cancel()
+            self._being_said = None
+        for recognition in self._understanding.values():
+            recognition.cancel()
+
+    def _rate(self, turn: int, good: bool) -> None:  # noqa: FBT001 (the verdict itself)
+        if self._conversation is not None:
+            self._conversation.feedback(turn, good)
+
+    def _call_staff(self) -> None:
+        log.event("staff_called")
+        self._staff_called = True
+        try:
+            told = self._means.call_staff()
+        except HealthHelperError:
+            told = False
+        if not told:
+            self._fault = said(
+                "Nobody can be told from here. Speak to a member of staff, or ask somebody near you."
+            )
+
+    def _seen(self) -> None:
+        self._safety_open = False
+        self._speaker.stop()
+        if self._waits_for_seen:
+            self._waits_for_seen = False
+            self._answer()
+
+    def _forget(self) -> None:
+        self._end_answer()
+        self._drop_speech()
+        self._speaker.forget()
+        if self._conversation is not None:
+            self._conversation.forget()
+        self._last = None
+        self._judged = self._may_retry = self._safety_open = self._waits_for_seen = self._staff_called = False
+        self._fault = self._answerer = ""
+        with contextlib.suppress(HealthHelperError):
+            if self._clinic is not None:  # of a guest the next may be another
+                self._agreed = self._clinic.agreed()
+        self._open_ears()
+        log.event("talk_forgotten")
+
+    # --- Time and what is shown
+
+    def _tick(self) -> None:
+        now_s = self._clock.now_s()
+        if self._model is not None and now_s >= self._answer_due_s:
+            self._clinic_failed()
+            self._fail_answer()
+        waits = self._being_said is not None or bool(self._understanding)
+        if self._parts and not waits and now_s >= self._due_s:
+            self._end_turn()
+        microphone = self._listener.microphone
+        wanted = self._mode is not Mode.TYPED and not self._muted
+        if wanted and not microphone.name and not microphone.trouble and not microphone.ended:
+            self._open_ears()  # what understands may be ready by now
+
+    def _publish(self) -> None:
+        old, conversation, microphone = self._slot.get(), self._conversation, self._listener.microphone
+        turns = () if conversation is None else conversation.turns
+        rates = {} if conversation is None else conversation.feedbacks
+        recogniser = self._recogniser()
+        highlight = self._speaker.highlight
+        spoken_now = self._being_said
+        partial_text = [part for _, part in sorted(self._parts)]
+        if spoken_now is not None and spoken_now.recognition is not None:
+            partial_text.append(spoken_now.recognition.partial())
+        open_ = bool(microphone.name) and not self._muted and self._mode is not Mode.TYPED
+        new = replace(
+            old,
+            phase=self._phase(highlight, open_=open_),
+            mode=self._mode,
+            turns=turns,
+            partial=" ".join(part for part in partial_text if part),
+            level=Level.NONE if conversation is None else conversation.level,
+            safety=None if conversation is None else conversation.safety,
+            muted=self._muted,
+            microphone=microphone.name if open_ else "",
+            trouble=self._trouble(recogniser is not None, microphone.trouble),
+            loudness=microphone.loudness if open_ else None,
+            speaking=highlight,
+            recogniser="" if recogniser is None else recogniser[0].name,
+            answerer=self._answerer,
+            voice=self._speaker.voice or self._first_voice(),
+            why=" ".join(one for one in (self._why_here(), self._speaker.trouble) if one),
+            fault=self._fault,
+            may_retry=self._may_retry,
+            asks_consent=self._clinic is not None and self._agreed is None,
+            staff_called=self._staff_called,
+            rates=rates,
+        )
+        if new != old:
+            self._slot.set(replace(new, revision=old.revision + 1))
+
+    def _trouble(self, understands: bool, of_microphone: str) -> str:  # noqa: FBT001 (a fact)
+        if self._mode is Mode.TYPED or self._muted:
+            return ""
+        if understands:
+            return of_microphone
+        fault = getattr(self._means.recogniser, "fault", None)
+        if isinstance(fault, HealthHelperError):
+            return f"{fault.title}. {fault.remedy}"
+        return said("Nothing here can make text of speech now. Please type.")
+
+    def _phase(self, highlight: Highlight | None, *, open_: bool) -> Phase:
+        if self._safety_open:
+            return Phase.SAFETY
+        if self._being_said is not None:
+            return Phase.HEARING
+        if self._understanding or self._parts:
+            return Phase.UNDERSTANDING
+        if highlight is not None:
+            return Phase.SPEAKING
+        if self._model is not None:
+            return Phase.ANSWERING
+        return Phase.LISTENING if open_ else Phase.IDLE
+
+
+def _why_replaced(why: str) -> str:
+    if why == "failed":
+        return said("The clinic's cloud did not answer in full; this device has answered itself.")
+    if why == "silent":
+        return said("The clinic's cloud had nothing to say; this device has answered itself.")
+    return said(
+        "A part of the clinic's answer could not be proved and is not shown; this device has answered itself."
+    )
