@@ -81,7 +81,7 @@ class EchoCanceller:
         """heard, played: of the same 32 ms [shape=(512,), full scale ±1]; what is played must not be heard before it is given here."""
         ears = np.nan_to_num(heard.astype(np.float64), posinf=0.0, neginf=0.0)
         mouth = np.nan_to_num(played.astype(np.float64), posinf=0.0, neginf=0.0)
-        self._track_noise(ears)
+        self.listen(heard)
         hops = [self._hop(ears[at : at + _HOP], mouth[at : at + _HOP]) for at in range(0, BLOCK, _HOP)]
         left = np.concatenate([one for one, _ in hops])
         echoes = np.array([echo for _, echo in hops])
@@ -91,8 +91,10 @@ class EchoCanceller:
             left.astype(np.float32), _db(powers.mean()), _db(echoes.mean()), rises, _db(self._floor)
         )
 
-    def _track_noise(self, heard: FloatArray) -> None:
-        for power in np.mean(heard.reshape(-1, _HOP) ** 2, axis=1).tolist():
+    def listen(self, heard: Float32Array) -> None:
+        """While nothing is played: how loud the room is, so that its noise is not taken for somebody later [shape=(512,)]."""
+        ears = np.nan_to_num(heard.astype(np.float64), posinf=0.0, neginf=0.0)
+        for power in np.mean(ears.reshape(-1, _HOP) ** 2, axis=1).tolist():
             if self._loud is None:
                 self._loud = self._floor = power
             self._loud = _LOUD_STAYS * self._loud + (1.0 - _LOUD_STAYS) * power

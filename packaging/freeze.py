@@ -143,8 +143,6 @@ def data_files(root: Path = ROOT) -> list[tuple[str, str]]:
         *(WEIGHTS / "third_party" / name for name in listed_weights(root)),
         *_matching(root, "client/store/migrations/*.sql"),
         *_matching(root, "assets/i18n/*.ts"),
-        *_matching(root, "assets/knowledge/*.toml"),
-        *_matching(root, "assets/knowledge/*/*.md"),
         *_matching(root, "assets/triage/*.toml"),
         *_matching(root, "assets/triage/*.reader"),
         *_matching(root, "assets/assistant/*.toml"),

@@ -272,6 +272,7 @@ class Listener:
         playing_s, silent_s = self._voice.playing_s(now_s), self._voice.silent_s(now_s)
         if playing_s is None and silent_s > TAIL_S:
             self._let_in = False
+            self._canceller.listen(block.samples)
             probability = self._odds.probability(block.samples)
             self._utter(block.samples, block.t_s, probability, over_voice=silent_s <= _OVER_VOICE_S)
             return
@@ -283,7 +284,9 @@ class Listener:
         self._let_in = False
         if not self._is_under_way():
             since_s = TAIL_S if playing_s is None else playing_s  # in the tail the echo is known
-            if not self._barge_in.interrupts(probability, cleaned.left_db, cleaned.rises_db, since_s):
+            if not self._barge_in.interrupts(
+                probability, cleaned.left_db, cleaned.rises_db, since_s, cleaned.noise_db
+            ):
                 self._utter(cleaned.samples, block.t_s, 0.0, over_voice=True)
                 return
             if playing_s is not None and self._hands_free and self._voice.interrupt():
