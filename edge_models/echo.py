@@ -120,7 +120,9 @@ class EchoCanceller:
         self._noise = _NOISE_STAYS * self._noise + (1.0 - _NOISE_STAYS) * np.abs(error) ** 2
         step = self._doubt / (may_be + self._noise + _SMALL)
         way = np.fft.irfft(self._way + step * np.conj(self._played) * error, axis=1)
-        way[:, _HOP:] = 0.0  # what a partition says of times that belong to the next is an artefact of the circle
+        way[:, _HOP:] = (
+            0.0  # what a partition says of times that belong to the next is an artefact of the circle
+        )
         self._way = np.fft.rfft(way, axis=1)
         surer = np.maximum(1.0 - 0.5 * step * powers, 0.0) * self._doubt
         self._doubt = _STAYS**2 * surer + (1.0 - _STAYS**2) * np.abs(self._way) ** 2

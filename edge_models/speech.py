@@ -28,7 +28,7 @@ class SegmentRules:
     ends: float = 0.35
     begins_in: int = 3
     begins_of: int = 4
-    hangover_s: float = 0.5
+    hangover_s: float = 0.45
     before_s: float = 0.35
     after_s: float = 0.2
     shortest_s: float = 0.2
@@ -146,9 +146,9 @@ def _blocks(seconds: float) -> int:
 @dataclass(frozen=True, slots=True)
 class BargeInRules:
     """likely, over_db: blocks of speech that is so probable, and so much louder than the echo that may be left, are somebody where `blocks`
-    of them follow each other. sudden_db: what is so much louder than echo is, whatever the net says of it yet, where it is over_noise_db
-    louder than the noise of the room. audible_db: and at least so loud, dB of full scale. settles_s: after our voice began, before its echo
-    is known a little; until known_s both thresholds are first_db higher.
+    of them follow each other. sudden_db: what is so much louder than echo is, whatever the net says of it yet. over_noise_db: both must be so
+    much louder than the noise of the room. audible_db: and at least so loud, dB of full scale. settles_s: after our voice began, before
+    its echo is known a little; until known_s both thresholds are first_db higher.
     """
 
     likely: float = 0.8
@@ -181,11 +181,11 @@ class BargeIn:
         began.
         """
         rules = self.rules
-        if playing_s < rules.settles_s or not left_db >= rules.audible_db:
+        if not (playing_s >= rules.settles_s and left_db >= rules.audible_db):  # what is no number is nobody
             self._likely_blocks = 0
             return False
         unsure_db = rules.first_db if playing_s < rules.known_s else 0.0
-        likely = probability >= rules.likely and rises_db >= rules.over_db + unsure_db
+        over_db = rises_db - unsure_db if left_db >= noise_db + rules.over_noise_db else -100.0
+        likely = probability >= rules.likely and over_db >= rules.over_db
         self._likely_blocks = self._likely_blocks + 1 if likely else 0
-        sudden = rises_db >= rules.sudden_db + unsure_db and left_db >= noise_db + rules.over_noise_db
-        return self._likely_blocks >= rules.blocks or sudden
+        return self._likely_blocks >= rules.blocks or over_db >= rules.sudden_db

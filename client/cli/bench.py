@@ -3,7 +3,8 @@
 Alone: the simulated grids, the real recordings and whole data sets, as tables. `bench cost`: what measuring one clip
 takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
 own. `bench coach`: whether faults of the picture are found and said. `bench confidence`: whether the heart rate's
-confidence is true, and its weights fitted again. `bench store`: how fast a full store is. `bench reconnect`: whether devices that come back at once are a storm. `bench worker`: what the first starts several of.
+confidence is true, and its weights fitted again. `bench store`: how fast a full store is. `bench reconnect`: whether devices that come back at once are a storm. `bench assistant`: whether the
+assistant notices emergencies, is led astray, hears people and lets itself be interrupted. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ CLIP_S = 40.0
 TRUE_BPM = 72.0
 MAX_RUNS = 100
 WORSE = 1
-"""Exit status where a cell of the small fixed part is worse than the committed table."""
+"""Exit status where a cell of the small fixed part is worse than the committed table, or a target is missed."""
 RESULTS = Path("health-helper-bench")
 RECORDINGS = Path("..") / "shared" / "data"
 _TELL_EVERY_S = 20.0
@@ -57,6 +58,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     _add_confidence(bench, parts)
     _add_store(bench, parts)
     _add_reconnect(bench)
+    _add_assistant(bench, parts)
 
     @bench.command()
     def cost(
@@ -158,6 +160,63 @@ def _add_reconnect(bench: typer.Typer) -> None:
             draw_arrivals(arrived, simulation.TOKENS_PER_S, out / "arrivals.png")
         written = json.dumps(simulation.to_json(done)) + "\n"
         _write_texts({"reconnect.md": simulation.markdown(done), "reconnect.json": written}, out, err)
+
+
+def _add_assistant(bench: typer.Typer, parts: Parts) -> None:
+    @bench.command()
+    def assistant(
+        part: Annotated[
+            str | None,
+            typer.Option(metavar="NAME", help="Only this: triage, answers, injections, voice or echo."),
+        ] = None,
+        as_json: Annotated[
+            Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")
+        ] = None,
+        plots: Annotated[
+            Path | None, typer.Option(metavar="FOLDER", help="Draw what is heard and interrupted, as PNG.")
+        ] = None,
+        recordings: Annotated[
+            Path, typer.Option(metavar="FOLDER", help="Speech in WAV files, heard where it is there.")
+        ] = RECORDINGS / "speech",
+        trials: Annotated[
+            int, typer.Option(metavar="N", min=1, max=10_000, help="Of interrupting our voice.")
+        ] = 200,
+    ) -> None:
+        """Whether the assistant notices emergencies, is led astray by models and documents, hears people, and can be interrupted.
+
+        Exit status 1 where a target is missed.
+        """
+        from client.evaluation import assistant as measuring
+
+        if part is not None and part not in set(measuring.Part):
+            raise BadInput(
+                title=f"There is no part {part}", remedy=f"Choose one of {', '.join(measuring.Part)}."
+            )
+        if plots is not None:
+            _make(plots, "--plots")
+        err = Console(stderr=True, highlight=False)
+        found = []
+        with _stopped_cleanly(), err.status("", spinner="line") as status:
+            for one in measuring.Part if part is None else [measuring.Part(part)]:
+                found.append(measuring.measured(one, recordings, trials, parts.clock, status.update))
+                err.print(f"{one}: {'; '.join(found[-1].misses) or 'no target missed'}", markup=False)
+        if plots is not None:
+            from client.evaluation.plots import draw_assistant
+
+            for told in found:
+                draw_assistant(told.heard, told.trials, plots)
+        print(measuring.markdown(found), end="")
+        if as_json is not None:
+            written = json.dumps(measuring.to_json(found), ensure_ascii=False, indent=1, allow_nan=False)
+            try:
+                as_json.write_text(written + "\n", encoding="utf-8")
+            except OSError as error:
+                raise EnvironmentFault(
+                    title=f"{as_json.name} could not be written ({error.strerror})",
+                    remedy="Choose another file with --json.",
+                ) from error
+        if any(told.misses for told in found):
+            raise typer.Exit(WORSE)
 
 
 def _add_store(bench: typer.Typer, parts: Parts) -> None:
@@ -268,14 +327,14 @@ def _add_confidence(bench: typer.Typer, parts: Parts) -> None:
         _write_texts(texts, out, err)
 
 
-def _make(out: Path) -> None:
+def _make(out: Path, option: str = "--out") -> None:
     """The folder, before minutes go into what shall lie in it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentFault(
             title=f"{out.name} could not be made ({error.strerror})",
-            remedy="Choose another folder with --out.",
+            remedy=f"Choose another folder with {option}.",
         ) from error
 
 

@@ -53,11 +53,8 @@ _OWN_TEXTS = {
     "ar": "كان معدل نبضك الأخير اثنتين وسبعين نبضة في الدقيقة. لم يظهر معدل التنفس لأن الضوء كان ضعيفا. يمكنك أن تسأل الموظفين في أي وقت.",
 }
 _PEOPLE = {
-    Part: tuple(voices)
-    for Part, voices in (
-        ("tune", ("en-gb+f2", "en-us+m7", "es-419+f4", "de+m3")),
-        ("judge", ("en-us+f5", "en-gb+m4", "fr-fr+f3", "pt-br+m2")),
-    )
+    "tune": ("en-gb+f2", "en-us+m7", "es-419+f4", "de+m3"),
+    "judge": ("en-us+f5", "en-gb+m4", "fr-fr+f3", "pt-br+m2"),
 }
 _SAID = (
     "Wait, stop, I wanted to ask you something else about my heart.",
@@ -74,7 +71,7 @@ class Part(StrEnum):
     JUDGE = "judge"
 
 
-_FIRST_SEED = {Part.TUNE: 100_000, Part.JUDGE: 500_000}
+_FIRST_SEED = {Part.TUNE: 100_000, Part.JUDGE: 600_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +193,7 @@ def judged(one: Scene, seed: int, ears: Iterator[Heard] | Sequence[Heard], rules
     """What the rules make of it."""
     barge_in = BargeIn(rules)
     for heard in ears:
-        if barge_in.interrupts(
-            heard.probability, heard.left_db, heard.rises_db, heard.t_s, heard.noise_db
-        ):
+        if barge_in.interrupts(heard.probability, heard.left_db, heard.rises_db, heard.t_s, heard.noise_db):
             since_s = heard.t_s - one.begins_s
             # Before the person's first sound the block can only be our own; what the loudspeaker holds is heard on
             return Trial(seed, one.person, one.level_db, since_s + LOUDSPEAKER_S if since_s > 0 else since_s)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from client.clock import Clock
 from client.evaluation import foreign, sounds
 from client.evaluation.report import table
-from client.evaluation.sounds import RATE_HZ, Voice
+from client.evaluation.sounds import Voice
 from edge_models.nets import SpeechNet
 from edge_models.speech import BLOCK, BLOCK_S, Began, Ended, Segmenter
 from edge_models.types import FloatArray
@@ -156,7 +156,9 @@ class Measured:
         }
 
 
-def by_ours(one: Track, kind: str, level_db: float | None, sound: FloatArray, net: SpeechNet, clock: Clock) -> Measured:
+def by_ours(
+    one: Track, kind: str, level_db: float | None, sound: FloatArray, net: SpeechNet, clock: Clock
+) -> Measured:
     """Our net, and the segmenter behind it."""
     net.reset()
     blocks = sound.astype(np.float32).reshape(-1, BLOCK)
@@ -222,7 +224,10 @@ def measured(
     net, found = SpeechNet(weights), []
     kinds = list(noises)
     for one, voices in tracks:
-        cases = [(CLEAN, None), *((kind, level) for kind in kinds for level in LEVELS_DB if level is not None)]
+        cases = [
+            (CLEAN, None),
+            *((kind, level) for kind in kinds for level in LEVELS_DB if level is not None),
+        ]
         for at, (kind, level_db) in enumerate(cases, 1):
             sound = mixed(one, kind, level_db, voices)
             found.append(by_ours(one, kind, level_db, sound, net, clock))
@@ -282,21 +287,19 @@ def markdown(found: Sequence[Measured]) -> str:
             for tool in (OURS, WEBRTC)
         ]
         kinds = dict.fromkeys(one.noise for one in found if one.noise != CLEAN)
-        cells = {
-            (one.noise, one.level_db, one.tool): one.auc for one in found if one.track == name
-        }
-        for kind in kinds:
-            rows.append(
-                [
-                    f"{kind}: ours / webrtcvad" + ("" if kind in GATED else " (not judged)"),
-                    "",
-                    *(
-                        f"{cells[kind, level, OURS]:.3f} / {cells[kind, level, WEBRTC]:.3f}"
-                        for level in LEVELS_DB
-                        if level is not None
-                    ),
-                ]
-            )
+        cells = {(one.noise, one.level_db, one.tool): one.auc for one in found if one.track == name}
+        rows += [
+            [
+                f"{kind}: ours / webrtcvad" + ("" if kind in GATED else " (not judged)"),
+                "",
+                *(
+                    f"{cells[kind, level, OURS]:.3f} / {cells[kind, level, WEBRTC]:.3f}"
+                    for level in LEVELS_DB
+                    if level is not None
+                ),
+            ]
+            for kind in kinds
+        ]
         text += [
             f"## Hearing, {name} speech: AUC (mean of the judged noises, then each)",
             table(["", *map(_level, LEVELS_DB)], rows),
@@ -312,7 +315,8 @@ def markdown(found: Sequence[Measured]) -> str:
                 and (level is None or one.noise in GATED)
             ]
             times = [
-                "–" if not (many := [v for one in some for v in getattr(one, what)])
+                "–"
+                if not (many := [v for one in some for v in getattr(one, what)])
                 else " / ".join(f"{1000 * value:.0f}" for value in np.percentile(many, [50, 95]))
                 for what in ("onsets_s", "ends_s", "utterances_s")
             ]

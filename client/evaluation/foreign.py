@@ -67,7 +67,8 @@ def webrtc_speech(sound: FloatArray) -> FloatArray:
         import webrtcvad
     except ImportError as error:
         raise EnvironmentFault(
-            title="webrtcvad is not installed", remedy="Run 'make bench' (or python packaging/setup.py bench)."
+            title="webrtcvad is not installed",
+            remedy="Run 'make bench' (or python packaging/setup.py bench).",
         ) from error
     frame = 160
     raw = (sound.clip(-1.0, 1.0) * 32767.0).astype("<i2")

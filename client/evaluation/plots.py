@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import EnvironmentFault
 from client.evaluation import metrics
+from client.evaluation.assistant_echo import Trial
+from client.evaluation.assistant_voice import Measured
 from client.evaluation.outcomes import OURS, Outcome
 from client.evaluation.report import SIMULATED, Run, by_tool
 
@@ -80,6 +82,69 @@ def draw_arrivals(arrived: Mapping[str, Sequence[float]], limit_per_s: float, pa
             axes.set_ylabel("requests/s")
         axes.set_xlabel("seconds after the return (dashed: tokens that the service gives out in a second)")
         figure.savefig(path, dpi=150, metadata={"Software": None})
+
+
+def draw_assistant(heard: Sequence[Measured], trials: Sequence[Trial], folder: Path) -> None:
+    """hearing.png: the area under the ROC curve by level, a panel for each kind of speech. interrupting.png: how fast our voice was silent.
+    Each where there is something to draw. Raises EnvironmentFault without matplotlib.
+    """
+    mpl = _library()
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        if heard:
+            names = list(dict.fromkeys(one.track for one in heard))
+            figure = Figure(figsize=(4.6 * len(names), 4.0), layout="constrained")
+            for axes, name in zip(
+                figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True
+            ):
+                _hearing(axes, [one for one in heard if one.track == name], name)
+            figure.savefig(folder / "hearing.png", dpi=150, metadata={"Software": None})
+        if trials:
+            figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+            _interrupting(figure.add_subplot(), trials)
+            figure.savefig(folder / "interrupting.png", dpi=150, metadata={"Software": None})
+
+
+def _hearing(axes: Axes, heard: Sequence[Measured], name: str) -> None:
+    for tool, colour in zip(dict.fromkeys(one.tool for one in heard), _COLOURS, strict=False):
+        cells: dict[str, list[tuple[float, float]]] = {}
+        for one in heard:
+            if one.tool == tool and one.level_db is not None:
+                cells.setdefault(one.noise, []).append((one.level_db, one.auc))
+        for at, (noise, points) in enumerate(cells.items()):
+            levels, areas = zip(*sorted(points), strict=True)
+            axes.plot(
+                levels,
+                areas,
+                color=colour,
+                marker=_MARKERS[at % len(_MARKERS)],
+                markersize=4,
+                linewidth=1,
+                linestyle=":" if noise == "babble" else "-",
+                label=f"{tool}, {noise}",
+            )
+    axes.invert_xaxis()
+    axes.set_xlabel("speech over noise, dB (dotted: other people)")
+    axes.set_ylabel("area under the ROC curve")
+    axes.set_title(f"{name} speech", fontsize=10, loc="left")
+    axes.legend(fontsize=6, ncols=2)
+
+
+def _interrupting(axes: Axes, trials: Sequence[Trial]) -> None:
+    after_ms = sorted(1000 * one.after_s for one in trials if one.after_s is not None and one.after_s >= 0)
+    own = sum(one.by_itself for one in trials)
+    axes.step(
+        after_ms,
+        [100 * (at + 1) / len(trials) for at in range(len(after_ms))],
+        color=_COLOURS[0],
+        where="post",
+    )
+    axes.axvline(200.0, color="#333333", linestyle="--", linewidth=1)
+    axes.set_xlabel("ms from the person's first sound until our voice is silent (dashed: 200)")
+    axes.set_ylabel("% of the trials")
+    axes.set_ylim(0, 101)
+    axes.set_title(f"{len(trials)} trials, interrupted by its own voice: {own}", fontsize=10, loc="left")
 
 
 def _library() -> Any:

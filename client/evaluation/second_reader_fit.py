@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client.assistant.triage.second_reader import BITS, FEWEST, SCHEMA, SecondReader, signs
+from client.assistant.triage.second_reader import BITS, RARITY_STEPS, SCHEMA, SHORTEST, SecondReader, signs
 
 Array = NDArray[np.float64]
 FALSE_ALARMS = 0.02
@@ -41,17 +41,16 @@ class Taught:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A sparse matrix by rows. values are alike within a row."""
+    """A sparse matrix by rows. rarity: of each place, in steps (see second_reader); values: rarities over the row's size."""
 
-    begins: NDArray[np.int64]
+    rows: int
     places: NDArray[np.int64]
     values: Array
     of_row: NDArray[np.int64]
+    rarity: NDArray[np.uint8]
 
     def times(self, weights: Array) -> Array:
-        return np.bincount(self.of_row, weights[self.places] * self.values, len(self.begins)).astype(
-            np.float64
-        )
+        return np.bincount(self.of_row, weights[self.places] * self.values, self.rows).astype(np.float64)
 
     def back(self, errors: Array) -> Array:
         return np.bincount(self.places, errors[self.of_row] * self.values, 1 << BITS).astype(np.float64)
@@ -78,10 +77,10 @@ def teach(
         scores[left_out] = [reader.score(words[at]) for at in left_out]
     harmless = np.sort(scores[wanted == 0])[::-1]
     threshold = float(harmless[min(len(harmless) - 1, math.floor(false_alarms * len(harmless)))]) + 1e-6
-    weights, bias = _fitted(words, wanted, unspaced=unspaced)
+    found = _fitted(words, wanted, unspaced=unspaced)
     taught_with = hashlib.sha256("\n".join(sorted(" ".join(one) for one in words)).encode()).hexdigest()
     return Taught(
-        _file(weights, bias, unspaced=unspaced, threshold=threshold, taught_with=taught_with),
+        _file(*found, unspaced=unspaced, threshold=threshold, taught_with=taught_with),
         threshold,
         float(np.mean(scores[wanted == 1] >= threshold)),
         float(np.mean(scores[wanted == 0] >= threshold)),
@@ -91,16 +90,19 @@ def teach(
 
 def _rows(words: Sequence[Sequence[str]], *, unspaced: bool) -> _Rows:
     found = [sorted(signs(one, unspaced=unspaced)) for one in words]
-    lengths = np.array([len(one) for one in found])
-    return _Rows(
-        begins=np.cumsum(lengths) - lengths,
-        places=np.array([place for one in found for place in one], np.int64),
-        values=np.repeat(1.0 / np.sqrt(np.maximum(FEWEST, lengths)), lengths),
-        of_row=np.repeat(np.arange(len(found)), lengths),
-    )
+    places = np.array([place for one in found for place in one], np.int64)
+    of_row = np.repeat(np.arange(len(found)), [len(one) for one in found])
+    often = np.bincount(places, minlength=1 << BITS)
+    rarity = np.log(len(found) / np.maximum(1, often)) + 1.0
+    steps = np.clip(np.round(rarity * RARITY_STEPS), 1, 255).astype(np.uint8)
+    each = steps[places] / RARITY_STEPS
+    size = np.maximum(SHORTEST, np.sqrt(np.bincount(of_row, each * each, len(found))))
+    return _Rows(len(found), places, each / size[of_row], of_row, steps)
 
 
-def _fitted(words: Sequence[Sequence[str]], wanted: Array, *, unspaced: bool) -> tuple[Array, float]:
+def _fitted(
+    words: Sequence[Sequence[str]], wanted: Array, *, unspaced: bool
+) -> tuple[Array, float, NDArray[np.uint8]]:
     """Nesterov's accelerated gradient. Emergencies and harmless sentences count alike, however many there are of each."""
     rows = _rows(words, unspaced=unspaced)
     each = np.where(wanted == 1, 0.5 / max(1.0, wanted.sum()), 0.5 / max(1.0, (1 - wanted).sum()))
@@ -113,10 +115,18 @@ def _fitted(words: Sequence[Sequence[str]], wanted: Array, *, unspaced: bool) ->
         push = round_ / (round_ + 3.0)
         ahead, bias_ahead = new + push * (new - weights), new_bias + push * (new_bias - bias)
         weights, bias = new, new_bias
-    return weights, bias
+    return weights * rows.rarity / RARITY_STEPS, bias, rows.rarity
 
 
-def _file(weights: Array, bias: float, *, unspaced: bool, threshold: float, taught_with: str) -> bytes:
+def _file(
+    weights: Array,
+    bias: float,
+    rarity: NDArray[np.uint8],
+    *,
+    unspaced: bool,
+    threshold: float,
+    taught_with: str,
+) -> bytes:
     scale = max(float(np.abs(weights).max()) / 127.0, 1e-12)
     head = {
         "schema": SCHEMA,
@@ -126,4 +136,5 @@ def _file(weights: Array, bias: float, *, unspaced: bool, threshold: float, taug
         "threshold": threshold,
         "taught_with": taught_with,
     }
-    return json.dumps(head).encode() + b"\n" + np.round(weights / scale).astype(np.int8).tobytes()
+    signed = np.round(weights / scale).astype(np.int8)
+    return json.dumps(head).encode() + b"\n" + signed.tobytes() + rarity.tobytes()

@@ -154,7 +154,7 @@ def noise(
 ) -> FloatArray:
     """Of mean power 1 [shape=(samples,)]. kind: of NOISES. talkers: for babble, six of them at once."""
     made = _noise(kind, samples, rng, talkers or [])
-    return made / np.sqrt(np.mean(made**2) + 1e-30)
+    return np.asarray(made / np.sqrt(np.mean(made**2) + 1e-30))
 
 
 def _noise(kind: str, samples: int, rng: np.random.Generator, talkers: list[Voice]) -> FloatArray:
@@ -171,7 +171,7 @@ def _noise(kind: str, samples: int, rng: np.random.Generator, talkers: list[Voic
         case "hum":  # of the mains and its overtones, a fan under it
             first = rng.choice([50.0, 60.0])
             tones = [np.sin(2 * np.pi * first * k * t_s + rng.uniform(0, 7)) / k for k in range(1, 13)]
-            return np.sum(tones, axis=0) + 0.1 * rng.standard_normal(samples)
+            return np.asarray(np.sum(tones, axis=0) + 0.1 * rng.standard_normal(samples))
         case "clicks":  # of keys and doors: short bursts that ring
             return _bursts(samples, rng) + 1e-3 * rng.standard_normal(samples)
         case "music":

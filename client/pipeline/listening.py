@@ -151,9 +151,10 @@ class Listener:
         self._changed.set()
 
     def rest(self) -> None:
-        """Close it: nothing is heard from now on."""
+        """Close it: nothing is heard from now on, also where a driver hangs in the thread."""
         self._wanted.clear()
         self._changed.set()
+        self._let_go()
 
     def hold(self, *, down: bool) -> None:
         """The button."""
@@ -170,12 +171,14 @@ class Listener:
         self._ended.set()
         self._wanted.clear()
         self._changed.set()
-        self._thread.join(timeout_s / 4.0)
-        source = self._source
-        if self._thread.is_alive() and source is not None:
-            threading.Thread(target=source.close, name="listen-close", daemon=True).start()
-            self._thread.join(timeout_s * 3.0 / 4.0)
+        self._let_go()
+        self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _let_go(self) -> None:
+        source = self._source
+        if source is not None:  # closing waits for the driver, and nobody who commands does
+            threading.Thread(target=source.close, name="listen-close", daemon=True).start()
 
     # In the thread
 

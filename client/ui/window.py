@@ -273,7 +273,8 @@ class Window(QMainWindow):
         self.scan.show_waiting(hidden=waiting is not None and waiting.hidden)
         if waiting is None or waiting.hidden:
             self._show(self.scan, self.to_scan)
-            self.scan.focus_first()
+            if not self.chat.must_be_read:
+                self.scan.focus_first()
         elif self._turn_to(self.to_scan):
             self._show_result(Shown(waiting.record, None, self._name()))
 
@@ -296,7 +297,8 @@ class Window(QMainWindow):
         """The assistant."""
         if self._parts.talk is not None:
             self._show(self.chat, self.to_chat)
-            self.chat.focus_first()
+            if self.pages.currentWidget() is self.chat:
+                self.chat.focus_first()
 
     def go_to_sync(self) -> None:
         """What waits to be sent, and what was refused."""

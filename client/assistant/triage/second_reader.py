@@ -15,13 +15,15 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 
-BITS = 16
+BITS = 17
 SCHEMA = "health-helper/second-reader/1"
-FEWEST = 8
-"""Of signs: a shorter text counts as if it had so many, so that one word alone decides little."""
+RARITY_STEPS = 16
+"""Of a natural unit: in so fine steps is kept how rare each sign is (inverse document frequency)."""
+SHORTEST = 12.0
+"""A text whose signs are together less (their rarities' root sum of squares) counts as if they were so much: one word alone decides little."""
 WINDOW, STEP = 24, 12
 """Words. A long text is read in pieces too: the one sentence that matters may be in the midst of it."""
-_APART = 3
+_APART, _STEM = 3, 5
 _MASK = (1 << BITS) - 1
 
 
@@ -30,7 +32,7 @@ class BadReader(Exception):
 
 
 class SecondReader:
-    """Of one language. weights: the file's content, a line of JSON and one signed byte for each place."""
+    """Of one language. content: of its file: a line of JSON, then for each place a signed byte for its weight and one for its rarity."""
 
     def __init__(self, content: bytes) -> None:
         head, _, body = content.partition(b"\n")
@@ -44,11 +46,11 @@ class SecondReader:
             raise BadReader(type(error).__name__) from None
         if (
             not right
-            or len(body) != 1 << BITS
+            or len(body) != 2 << BITS
             or not math.isfinite(self._scale * self._bias * self.threshold)
         ):
             raise BadReader("not as long as it should be")
-        self._weights = memoryview(body).cast("b")
+        self._weights, self._rarities = memoryview(body)[: 1 << BITS].cast("b"), memoryview(body)[1 << BITS :]
 
     def suspects(self, words: Sequence[str]) -> bool:
         """Whether a text is more like an emergency. words: as the language reads them."""
@@ -61,7 +63,8 @@ class SecondReader:
     def _score(self, words: Sequence[str]) -> float:
         places = signs(words, unspaced=self.unspaced)
         total = sum(self._weights[place] for place in places)
-        return self._bias + self._scale * total / math.sqrt(max(FEWEST, len(places)))
+        size = math.sqrt(sum(self._rarities[place] ** 2 for place in places)) / RARITY_STEPS
+        return self._bias + self._scale * total / max(SHORTEST, size)
 
 
 def pieces(words: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -73,14 +76,17 @@ def pieces(words: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def signs(words: Sequence[str], *, unspaced: bool) -> set[int]:
-    """Places of what is found in these words, 0 to 2¹⁶ − 1: words, pairs that are at most three apart, and parts of words (in a language without
-    spaces: runs of signs).
+    """Places of what is found in these words, 0 to 2¹⁷ − 1: words, pairs that are at most three apart, whole and by their beginnings, and parts of
+    words (in a language without spaces: runs of signs).
     """
     found: set[str] = set()
     for at, word in enumerate(words):
         found.add(word)
         for apart in range(1, min(_APART, at) + 1):
-            found.add(f"{apart > 1} {words[at - apart]} {word}")
+            before = words[at - apart]
+            found.add(f"{apart > 1} {before} {word}")
+            if not unspaced:
+                found.add(f"~ {before[:_STEM]} {word[:_STEM]}")
         if unspaced:
             found.update("".join(words[at - length : at + 1]) for length in (1, 2, 3) if at >= length)
         else:

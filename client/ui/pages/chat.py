@@ -51,7 +51,8 @@ class ChatPage(Page):
         self._make, self._language, self._clock = make, language, clock
         self._talk: Talking | None = None
         self._state = _NOTHING
-        self._view = chat.view(_NOTHING)
+        self._cleaned = chat.Cleaned()
+        self._view = chat.view(_NOTHING, self._cleaned)
         self._hearing = Hearing()
         self._reads: bool | None = None  # as the person has chosen; None: as they talk
         self._timer = QTimer(self)
@@ -251,6 +252,7 @@ class ChatPage(Page):
         self.reads.setChecked(False)
         self.reads.blockSignals(False)
         self.talk.end()
+        self._cleaned = chat.Cleaned()
         self._show(_NOTHING)
 
     def _do(self, command: Callable[[Talking], None]) -> None:
@@ -324,6 +326,7 @@ class ChatPage(Page):
         dialog.deleteLater()
         if wanted and talk is self._talk:
             self.composer.clear()
+            self._cleaned = chat.Cleaned()
             self._do(lambda now: now.forget())
             self.composer.setFocus()
 
@@ -357,7 +360,7 @@ class ChatPage(Page):
             self.used.emit()
 
     def _show(self, state: TalkState) -> None:
-        before, now = self._view, chat.view(state)
+        before, now = self._view, chat.view(state, self._cleaned)
         self._state, self._view = state, now
         self._show_banner(now, reads=state.speaking is not None or state.phase is Phase.SPEAKING)
         if now.turns != before.turns or now.partial != before.partial or not now.turns:

@@ -66,8 +66,7 @@ class MicrophoneChoice(QWidget):
         column.addWidget(
             label(
                 said(
-                    "The assistant will listen with it once there is one. Until then nothing listens but this try; "
-                    "nothing of it is recorded or sent."
+                    "The assistant listens with it, when somebody has it listen. Here only this try does; nothing of it is recorded or sent."
                 ),
                 "muted",
             )

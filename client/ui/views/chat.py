@@ -119,13 +119,34 @@ class ChatView:
     staff_told: str
 
 
-def view(state: TalkState) -> ChatView:
-    """All of it."""
+class Cleaned:
+    """`shown`, of the texts that stood in this view or the one before: they are asked for twenty times a second."""
+
+    def __init__(self) -> None:
+        self._now: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+
+    def begin(self) -> None:
+        """Another view: what was not in the last one is forgotten."""
+        self._before, self._now = self._now, {}
+
+    def __call__(self, text: str) -> str:
+        found = self._now.get(text)
+        if found is None:
+            found = self._before.get(text)
+            self._now[text] = found = shown(text) if found is None else found
+        return found
+
+
+def view(state: TalkState, cleaned: Cleaned | None = None) -> ChatView:
+    """All of it. cleaned: of the views before."""
+    cleaned = Cleaned() if cleaned is None else cleaned
+    cleaned.begin()
     safety = state.phase is Phase.SAFETY
     banner = None if state.safety is None else _banner(state.safety, called=state.staff_called)
     turns = tuple(
         one
-        for one in (_turn(at, turn, state) for at, turn in enumerate(state.turns))
+        for one in (_turn(at, turn, state, cleaned) for at, turn in enumerate(state.turns))
         if one.text or one.growing
     )
     open_ = state.mode is not Mode.TYPED and not state.muted
@@ -221,8 +242,8 @@ def _in_use(state: TalkState) -> str:
 # --- One turn
 
 
-def _turn(at: int, turn: Turn, state: TalkState) -> TurnView:
-    text = shown(turn.text)
+def _turn(at: int, turn: Turn, state: TalkState, cleaned: Cleaned) -> TurnView:
+    text = cleaned(turn.text)
     last = at == len(state.turns) - 1
     answer = turn.role is Role.ASSISTANT
     growing = answer and last and not turn.complete and state.phase in (Phase.ANSWERING, Phase.SPEAKING)
@@ -236,7 +257,7 @@ def _turn(at: int, turn: Turn, state: TalkState) -> TurnView:
         text=text or ("…" if growing else ""),
         note=said("Broken off here.") if answer and not turn.complete and not growing else "",
         right_to_left=right_to_left(text),
-        citations=tuple(_citation(one) for one in turn.citations),
+        citations=tuple(_citation(one, cleaned) for one in turn.citations),
         marked=marked_at,
         growing=growing,
         reading=reading,
@@ -256,8 +277,8 @@ def _who(turn: Turn) -> str:
     )
 
 
-def _citation(one: Citation) -> CitationView:
-    name, title = shown(one.id), shown(one.title)
+def _citation(one: Citation, cleaned: Cleaned) -> CitationView:
+    name, title = cleaned(one.id), cleaned(one.title)
     kind, _, target = one.uri.partition(":")
     found = {"fact": "fact", "upload": "document"}.get(kind, "passage")
     short = title if len(title) <= _TITLE_LETTERS else f"{title[: _TITLE_LETTERS - 1].rstrip()}…"
@@ -272,7 +293,7 @@ def _citation(one: Citation) -> CitationView:
         found,
         "" if found == "passage" else target,
         title,
-        shown(one.quote),
+        cleaned(one.quote),
     )
 
 

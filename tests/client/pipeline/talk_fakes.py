@@ -45,12 +45,12 @@ HEIGHT = 0.5
 VOICE_HZ = 1_000
 
 
-def eventually(holds: Callable[[], object], what: str = "") -> None:
-    """Waits until it does."""
+def eventually(holds: Callable[[], object], what: Callable[[], object] = lambda: "") -> None:
+    """Waits until it does. what: is asked where it does not."""
     deadline_s = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < deadline_s, what or "it did not come about"
-        time.sleep(0.002)
+        assert time.monotonic() < deadline_s, f"it did not come about: {what()}"
+        time.sleep(0.001)
 
 
 def fault(title: str = "It is broken") -> EnvironmentFault:
@@ -84,6 +84,8 @@ class Room:
         self.refuses: Exception | None = None
         self.level = Level(-40.0, only_zeros=False)
         self.microphones: list[RoomMicrophone] = []
+        self.settled: Callable[[], bool] = lambda: True
+        """Whether what was heard is dealt with."""
 
     def microphone(self) -> RoomMicrophone:
         made = RoomMicrophone(self)
@@ -96,7 +98,7 @@ class Room:
         return any(one.is_open for one in self.microphones)
 
     def now(self) -> RoomMicrophone:
-        eventually(lambda: self.open, "no microphone was opened")
+        eventually(lambda: self.open, lambda: "no microphone was opened")
         return next(one for one in reversed(self.microphones) if one.is_open)
 
     def hear(self, odds: float, blocks: int) -> None:
@@ -105,7 +107,7 @@ class Room:
         for _ in range(blocks):
             self.clock.at_s += BLOCK_S
             microphone.give(SoundBlock(np.full(BLOCK, odds * HEIGHT, np.float32), self.clock.at_s))
-        eventually(lambda: microphone.idle or not microphone.is_open)
+            eventually(lambda: (microphone.idle and self.settled()) or not microphone.is_open)
 
     def speech(self, seconds: float = 0.6) -> None:
         """Somebody speaks, and then is silent until that is known for sure."""
@@ -119,7 +121,8 @@ class RoomMicrophone:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._given: queue.SimpleQueue[SoundBlock | Exception | None] = queue.SimpleQueue()
-        self.is_open = self.idle = False
+        self.is_open = False
+        self._count = self._taken = self._dealt_with = 0
         self.opened_by = ""
         self.hangs = False
         self._closed = threading.Event()
@@ -132,18 +135,24 @@ class RoomMicrophone:
         return "Desk microphone"
 
     def give(self, what: SoundBlock | Exception | None) -> None:
-        self.idle = False
+        self._count += 1
         self._given.put(what)
 
+    @property
+    def idle(self) -> bool:
+        """Whether whoever reads has dealt with all of it, and wants more."""
+        return self._dealt_with == self._count
+
     def read(self) -> SoundBlock | None:
+        self._dealt_with = self._taken
         if self.hangs:
             self._closed.wait(20.0)
         while not self._closed.is_set():
             try:
                 found = self._given.get(timeout=0.005)
             except queue.Empty:
-                self.idle = True
                 continue
+            self._taken += 1
             if isinstance(found, Exception):
                 raise found
             return found
@@ -401,9 +410,10 @@ class Stage:
             recogniser=own,
             voices=[self.voice],
             clinic=self._clinic,
-            call_staff=lambda: self.staff(),
+            call_staff=self._staff,
         )
         self.talk = Talk(means, self.language, self.clock)
+        self.room.settled = self.talk._jobs.empty
         eventually(lambda: self.state.revision > 0 or self.converse_fails)
         return self.talk
 
@@ -427,11 +437,14 @@ class Stage:
     def _agreed(self) -> bool | None:
         return None if self.guest else self.agreed
 
-    def _decide(self, given: bool) -> None:  # noqa: FBT001 (as Clinic has it)
+    def _decide(self, given: bool) -> None:
         if self.decide_fails is not None:
             raise self.decide_fails
         self.decisions.append(given)
         self.agreed = given
+
+    def _staff(self) -> bool:
+        return self.staff()
 
     def _close_line(self) -> None:
         self.line_closed += 1
@@ -441,7 +454,7 @@ class Stage:
         assert self.talk is not None
         return self.talk.state
 
-    def until(self, holds: Callable[[TalkState], object], what: str = "") -> TalkState:
+    def until(self, holds: Callable[[TalkState], object]) -> TalkState:
         """Waits for a state; it."""
         found: list[TalkState] = []
 
@@ -449,7 +462,7 @@ class Stage:
             found.append(self.state)
             return bool(holds(found[-1]))
 
-        eventually(look, what or f"last: {self.state}")
+        eventually(look, lambda: (self.state, self.texts()))
         return found[-1]
 
     def turn(self, seconds: float) -> None:
@@ -470,7 +483,7 @@ class Stage:
             ]
             return -1 not in places and places == sorted(places)
 
-        eventually(spoken, f"spoken was {self.voice.said}")
+        eventually(spoken, lambda: self.voice.said)
 
 
 def threads() -> set[threading.Thread]:

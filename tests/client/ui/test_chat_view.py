@@ -264,6 +264,28 @@ def test_a_screen_reader_hears_each_answer_once_and_whole() -> None:
     assert chat.announced(whole, whole, speaks=False) == chat.announced(half, whole, speaks=True) == ""
 
 
+def test_the_same_words_are_cleaned_once_and_those_that_went_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    real = chat.shown
+    cleaned = chat.Cleaned()
+
+    def noting(text: str) -> str:
+        asked.append(text)
+        return real(text)
+
+    monkeypatch.setattr(chat, "shown", noting)
+    first = chat.view(BOTH, cleaned).turns
+    assert asked.count(ANSWER.text) == 1
+    again = chat.view(replace(BOTH, phase=Phase.HEARING), cleaned).turns
+    assert asked.count(ANSWER.text) == 1 and again == first
+    for _ in range(2):
+        chat.view(TalkState(), cleaned)
+    chat.view(BOTH, cleaned)
+    assert asked.count(ANSWER.text) == 2
+
+
 def test_what_is_typed_is_asked_whole_or_not_at_all() -> None:
     assert chat.typed("  How? \n") == ("How?", "")
     assert chat.typed(" \n ") == ("", "")

@@ -64,7 +64,7 @@ def test_any_words_have_places_and_a_score(words: list[str], unspaced: bool) -> 
     assert all(0 <= place < 1 << BITS for place in signs(words, unspaced=unspaced))
     assert next(iter(pieces(words))) == words
     head = {"schema": SCHEMA, "unspaced": unspaced, "scale": 0.1, "bias": -1.0, "threshold": 0.0}
-    reader = SecondReader(json.dumps(head).encode() + b"\n" + bytes(1 << BITS))
+    reader = SecondReader(json.dumps(head).encode() + b"\n" + bytes(2 << BITS))
     assert reader.score(words) == -1.0
 
 
@@ -73,15 +73,15 @@ def test_any_words_have_places_and_a_score(words: list[str], unspaced: bool) -> 
     [
         b"",
         b"{}\n",
-        b"no json\n" + bytes(1 << BITS),
+        b"no json\n" + bytes(2 << BITS),
         json.dumps({"schema": "other", "unspaced": False, "scale": 1, "bias": 0, "threshold": 0}).encode()
         + b"\n"
-        + bytes(1 << BITS),
+        + bytes(2 << BITS),
         json.dumps({"schema": SCHEMA, "unspaced": False, "scale": 1, "bias": 0, "threshold": 0}).encode()
         + b"\n"
         + bytes(10),
         b'{"schema": "health-helper/second-reader/1", "unspaced": false, "scale": NaN, "bias": 0, "threshold": 0}\n'
-        + bytes(1 << BITS),
+        + bytes(2 << BITS),
     ],
 )
 def test_what_are_no_weights_is_refused(content: bytes) -> None:

@@ -1,0 +1,781 @@
+"""A conversation through all its threads: triage first, then the clinic or this device; turns, interruptions, consent, forgetting."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from client.assistant.conversation import Role
+from client.assistant.triage import Level
+from client.cloud import faults
+from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatUrgency
+from client.evaluation.hostile_models import MODELS
+from client.pipeline import talk as module
+from client.pipeline.talk import Talk
+from client.pipeline.talk_state import Highlight, Mode, Phase, TalkState
+from tests.client.assistant.conversing import LANGUAGES
+from tests.client.pipeline.talk_fakes import (
+    DONE,
+    START,
+    Hang,
+    Stage,
+    eventually,
+    fault,
+    hostile,
+    reachable,
+    saying,
+    threads,
+)
+
+PAIN = "I have chest pain"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is turned by hand, so whoever looks at it has to look often."""
+    monkeypatch.setattr(module, "_IDLE_S", 0.005)
+    monkeypatch.setattr(module, "_BUSY_S", 0.005)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Not begun yet; ended after the test."""
+    made = Stage()
+    yield made
+    if made.talk is not None:
+        made.talk.close()
+
+
+def answered(state: TalkState) -> bool:
+    """The assistant has said all it has to say."""
+    return bool(state.turns) and state.turns[-1].role is Role.ASSISTANT and state.phase is not Phase.ANSWERING
+
+
+def last_text(state: TalkState) -> str:
+    return state.turns[-1].text if state.turns else ""
+
+
+# --- Triage
+
+
+def test_triage_comes_before_anything_is_asked_of_the_clinic(stage: Stage) -> None:
+    stage.begin().say("what is a pulse")
+    stage.until(answered)
+    assert stage.story[0] == "judged" and stage.story[-1] == "asked the clinic"
+    assert stage.story.count("asked the clinic") == 1
+    assert stage.clinic.asked[0].turns[-1].text == "what is a pulse"
+
+
+def test_an_emergency_ends_everything_and_is_spoken_in_any_case(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.speak_answers(False)
+    stage.clinic.answers = [saying("This is a long story. And more", Hang())]
+    talk.say("tell me a story")
+    stage.until(lambda state: "long story" in last_text(state))
+    talk.say(PAIN)
+    state = stage.until(lambda state: state.phase is Phase.SAFETY)
+    assert state.level is Level.EMERGENCY and state.safety is not None and state.safety.number == "112"
+    assert [one.role for one in state.turns[-2:]] == [Role.PERSON, Role.SAFETY]
+    stage.heard_aloud("Call 112.")
+    assert stage.story.count("asked the clinic") == 1
+    assert stage.clinic.closed == 1, "what was being answered was cut off"
+
+
+def test_until_it_was_seen_nothing_else_goes_on_and_then_it_does(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.say(PAIN)
+    stage.until(lambda state: state.phase is Phase.SAFETY)
+    talk.say("and what is a pulse")
+    stage.until(lambda state: len(state.turns) == 3)
+    talk.retry()
+    talk.rate(0, True)
+    stage.until(lambda state: not state.rates)
+    assert "asked the clinic" not in stage.story and stage.state.phase is Phase.SAFETY
+    talk.seen()
+    state = stage.until(answered)
+    assert stage.story[-1] == "asked the clinic"
+    assert state.level is Level.EMERGENCY and state.safety is not None
+    assert stage.clinic.asked[0].triage.level == "emergency"
+
+
+def test_what_is_urgent_is_spoken_and_the_answer_follows(stage: Stage) -> None:
+    stage.begin().say("I feel feverish")
+    state = stage.until(answered)
+    assert [one.role for one in state.turns] == [Role.PERSON, Role.SAFETY, Role.ASSISTANT]
+    stage.heard_aloud("See a doctor today.")
+
+
+def test_a_broken_triage_gives_no_answer_but_a_clear_fault(stage: Stage) -> None:
+    talk = stage.begin()
+    for broken in (fault("The rules cannot be read"), ZeroDivisionError("a bug")):
+        stage.triage.breaks = broken
+        with_hook: list[object] = []
+        before, threading.excepthook = threading.excepthook, with_hook.append
+        try:
+            talk.say("what is a pulse")
+            state = stage.until(lambda state: "could not be checked" in state.fault)
+        finally:
+            threading.excepthook = before
+        assert bool(with_hook) is isinstance(broken, ZeroDivisionError)
+        assert state.turns == () and state.may_retry and not stage.story
+        stage.triage.breaks = None
+        talk.forget()
+        stage.until(lambda state: not state.fault)
+    stage.triage.breaks = fault()
+    talk.say("what is a pulse")
+    stage.until(lambda state: state.fault)
+    stage.triage.breaks = None
+    talk.retry()
+    stage.until(answered)
+    assert stage.texts()[0] == "what is a pulse"
+
+
+def test_a_conversation_that_cannot_begin_says_so_and_begins_later(stage: Stage) -> None:
+    stage.converse_fails = fault("The rules cannot be read")
+    talk = stage.begin()
+    state = stage.until(lambda state: state.fault)
+    assert "cannot be read" in state.fault
+    talk.say("what is a pulse")
+    stage.until(lambda state: "could not be checked" in state.fault)
+    stage.converse_fails = None
+    talk.retry()
+    stage.until(answered)
+
+
+def test_the_log_has_numbers_and_no_words(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("health_helper")
+    logger.addHandler(caplog.handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        stage.begin().say(PAIN)
+        stage.until(lambda state: state.phase is Phase.SAFETY)
+    finally:
+        logger.removeHandler(caplog.handler)
+        logger.setLevel(logging.CRITICAL)
+    flag, *_ = [one for one in caplog.records if one.getMessage() == "red_flag"]
+    assert flag.__dict__["fields"] == {"category": 0, "level": 2}
+    assert "pain" not in " ".join(
+        f"{one.getMessage()} {one.__dict__.get('fields')}" for one in caplog.records
+    )
+
+
+# --- Consent
+
+
+def test_nothing_leaves_before_somebody_has_said_yes(stage: Stage) -> None:
+    stage.agreed, stage.wants_clinic_recogniser = None, True
+    talk = stage.begin()
+    assert stage.until(lambda state: state.asks_consent)
+    talk.listen(Mode.HANDS_FREE)
+    stage.recogniser.texts = ["what is a pulse"]
+    stage.room.speech()
+    stage.turn(0.3)
+    state = stage.until(answered)
+    assert state.answerer == "on this device" and "agreed" in state.why
+    assert state.recogniser == "on this device"
+    talk.consent(False)
+    stage.until(lambda state: not state.asks_consent)
+    talk.say("what is a heart rate")
+    stage.until(lambda state: len(state.turns) == 4)
+    assert stage.clinic.connections == 0 and not stage.clinic_recogniser.utterances
+    assert stage.decisions == [False]
+    talk.consent(True)
+    stage.until(lambda state: state.recogniser == "the clinic's")
+    talk.say("and what is a breath")
+    stage.until(lambda state: state.answerer == "the clinic's" and answered(state))
+    assert stage.decisions == [False, True]
+
+
+def test_taking_it_back_cuts_off_what_is_on_its_way(stage: Stage) -> None:
+    stage.wants_clinic_recogniser = True
+    talk = hands_free(stage)
+    talk.speak_answers(False)
+    stage.clinic.answers = [saying("This is a long story. And more", Hang())]
+    talk.say("tell me a story")
+    stage.until(lambda state: "long story" in last_text(state))
+    stage.room.hear(0.95, 20)
+    stage.until(lambda state: state.phase is Phase.HEARING)
+    talk.consent(False)
+    state = stage.until(lambda state: state.answerer == "on this device")
+    assert stage.clinic.closed == 1 and stage.clinic_recogniser.utterances[0].cancelled.is_set()
+    assert "did not answer in full" in state.fault
+
+
+def test_a_yes_that_cannot_be_kept_is_none(stage: Stage) -> None:
+    stage.agreed = None
+    stage.decide_fails = fault("The disk is full")
+    talk = stage.begin()
+    talk.consent(True)
+    stage.until(lambda state: "disk is full" in state.fault)
+    talk.say("what is a pulse")
+    stage.until(answered)
+    assert stage.clinic.connections == 0 and stage.state.asks_consent
+
+
+def test_a_guest_is_asked_for_each_conversation(stage: Stage) -> None:
+    stage.guest = True
+    talk = stage.begin()
+    talk.consent(True)
+    stage.until(lambda state: not state.asks_consent)
+    talk.forget()
+    stage.until(lambda state: state.asks_consent)
+    talk.say("what is a pulse")
+    stage.until(answered)
+    assert stage.clinic.connections == 0
+
+
+def test_without_a_clinic_this_device_answers_and_says_why(stage: Stage) -> None:
+    stage.has_clinic = False
+    talk = stage.begin()
+    talk.say("what was my heart rate")
+    state = stage.until(answered)
+    assert "72" in state.turns[-1].text and state.turns[-1].citations
+    assert "no clinic" in state.why and not state.asks_consent
+    talk.consent(True)
+    talk.say("thanks")
+    stage.until(lambda state: len(state.turns) == 4)
+    assert stage.decisions == []
+
+
+# --- The clinic's answer
+
+
+def test_it_streams_with_citations_and_is_spoken_sentence_by_sentence(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.speak_answers(True)
+    text = "Your heart rate was 72 per minute [v1]. You can ask a nurse about it."
+    stage.clinic.answers = [saying(text)]
+    talk.say("what was my heart rate")
+    state = stage.until(answered)
+    assert state.turns[-1].text == text and state.turns[-1].complete and state.turns[-1].source == "cloud"
+    assert [one.uri for one in state.turns[-1].citations] == ["fact:heart_rate"]
+    assert state.answerer == "the clinic's" and not state.fault and not state.why
+    stage.until(lambda state: state.speaking == Highlight(1, 0) and state.phase is Phase.SPEAKING)
+    eventually(lambda: len(stage.box.given) == 2)
+    stage.turn(1.1)
+    stage.until(lambda state: state.speaking == Highlight(1, 1))
+    stage.turn(1.1)
+    stage.until(lambda state: state.speaking is None and state.phase is Phase.IDLE)
+    assert stage.voice.said == ["Your heart rate was 72 per minute.", "You can ask a nurse about it."]
+    assert stage.clinic.finished == 1 and stage.clinic.closed == 0
+    talk.say("and now")
+    stage.until(lambda state: len(state.turns) == 4)
+    assert stage.clinic.connections == 1, "a connection is used again"
+
+
+def test_what_the_server_cites_may_be_cited(stage: Stage) -> None:
+    cited = ChatCitation("k1", "Heart rate", "https://example.org/x", "At rest 60 to 100 beats per minute.")
+    stage.clinic.answers = [
+        lambda: [START, cited, ChatDelta("At rest it is 60 to 100 beats per minute [k1]. "), DONE]
+    ]
+    stage.begin().say("what is a heart rate")
+    (found,) = stage.until(answered).turns[-1].citations
+    assert found.title == "Heart rate" and not found.uri.startswith("http")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [faults.ConnectionBroken(), faults.Refused(403), ChatError("withheld", None), None, ZeroDivisionError()],
+    ids=["broken", "refused", "withheld", "without an end", "a bug of ours"],
+)
+def test_where_it_dies_in_the_middle_ours_follows_and_it_can_be_asked_again(
+    stage: Stage, end: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", shown.append)
+    cut = [START, ChatDelta("You can ask a nurse about it. And the")]
+    stage.clinic.answers = [lambda: [*cut, *([] if end is None else [end])]]  # type: ignore[list-item]
+    talk = stage.begin()
+    talk.speak_answers(True)
+    talk.say("what was my heart rate")
+    state = stage.until(lambda state: state.answerer == "on this device")
+    assert [one.source for one in state.turns[1:]] == ["cloud", "device"]
+    assert state.turns[1].text == "You can ask a nurse about it." and not state.turns[1].complete
+    assert "72" in state.turns[2].text and state.may_retry and "did not answer in full" in state.fault
+    assert bool(shown) is isinstance(end, ZeroDivisionError)
+    talk.retry()
+    state = stage.until(lambda state: state.answerer == "the clinic's" and answered(state))
+    assert state.turns[-1].text == "Ask a nurse about that." and not state.fault
+    assert [one.role for one in state.turns].count(Role.PERSON) == 1, "nobody typed it again"
+    assert len(stage.clinic.asked) == 2
+    assert [one.text for one in stage.clinic.asked[1].turns] == ["what was my heart rate"]
+
+
+def test_a_cloud_that_failed_is_left_alone_for_a_while(stage: Stage) -> None:
+    stage.clinic.answers = [lambda: [faults.Offline()]]
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    stage.until(lambda state: state.answerer == "on this device")
+    talk.say("what is a breath")
+    state = stage.until(lambda state: state.turns[-1].role is Role.ASSISTANT and len(state.turns) == 5)
+    assert len(stage.clinic.asked) == 1 and "just now" in state.why
+    stage.turn(31.0)
+    talk.say("what is a beat")
+    stage.until(lambda state: state.answerer == "the clinic's")
+
+
+def test_a_slow_cloud_is_not_waited_for(stage: Stage) -> None:
+    stage.clinic.answers = [lambda: [Hang()], saying("You can ask a nurse about it. And more", Hang())]
+    talk = stage.begin()
+    talk.say("what was my heart rate")
+    stage.until(lambda state: state.phase is Phase.ANSWERING)
+    eventually(lambda: stage.clinic.asked)
+    stage.turn(7.9)
+    time.sleep(0.05)
+    assert stage.state.phase is Phase.ANSWERING
+    stage.turn(0.2)
+    state = stage.until(lambda state: state.answerer == "on this device")
+    assert "72" in state.turns[-1].text and state.may_retry and stage.clinic.closed == 1
+    talk.retry()
+    stage.until(lambda state: "nurse" in last_text(state))
+    stage.turn(15.1)
+    state = stage.until(lambda state: state.answerer == "on this device")
+    assert "nurse" in state.turns[-2].text
+
+
+def test_the_model_may_raise_the_level(stage: Stage) -> None:
+    talk = stage.begin()
+    stage.clinic.answers = [
+        lambda: [START, ChatUrgency("urgent"), ChatDelta("You can ask a nurse about it. "), DONE],
+        saying("You can ask a nurse about it. ", ChatUrgency("emergency"), ChatDelta("More of it. "), Hang()),
+    ]
+    talk.say("something is odd")
+    state = stage.until(lambda state: (state.level is Level.URGENT and answered(state)) or len(state.turns) > 2)
+    stage.until(lambda state: state.turns[1].complete)
+    assert [one.role for one in state.turns] == [Role.PERSON, Role.ASSISTANT, Role.SAFETY]
+    talk.say("and now")
+    state = stage.until(lambda state: state.phase is Phase.SAFETY)
+    assert state.level is Level.EMERGENCY and state.turns[-1].role is Role.SAFETY
+    stage.heard_aloud("See a doctor today.", "Call 112.")
+    assert not any("More of it" in one for one in stage.texts())
+
+
+def test_an_end_that_raises_the_level_counts_too(stage: Stage) -> None:
+    end = ChatDone("end_turn", 1, 1, "emergency")
+    stage.clinic.answers = [saying("You can ask a nurse about it.", end)]
+    stage.begin().say("something is odd")
+    assert stage.until(lambda state: state.phase is Phase.SAFETY).level is Level.EMERGENCY
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_gets_through_the_whole_conversation(stage: Stage, name: str, language: str) -> None:
+    stage.language = language
+    stage.clinic.answers = [hostile(name, language)]
+    talk = stage.begin()
+    talk.speak_answers(True)
+    talk.say("I feel feverish and my pulse is odd.")
+    state = stage.until(
+        lambda state: state.phase is Phase.SAFETY or (state.level is Level.URGENT and state.may_retry)
+    )
+    said_by_model = [one.text for one in state.turns if one.source == "cloud" and one.text]
+    if name == "never_ends_in_sentences":
+        assert len(state.turns[2].sentences) <= 60
+    else:
+        assert said_by_model == []
+    assert state.level >= Level.URGENT
+    stage.heard_aloud("See a doctor today." if state.level is Level.URGENT else "Call 112.")
+    assert "147" not in " ".join(stage.voice.said)
+
+
+# --- Voice
+
+
+def hands_free(stage: Stage, *texts: str) -> Talk:
+    talk = stage.begin()
+    talk.listen(Mode.HANDS_FREE)
+    stage.recogniser.texts = list(texts)
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+    stage.room.hear(0.0, 3)
+    return talk
+
+
+def test_what_is_said_becomes_a_turn_after_a_short_silence(stage: Stage) -> None:
+    hands_free(stage, "what is a pulse")
+    stage.recogniser.partly = "what is"
+    stage.room.hear(0.95, 15)
+    state = stage.until(lambda state: state.phase is Phase.HEARING and state.partial)
+    assert state.partial == "what is" and state.microphone == "Desk microphone" and state.loudness
+    stage.room.hear(0.0, 17)
+    state = stage.until(
+        lambda state: state.phase is Phase.UNDERSTANDING and state.partial == "what is a pulse"
+    )
+    assert state.turns == ()
+    stage.turn(0.3)
+    state = stage.until(answered)
+    assert stage.texts()[0] == "what is a pulse"
+    stage.heard_aloud("Ask a nurse about that.")
+    assert 15 * 512 <= stage.recogniser.utterances[0].samples < 40 * 512
+
+
+def test_a_new_utterance_in_that_time_joins(stage: Stage) -> None:
+    hands_free(stage, "what is", "a pulse")
+    stage.room.speech()
+    stage.room.speech()
+    stage.until(lambda state: state.partial == "what is a pulse")
+    stage.turn(0.3)
+    stage.until(answered)
+    assert stage.texts()[0] == "what is a pulse"
+
+
+def waits_s(stage: Stage) -> float:
+    """How long after the end of speech the turn ends."""
+    stage.room.speech()
+    ended_s = stage.clock.at_s - 17 * 0.032
+    stage.until(lambda state: state.partial)
+    count = len(stage.state.turns)
+    while len(stage.state.turns) == count:
+        stage.turn(0.05)
+        for _ in range(8):
+            time.sleep(0.004)
+            if len(stage.state.turns) > count:
+                break
+        assert stage.clock.at_s - ended_s < 10.0
+    return stage.clock.at_s - ended_s
+
+
+def test_how_long_it_waits_depends_on_what_was_said(stage: Stage) -> None:
+    stage.clinic.answers = [saying("Does it hurt when you walk?")]
+    hands_free(stage, "what is a pulse", "yes it does", "let me think", "It is here. One moment")
+    assert waits_s(stage) == pytest.approx(0.7, abs=0.1)
+    stage.until(answered)
+    stage.heard_aloud("Does it hurt")
+    stage.turn(3.0)
+    assert waits_s(stage) == pytest.approx(1.6, abs=0.1)
+    stage.until(answered)
+    stage.turn(20.0)
+    stage.room.speech()
+    stage.until(lambda state: state.partial == "let me think")
+    stage.turn(5.0)
+    time.sleep(0.05)
+    assert stage.state.partial == "let me think"
+    stage.turn(1.0)
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+    assert "let me think" not in stage.texts(), "asking for room asks nothing"
+    assert waits_s(stage) == pytest.approx(6.0, abs=0.1)
+
+
+def test_an_emergency_does_not_wait_for_the_end_of_the_turn(stage: Stage) -> None:
+    hands_free(stage, "wait a moment", f"{PAIN} wait a moment")
+    stage.room.speech()
+    stage.room.speech()
+    state = stage.until(lambda state: state.phase is Phase.SAFETY)
+    assert state.turns[0].text == f"wait a moment {PAIN} wait a moment"
+
+
+def test_whoever_speaks_stops_our_voice_and_the_answer(stage: Stage) -> None:
+    stage.clinic.answers = [saying("You can ask a nurse. You can ask a doctor too. And", Hang()), saying("All of it.")]
+    hands_free(stage, "tell me more", "what about my breath")
+    stage.room.speech()
+    stage.turn(0.3)
+    stage.until(lambda state: state.speaking is not None)
+    stage.turn(0.4)
+    stage.room.hear(0.95, 1)
+    assert stage.box.stops >= 1 and stage.box.waiting_s == 0.0
+    state = stage.until(lambda state: not state.turns[-1].complete and state.speaking is None)
+    assert "You can ask a nurse." in state.turns[-1].text, "what was said stays"
+    eventually(lambda: stage.clinic.closed == 1)
+    stage.room.speech()
+    stage.turn(0.3)
+    state = stage.until(lambda state: len(state.turns) == 4 and answered(state))
+    assert state.turns[2].text == "what about my breath"
+
+
+def test_what_has_to_be_heard_is_not_stopped_by_a_voice_but_by_a_word(stage: Stage) -> None:
+    hands_free(stage, "mumbling", "Stop! stop.")
+    assert stage.talk is not None
+    stage.talk.say(PAIN)
+    stage.until(lambda state: state.speaking is not None)
+    stops = stage.box.stops
+    stage.turn(0.35)
+    stage.room.hear(0.95, 8)
+    assert stage.box.stops == stops and stage.state.speaking is not None
+    stage.room.hear(0.0, 17)
+    eventually(lambda: not stage.recogniser.texts or stage.recogniser.texts == ["Stop! stop."])
+    stage.talk.read_aloud(1)
+    stage.until(lambda state: state.speaking is not None)
+    stage.turn(0.35)
+    stops = stage.box.stops
+    stage.room.speech(0.3)
+    eventually(lambda: stage.box.stops > stops)
+    assert "Stop! stop." not in stage.texts()
+    assert stage.state.phase is Phase.SAFETY
+
+
+def test_our_own_words_are_not_taken_for_somebodys(stage: Stage) -> None:
+    stage.clinic.answers = [saying("You can ask a nurse about your pulse.")]
+    hands_free(stage, "what is a pulse", "ask a nurse about your pulse", "I have chest pain or do I")
+    stage.room.speech()
+    stage.turn(0.3)
+    stage.until(lambda state: state.speaking is not None)
+    stage.turn(1.1)
+    stage.until(lambda state: state.speaking is None)
+    stage.room.speech()
+    eventually(lambda: len(stage.recogniser.texts) == 1)
+    stage.turn(2.0)
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+    assert len(stage.state.turns) == 2
+    stage.room.speech()
+    stage.until(lambda state: state.phase is Phase.SAFETY)
+
+
+def test_what_we_said_of_an_emergency_does_not_hide_one(stage: Stage) -> None:
+    stage.clinic.answers = [saying("People with chest pain should call for help.")]
+    hands_free(stage, "when is help called", "with chest pain")
+    stage.room.speech()
+    stage.turn(0.3)
+    stage.until(lambda state: state.speaking is not None)
+    stage.turn(1.1)
+    stage.until(lambda state: state.speaking is None)
+    stage.room.speech()
+    stage.until(lambda state: state.phase is Phase.SAFETY)
+
+
+def test_a_stop_word_is_no_question(stage: Stage) -> None:
+    stage.clinic.answers = [saying("You can ask a nurse. Or a doctor. And more", Hang())]
+    hands_free(stage, "tell me more", "stop")
+    stage.room.speech()
+    stage.turn(0.3)
+    stage.until(lambda state: state.speaking is not None)
+    stage.turn(5.0)
+    stage.until(lambda state: state.phase is Phase.ANSWERING)
+    stage.room.speech(0.3)
+    state = stage.until(lambda state: "stopped" in state.fault)
+    assert state.may_retry and "stop" not in stage.texts()
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+
+
+def test_with_a_button_what_is_said_while_it_is_down_is_the_turn(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.listen(Mode.PUSH_TO_TALK)
+    stage.recogniser.texts = ["what is a pulse"]
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+    stage.room.hear(0.95, 20)
+    assert not stage.recogniser.utterances, "nobody holds it down"
+    talk.talk(True)
+    stage.room.hear(0.0, 40)
+    stage.room.hear(0.95, 20)
+    stage.until(lambda state: state.phase is Phase.HEARING)
+    stage.room.hear(0.0, 40)
+    stage.room.hear(0.95, 5)
+    talk.talk(False)
+    stage.room.hear(0.0, 2)
+    stage.until(answered)
+    assert stage.texts()[0] == "what is a pulse"
+    (one,) = stage.recogniser.utterances
+    assert 64 * 512 <= one.samples <= 80 * 512, "without the silence before it"
+    talk.talk(True)
+    stage.room.hear(0.0, 10)
+    talk.talk(False)
+    stage.room.hear(0.0, 2)
+    stage.until(lambda state: "Nothing was heard" in state.fault)
+
+
+def test_the_button_stops_our_voice(stage: Stage) -> None:
+    stage.clinic.answers = [saying("You can ask a nurse. And more", Hang())]
+    talk = stage.begin()
+    talk.listen(Mode.PUSH_TO_TALK)
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+    talk.say("tell me more")
+    stage.until(lambda state: state.speaking is not None)
+    talk.talk(True)
+    stage.until(lambda state: state.speaking is None and not state.turns[-1].complete)
+
+
+def test_mute_closes_the_device(stage: Stage) -> None:
+    talk = hands_free(stage)
+    stage.room.hear(0.95, 10)
+    stage.until(lambda state: state.phase is Phase.HEARING)
+    talk.mute(True)
+    state = stage.until(lambda state: state.muted and state.phase is Phase.IDLE)
+    eventually(lambda: not stage.room.open)
+    assert state.microphone == "" and state.loudness is None and state.mode is Mode.HANDS_FREE
+    assert stage.recogniser.utterances[0].cancelled.is_set()
+    talk.mute(False)
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+    assert stage.room.open and len(stage.room.microphones) == 2
+    talk.listen(Mode.TYPED)
+    stage.until(lambda state: state.muted and state.mode is Mode.TYPED)
+    eventually(lambda: not stage.room.open)
+
+
+def test_a_microphone_that_cannot_be_used_is_told(stage: Stage) -> None:
+    stage.room.refuses = fault("No microphone was found")
+    talk = stage.begin()
+    talk.listen(Mode.HANDS_FREE)
+    state = stage.until(lambda state: state.trouble)
+    assert state.trouble == "No microphone was found. Mend it." and state.phase is Phase.IDLE
+    talk.say("what is a pulse")
+    stage.until(answered)
+
+
+def test_where_nothing_understands_the_microphone_stays_closed(stage: Stage) -> None:
+    stage.recogniser.is_ready = False
+    talk = stage.begin()
+    talk.listen(Mode.HANDS_FREE)
+    state = stage.until(lambda state: state.trouble)
+    assert "type" in state.trouble and not stage.room.microphones
+    stage.recogniser.is_ready = True
+    stage.until(lambda state: state.phase is Phase.LISTENING)
+
+
+def test_what_the_clinic_does_not_understand_this_device_tries(stage: Stage) -> None:
+    stage.wants_clinic_recogniser = True
+    talk = stage.begin()
+    talk.listen(Mode.HANDS_FREE)
+    stage.until(lambda state: state.phase is Phase.LISTENING and state.recogniser == "the clinic's")
+    stage.clinic_recogniser.texts, stage.recogniser.texts = [faults.ConnectionBroken()], ["what is a pulse"]
+    stage.room.speech()
+    stage.until(lambda state: state.partial == "what is a pulse" or state.turns)
+    (one,) = stage.recogniser.utterances
+    assert one.samples > 15 * 512
+    stage.turn(0.3)
+    state = stage.until(answered)
+    assert state.turns[0].text == "what is a pulse" and state.recogniser == "on this device"
+
+
+@pytest.mark.parametrize("error", [fault(), ZeroDivisionError()], ids=["the world's", "ours"])
+def test_what_nobody_understands_is_told(
+    stage: Stage, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", shown.append)
+    hands_free(stage)
+    stage.recogniser.texts = [error]
+    stage.room.speech()
+    assert stage.until(lambda state: "could not be understood" in state.fault).turns == ()
+    assert bool(shown) is isinstance(error, ZeroDivisionError)
+
+
+def test_a_cough_is_nobodys_turn(stage: Stage) -> None:
+    stage.clinic.answers = [saying("You can ask a nurse. And more", Hang())]
+    hands_free(stage, "tell me more")
+    stage.room.speech()
+    stage.turn(0.3)
+    stage.until(lambda state: "nurse" in last_text(state) and state.speaking is not None)
+    stage.turn(2.0)
+    stage.until(lambda state: state.phase is Phase.ANSWERING)
+    stage.room.hear(0.95, 3)
+    stage.room.hear(0.0, 17)
+    eventually(
+        lambda: len(stage.recogniser.utterances) == 2 and stage.recogniser.utterances[1].cancelled.is_set()
+    )
+    assert stage.until(lambda state: state.phase is Phase.ANSWERING).fault == ""
+
+
+# --- Commands
+
+
+def test_stop_keeps_what_was_said(stage: Stage) -> None:
+    stage.clinic.answers = [saying("You can ask a nurse. And more", Hang())]
+    talk = stage.begin()
+    talk.say("tell me more")
+    stage.until(lambda state: "nurse" in last_text(state))
+    talk.stop()
+    state = stage.until(lambda state: "stopped" in state.fault)
+    assert state.turns[-1].text == "You can ask a nurse." and state.may_retry and not state.turns[-1].complete
+    eventually(lambda: stage.clinic.closed == 1)
+
+
+def test_a_turn_is_read_from_its_beginning(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    stage.until(answered)
+    assert stage.voice.said == [], "typed, it is only shown"
+    talk.read_aloud(7)
+    talk.read_aloud(1)
+    assert stage.until(lambda state: state.speaking).speaking == Highlight(1, 0)
+    talk.say("and more")
+    stage.until(lambda state: state.speaking is None)
+
+
+def test_feedback_is_kept_with_the_conversation(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    stage.until(answered)
+    talk.rate(1, False)
+    talk.rate(0, True)
+    assert stage.until(lambda state: state.rates).rates == {1: False}
+
+
+@pytest.mark.parametrize("outcome", ["told", "not told", "broken"])
+def test_staff_are_called(stage: Stage, outcome: str) -> None:
+    def call() -> bool:
+        if outcome == "broken":
+            raise fault()
+        return outcome == "told"
+
+    stage.staff = call
+    talk = stage.begin()
+    talk.call_staff()
+    state = stage.until(lambda state: state.staff_called)
+    assert bool(state.fault) is (outcome != "told")
+
+
+def test_what_is_forgotten_cannot_be_reached(stage: Stage) -> None:
+    canary = "quaggles"[::1]
+    talk = hands_free(stage, f"what is a {canary} about")
+    stage.clinic.answers = [saying(f"You can ask a nurse about the {canary}. And more", Hang())]
+    stage.recogniser.partly = f"{canary} partly"
+    talk.speak_answers(True)
+    talk.say(f"what is a {canary}")
+    stage.until(lambda state: canary in last_text(state) and state.speaking is not None)
+    stage.turn(3.0)
+    stage.room.hear(0.95, 10)
+    stage.until(lambda state: canary in state.partial)
+    talk.call_staff()
+    assert reachable(canary)
+    talk.forget()
+    state = stage.until(lambda state: state.turns == () and state.phase is not Phase.HEARING)
+    assert state.level is Level.NONE and state.safety is None and not state.staff_called and not state.rates
+    stage.clinic.asked.clear()
+    stage.clinic.answers.clear()
+    stage.voice.said.clear()
+    stage.recogniser.texts.clear()
+    stage.recogniser.partly = ""
+    del state
+    eventually(lambda: not reachable(canary), lambda: reachable(canary))
+    talk.retry()
+    talk.say("what is a pulse")
+    stage.until(lambda state: len(state.turns) == 2 and answered(state))
+    assert len(stage.clinic.asked[0].turns) == 1
+
+
+def test_after_it_is_forgotten_an_emergency_is_none_any_more(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.say(PAIN)
+    stage.until(lambda state: state.phase is Phase.SAFETY)
+    talk.forget()
+    state = stage.until(lambda state: state.phase is Phase.IDLE)
+    assert state.level is Level.NONE and state.safety is None and state.speaking is None
+
+
+@pytest.mark.parametrize("busy", ["idle", "listening", "hanging microphone", "answering", "understanding"])
+def test_close_leaves_no_thread(stage: Stage, busy: str) -> None:
+    before = threads()
+    talk = stage.begin()
+    if busy == "answering":
+        stage.clinic.answers = [lambda: [Hang()]]
+        talk.say("what is a pulse")
+        eventually(lambda: stage.clinic.asked)
+    elif busy != "idle":
+        talk.listen(Mode.HANDS_FREE)
+        microphone = stage.room.now()
+        if busy == "hanging microphone":
+            microphone.hangs = True
+            time.sleep(0.05)
+        if busy == "understanding":
+            stage.recogniser.gate = threading.Event()
+            stage.room.speech()
+            stage.until(lambda state: state.phase is Phase.UNDERSTANDING)
+    began_s = time.monotonic()
+    talk.close()
+    talk.close()
+    assert time.monotonic() - began_s < 2.0
+    eventually(lambda: threads() <= before, lambda: threads() - before)
+    assert not stage.room.open and stage.line_closed == 1
+    talk.say("nobody hears it")
