@@ -12,9 +12,9 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -36,6 +36,7 @@ from client.parts import (
     Parts,
     WeightsEntry,
     WindowChoice,
+    nothing_kept,
 )
 from client.pipeline.run import Engine
 from client.policy import Policy
@@ -45,9 +46,14 @@ from client.vault import SystemVault, Vault
 from edge_models.types import ByteArray, Frame
 
 if TYPE_CHECKING:
+    from client.assistant.knowledge import Knowledge
+    from client.assistant.triage import Triage
+    from client.devices.ports import Recogniser
+    from client.pipeline.talk import Talk
     from client.store.opening import Opened
 
 FACE_NET = "face_rfb_320"
+SPEECH_NET = "speech_silero"
 DEMO_FACE = "astronaut"
 DEMO_FPS = 30.0
 _SYNC_END_S = 2.0
@@ -76,6 +82,7 @@ def real_parts(clock: Clock) -> Parts:
         store=lambda: _store(clock, policy()),
         restore_store=lambda typed: _restore_store(typed, clock, policy()),
         begin_store_anew=lambda: _begin_store_anew(clock, policy()),
+        talk=partial(_talk, clock, policy),
         window=_window,
     )
 
@@ -316,6 +323,110 @@ def _window(parts: Parts, choice: WindowChoice) -> int:
     return run_window(parts, choice)
 
 
+def _talk(
+    clock: Clock,
+    policy_of: Callable[[], Policy],
+    language: str,
+    kept: Callable[[], Kept | None] = nothing_kept,
+    person: str | None = None,
+    visit: Sequence[str] = (),
+    microphone: str = "",
+) -> Talk:
+    """See client.parts.MakeTalk."""
+    from client.assistant import phrases
+    from client.assistant.conversation import Conversation
+    from client.assistant.triage import region_of
+    from client.devices.microphones import MicrophoneSound
+    from client.devices.speakers import Loudspeaker
+    from client.devices.voices import SystemVoice, decoded
+    from client.pipeline.clinic_talk import clinic_of
+    from client.pipeline.evidence import Careful, gathered, nothing
+    from client.pipeline.talk import Clinic, Means, Talk
+    from edge_models.nets import SpeechNet
+
+    policy = policy_of()
+
+    def converse() -> Conversation:
+        triage, store = _triage(), kept()
+        found = nothing()
+        if store is not None:
+            with contextlib.suppress(StoreFault):  # triage and articles answer all the same
+                found = gathered(
+                    store.observations, store.documents, store.consents, person, now=clock.utc(), visit=visit
+                )
+        return Conversation(
+            triage,
+            language,
+            library=Careful(_knowledge()),
+            evidence=found.evidence,
+            readings=found.readings,
+            place=triage.place_of(policy.country, [region_of(_locale())]),
+            known=found.known,
+        )
+
+    def clinic() -> Clinic | str:
+        store = kept()
+        if store is None:
+            return said("Answered on this device: the store is locked.")
+        if store.outbox.enrolled() is None:
+            return said("Answered on this device: it belongs to no clinic.")
+        return clinic_of(store.converse, store.consents, person, policy, language, clock, decoded)
+
+    def prepare() -> Iterator[Callable[[], object]]:
+        for code in _triage().languages:
+            yield partial(_triage().judge, "", code)
+        for code in phrases.languages():
+            yield partial(phrases.of, code)
+
+    def call_staff() -> bool:
+        store = kept()
+        return store is not None and store.tasks.ask_for_help(person, visit, clock.utc())
+
+    means = Means(
+        converse=converse,
+        microphone=lambda: MicrophoneSound(microphone, clock=clock),
+        odds=lambda: SpeechNet(weights.load(SPEECH_NET)),
+        loudspeaker=Loudspeaker,
+        recogniser=None if policy.recogniser_folder is None else _recogniser(policy.recogniser_folder),
+        voices=[SystemVoice()],
+        clinic=clinic,
+        call_staff=call_staff,
+        prepare=prepare(),
+    )
+    return Talk(means, language, clock)
+
+
+@cache
+def _triage() -> Triage:
+    """One for all conversations: what it has read it keeps."""
+    from client.assistant.triage import shipped
+
+    return shipped()
+
+
+@cache
+def _knowledge() -> Knowledge:
+    from client.assistant.knowledge import shipped
+
+    return shipped()
+
+
+@cache
+def _recogniser(folder: Path) -> Recogniser:
+    """One: it takes seconds to load."""
+    from client.devices.recognisers import LocalRecogniser
+
+    return LocalRecogniser(folder)
+
+
+def _locale() -> str | None:
+    """What the system's language and place are called, such as "pt_BR.UTF-8"; None where nothing says."""
+    import locale
+
+    named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return next((name for name in named if name), None) or locale.getlocale()[0]
+
+
 def _store(clock: Clock, policy: Policy) -> Kept:
     from client.store.opening import open_store
 
@@ -443,6 +554,7 @@ def kept_of(opened: Opened, vault: Vault, clock: Clock, policy: Policy) -> Kept:
         confirm_recovery_key=lambda: confirm_recovery_key(folder, database),
         rotate_key=lambda: rotate_key(folder, vault),
         enrol=lambda code, url: membership.enrol(code, url, uploader),
+        converse=membership.converse,
         leave=lambda: membership.leave(uploader),
         chores=chores,
         back_up=lambda: database.back_up(kept=policy.backups_kept),

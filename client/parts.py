@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from client.clock import Clock
 from client.devices.ports import Compression, FrameSource, LevelSource, SourceFacts
 from client.pipeline.run import Engine
 from client.pipeline.session import Goal
 from client.pipeline.sync import SyncThread
-from client.pipeline.talk_state import Talking
 from client.policy import Policy
 from client.store.backups import Healed
 from client.store.consents import Consents
@@ -23,6 +22,10 @@ from client.store.observations import Observations
 from client.store.outbox import Outbox
 from client.store.tasks import Tasks
 from edge_models.types import ByteArray, Frame
+
+if TYPE_CHECKING:  # what a conversation needs takes a while to load
+    from client.pipeline.asking import Line
+    from client.pipeline.talk_state import Talking
 
 
 class DemoScene(StrEnum):
@@ -96,7 +99,7 @@ class Kept:
     key; then it has to be opened anew, and needs a new recovery key.
 
     sync: sends what is owed; not started yet. enrol: (code as typed, the server's address or None for the policy's) → url, clinic_id and device_id;
-    asks over the network. leave: this device belongs to no clinic any more; what waits stays.
+    asks over the network. converse: a connection of the assistant's own; opens nothing yet. leave: this device belongs to no clinic any more; what waits stays.
     chores: what is due once a day: what was deleted long ago is gone for ever, what is too old goes, a backup is made. back_up: makes one now.
 
     send_fhir: a transaction to the FHIR server of the policy; how many resources it has taken. keep_fhir_token: what that server wants to see.
@@ -117,6 +120,7 @@ class Kept:
     confirm_recovery_key: Callable[[], None]
     rotate_key: Callable[[], None]
     enrol: Callable[[str, str | None], Mapping[str, str]]
+    converse: Callable[[], Line]
     leave: Callable[[], None]
     chores: Callable[[], None]
     back_up: Callable[[], None]
@@ -133,6 +137,27 @@ class Kept:
                 self.chores()
         finally:
             self.close()
+
+
+def nothing_kept() -> None:
+    """While the store is locked."""
+
+
+class MakeTalk(Protocol):
+    """Begins a conversation and waits for nothing. Whoever begins one closes it, and before the store is closed."""
+
+    def __call__(
+        self,
+        language: str,
+        kept: Callable[[], Kept | None] = nothing_kept,
+        person: str | None = None,
+        visit: Sequence[str] = (),
+        microphone: str = "",
+    ) -> Talking:
+        """language: such as "es". kept: asked in a thread of the conversation, may wait; None while the store is locked: then nothing of
+        anybody is known, and nothing leaves. person: who talks, None for a guest. visit: observations of a guest that were made at this
+        visit. microphone: as Parts.microphone_level takes it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +193,7 @@ class Parts:
     store: opens the encrypted store; restore_store: with its recovery key; begin_store_anew: one that nothing opens is set aside,
         and there is a new one; all raise VaultFault or StoreFault.
     window: shows the window until it is closed; the exit status.
-    talk: begins a conversation with the assistant in a language; raises HealthHelperError. None: there is no assistant.
+    talk: begins a conversation with the assistant. None: there is no assistant.
     """
 
     clock: Clock
@@ -190,4 +215,4 @@ class Parts:
     restore_store: Callable[[str], Kept]
     begin_store_anew: Callable[[], Kept]
     window: Callable[[Parts, WindowChoice], int]
-    talk: Callable[[str], Talking] | None = None
+    talk: MakeTalk | None = None

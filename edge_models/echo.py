@@ -22,12 +22,12 @@ _HOP = 128
 """Samples after which the filter learns: 8 ms."""
 _PARTITIONS = 40
 """They reach back over 320 ms: what the sound system holds back, and the room."""
-_FIRST_DOUBT = 0.01
-"""Squared gain that a partition may have, for all that is known at first: a loudspeaker beside a microphone."""
+_FIRST_DOUBT = 0.3
+"""Squared gain that a partition may have, for all that is known at first: a loud loudspeaker beside a microphone that is turned up."""
 _DOUBT_FALLS_S = 0.1
 """What comes later is weaker: by e in so many seconds."""
-_STAYS = 0.999
-"""How much of the way is still true 8 ms later. It moves when a head or a hand does."""
+_STAYS = 0.997
+"""How much of the way is still true 8 ms later. It moves when a head or a hand does, or somebody turns the loudspeaker up."""
 _NOISE_STAYS = 0.85
 _REST_STAYS = 0.7
 _OVER = 1.5

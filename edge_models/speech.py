@@ -154,7 +154,7 @@ class BargeInRules:
     likely: float = 0.8
     over_db: float = 12.0
     blocks: int = 2
-    sudden_db: float = 14.0
+    sudden_db: float = 13.0
     over_noise_db: float = 10.0
     audible_db: float = -50.0
     settles_s: float = 0.3

@@ -1132,8 +1132,44 @@
         <translation>Frecuencia cardíaca actual: {rate}</translation>
     </message>
     <message>
+        <source>Assistant</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>How you ask</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Read answers aloud</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Call staff</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Forget this conversation…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Try again</source>
         <translation>Intentar de nuevo</translation>
+    </message>
+    <message>
+        <source>Ask again</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing that you say or ask here is sent to the clinic until you agree to it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Decide…</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Settings</source>
@@ -1644,6 +1680,42 @@
         <translation>Mensaje</translation>
     </message>
     <message>
+        <source>What is sent</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answer here only</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Send to the clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Source</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is nothing more to be shown of this source.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This article rests on:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No clinician has reviewed it yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The whole article</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The passage</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Close</source>
         <translation>Cerrar</translation>
     </message>
@@ -1736,6 +1808,10 @@
         <translation>Cancelado; no se ha guardado nada.</translation>
     </message>
     <message>
+        <source>This document can&apos;t be shown here any more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No camera was found</source>
         <translation>No se encontró ninguna cámara</translation>
     </message>
@@ -1786,6 +1862,10 @@
     <message>
         <source>The result is hidden, because nobody used this for {minutes} min.</source>
         <translation>El resultado está oculto, porque nadie usó esto durante {minutes} min.</translation>
+    </message>
+    <message>
+        <source>The conversation was forgotten, because nobody used this for {minutes} min.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Locked.</source>
@@ -3236,8 +3316,8 @@
         <translation>Probarlo</translation>
     </message>
     <message>
-        <source>The assistant will listen with it once there is one. Until then nothing listens but this try; nothing of it is recorded or sent.</source>
-        <translation>El asistente escuchará con él cuando lo haya. Hasta entonces solo escucha esta prueba; no se graba ni se envía nada de ella.</translation>
+        <source>The assistant listens with it, when somebody has it listen. Here only this try does; nothing of it is recorded or sent.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The microphone is being opened …</source>
@@ -4068,6 +4148,10 @@
         <translation>La temperatura era de {bound} °C o menos</translation>
     </message>
     <message>
+        <source>Somebody asked for help</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>A reading to look at</source>
         <translation>Una lectura por revisar</translation>
     </message>
@@ -4820,6 +4904,14 @@
         <translation>Para el personal ({count})</translation>
     </message>
     <message>
+        <source>Answered on this device: the store is locked.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answered on this device: it belongs to no clinic.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The policy of this computer names no FHIR server</source>
         <translation>La directiva de este equipo no indica ningún servidor FHIR</translation>
     </message>
@@ -4890,6 +4982,406 @@
     <message>
         <source>Write it behind --repair.</source>
         <translation>Escríbalo detrás de --repair.</translation>
+    </message>
+    <message>
+        <source>The articles cannot be read ({why})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{file} cannot be read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{file} is not as agreed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{file} is not the listed one and is refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{file} is no list of tokens</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Speech cannot be understood on this device: {why}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Whoever manages this computer puts the model into its folder again. Typing works.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the library sherpa-onnx is missing</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the model cannot be loaded ({kind})</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>on this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What was said could not be understood on this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Say it again, or type it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>this device&apos;s voice</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing on this device can read this aloud</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install espeak-ng, or a voice of the system for this language. The answer is shown.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s voice sent no sound</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The answer is shown; try again later.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{file} cannot be read as sentences</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Each line is an object with text and level.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answered on this device, as whoever manages this computer has set it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the clinic&apos;s voice</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the clinic&apos;s</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Listening has failed, by a bug of Health Helper&apos;s own. Typing works.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The microphone gives perfect silence. Switch it on, raise its level in the system&apos;s sound settings, or allow this program to use it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Reading aloud has failed, by a bug of Health Helper&apos;s own.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The answer is shown.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This failed, by a bug of Health Helper&apos;s own. Try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing was heard. Hold the button down while you speak.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What was said could not be understood. Say it again, or type it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This failed, by a bug of Health Helper&apos;s own.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What you said could not be checked for an emergency, so it is not answered. If you feel very ill, call the emergency number or a member of staff now. {why}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The answer is not whole.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The answer was stopped.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answered on this device: nobody has agreed to ask the clinic&apos;s cloud yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answered on this device, as you wish.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answered on this device: the clinic&apos;s cloud did not answer just now.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nobody can be told from here. Speak to a member of staff, or ask somebody near you.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Nothing here can make text of speech now. Please type.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s cloud did not answer in full; this device has answered itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s cloud had nothing to say; this device has answered itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A part of the clinic&apos;s answer could not be proved and is not shown; this device has answered itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Press a button and talk</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Just talk</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Switch the microphone on</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Switch the microphone off</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Staff have been called.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Call your local emergency number</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Call {number}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>If it gets worse, call {number}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This may be an emergency</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This should be looked at soon</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>I hear you …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>One moment …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answering …</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Reading aloud. Stop it with the button, or by speaking.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Reading aloud.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Read the message first.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The microphone is off.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Speak now.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Hold the button while you talk, or press it before and after.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Listening. Say something whenever you like.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Heard by: {name}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Answered by: {name}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Read aloud by: {name}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Microphone: {name}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Broken off here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Important</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Assistant, on this device</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Assistant, from the clinic</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Source {id}, a measurement: {title}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Source {id}, a document: {title}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Source {id}: {title}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This has {count} letters; at most {most} can be asked at once.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>May what you say to the assistant and ask it be sent to the clinic?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is sent: what you say, as sound, to be written down; what you say and type, as text; the last measurements; the documents that you agreed to send; and your age as a range of years.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What is never sent: your name, your record number, and the pictures of a scan.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>If you say no, you type or are understood on this device only, and the answers come from this device.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What may be an emergency is noticed on this device in any case. You can take this back here at any time.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Forget this conversation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Forget all that was said here? It can&apos;t be brought back. What staff were told stays with them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Forget it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Somebody here was told that they may need help at once, and did not say that they had read it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stop reading</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>I have read this</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Your question</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Type your question. Enter sends it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stop talking</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Talk</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Did this help?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Yes</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Yes, this helped</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No, this did not help</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Read aloud</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Conversation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Ask about what was measured here, or what the numbers mean.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>To the newest</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>You, just now</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>

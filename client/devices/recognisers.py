@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import re
 import threading
 import tomllib
 from collections.abc import Callable, Mapping
@@ -62,7 +63,11 @@ def checked(folder: Path) -> Model:
         raise _fault(said("{file} cannot be read", file=LIST)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _fault(said("{file} is not as agreed", file=LIST)) from error
-    if not languages or not all(isinstance(one, str) and one.isalpha() for one in languages):
+    if (
+        not isinstance(given["languages"], list)
+        or not languages
+        or not all(isinstance(one, str) and one.isalpha() for one in languages)
+    ):
         raise _fault(said("{file} is not as agreed", file=LIST))
     paths, size = {}, 0
     for part, (name, sha256) in wanted.items():
@@ -76,6 +81,8 @@ def checked(folder: Path) -> Model:
             raise _fault(said("{file} cannot be read", file=name)) from error
         if found != sha256.lower():
             raise _fault(said("{file} is not the listed one and is refused", file=name))
+        if part == "tokens" and not _lists_tokens(path):
+            raise _fault(said("{file} is no list of tokens", file=name))
         paths[part] = path
     return Model(kind, languages, paths, size)
 
@@ -86,6 +93,17 @@ def _sha256(path: Path) -> str:
         while piece := file.read(_PIECE):
             summed.update(piece)
     return summed.hexdigest()
+
+
+def _lists_tokens(path: Path) -> bool:
+    """Whether each line is a token and its number: the library ends the whole program for a list that is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return any(lines) and all(
+        re.fullmatch(r"(?:.*\s)?[0-9]{1,7}", line.rstrip()) for line in lines if line.strip()
+    )
 
 
 def _fault(why: str) -> EnvironmentFault:

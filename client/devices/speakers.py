@@ -25,6 +25,7 @@ _FADE_S = 0.005
 _CUSHION_S = 0.04
 """So much of what was played waits to be asked for: blocks of loudspeaker and microphone come unevenly."""
 _LATE_S = 0.25
+_HOLES_STAY, _MOST_HOLES = 0.97, 4.0
 _MOST_LEFT = 100
 """Blocks that wait to be asked for: 2 s."""
 
@@ -41,6 +42,8 @@ class Loudspeaker:
         self._resampler: Any = None
         self._played: Float32Array = np.zeros(0, np.float32)
         self._flows = False
+        self._owed = 0
+        self._holes = 0.0
         self._over = False
 
     def open(self) -> str:
@@ -106,15 +109,21 @@ class Loudspeaker:
             piece = self._resampler.resample_chunk(self._left.popleft())
             self._played = np.concatenate((self._played, piece))
         cushion = round(_CUSHION_S * RATE_HZ)
+        late = min(self._owed, len(self._played))
+        self._played, self._owed = self._played[late:], self._owed - late
         if not self._flows or len(self._played) > n + round(_LATE_S * RATE_HZ):
             self._played = self._played[-n - cushion :]
-        if len(self._played) < n or not self._flows:
-            # Once there is a cushion it goes on without a gap, however unevenly blocks come and are asked for.
-            self._flows = len(self._played) >= n + cushion
-            if not self._flows:
-                return np.zeros(n, np.float32)
+            self._flows, self._owed, self._holes = len(self._played) >= n + cushion, 0, 0.0
+        if not self._flows:
+            return np.zeros(n, np.float32)
         found, self._played = self._played[:n], self._played[n:]
-        return found
+        # What is not there yet is left out for good: an echo comes after the same time only if nothing is moved. Where the cushion is used
+        # up for good (two devices have two clocks), another one is made.
+        lacks = n - len(found)
+        self._owed += lacks
+        self._holes = _HOLES_STAY * self._holes + (lacks > 0)
+        self._flows = self._holes < _MOST_HOLES
+        return np.concatenate((found, np.zeros(lacks, np.float32)))
 
     @property
     def waiting_s(self) -> float:
@@ -159,3 +168,5 @@ class Loudspeaker:
     def _end(self) -> None:
         """In PortAudio's thread, when nothing is played any more."""
         self._over = True
+        with self._lock:
+            self._pending.clear()

@@ -71,7 +71,7 @@ class Part(StrEnum):
     JUDGE = "judge"
 
 
-_FIRST_SEED = {Part.TUNE: 100_000, Part.JUDGE: 600_000}
+_FIRST_SEED = {Part.TUNE: 100_000, Part.JUDGE: 700_000}
 
 
 @dataclass(frozen=True, slots=True)

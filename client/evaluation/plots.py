@@ -142,6 +142,7 @@ def _interrupting(axes: Axes, trials: Sequence[Trial]) -> None:
     )
     axes.axvline(200.0, color="#333333", linestyle="--", linewidth=1)
     axes.set_xlabel("ms from the person's first sound until our voice is silent (dashed: 200)")
+    axes.set_xlim(left=0.0)
     axes.set_ylabel("% of the trials")
     axes.set_ylim(0, 101)
     axes.set_title(f"{len(trials)} trials, interrupted by its own voice: {own}", fontsize=10, loc="left")

@@ -12,14 +12,19 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client.assistant.triage import Triage
 from client.assistant.triage.second_reader import BITS, RARITY_STEPS, SCHEMA, SHORTEST, SecondReader, signs
+from client.errors import BadInput
+from client.language import said
 
 Array = NDArray[np.float64]
 FALSE_ALARMS = 0.02
+UNSPACED = {"zh"}
 _PARTS = 5
 _ROUNDS = 600
 _PENALTY = 3e-5
@@ -138,3 +143,40 @@ def _file(
     }
     signed = np.round(weights / scale).astype(np.int8)
     return json.dumps(head).encode() + b"\n" + signed.tobytes() + rarity.tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Of a set. level: as a verdict's."""
+
+    text: str
+    level: str
+
+
+def sentences(file: Path, language: str) -> list[Sentence]:
+    """Of one language in a set (JSON Lines; a set without languages is of one). Raises BadInput for what is no set."""
+    found: list[Sentence] = []
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if row.get("language", language) == language:
+                found.append(Sentence(str(row["text"]), str(row["level"])))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise BadInput(
+            title=said("{file} cannot be read as sentences", file=file.name),
+            remedy=said("Each line is an object with text and level."),
+        ) from error
+    return found
+
+
+def teach_language(triage: Triage, language: str, sets: Path) -> Taught:
+    """sets: the folder with development.jsonl and teaching/LANGUAGE.jsonl. The held-out set is never learned from."""
+    found = [
+        *sentences(sets / "development.jsonl", language),
+        *sentences(sets / "teaching" / f"{language}.jsonl", language),
+    ]
+    return teach(
+        [triage.words(one.text, language) for one in found],
+        [one.level != "none" for one in found],
+        unspaced=language in UNSPACED,
+    )

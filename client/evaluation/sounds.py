@@ -29,6 +29,7 @@ _CUTOFF = 0.94
 _MOST_S = 180.0
 _PAUSE_DB, _PAUSE_S, _PIECE_S = -30.0, 0.2, (1.5, 12.0)
 _ACTIVE_DB = -25.0
+_FAINT_DB = -15.0
 _ESPEAK_WITHIN_S = 20.0
 _NAME = "espeak-ng"
 
@@ -88,7 +89,12 @@ def recordings(folder: Path) -> list[Voice]:
 
 
 def _pieces(samples: FloatArray) -> Iterator[FloatArray]:
-    """Parts between pauses, none shorter than 1.5 s or much longer than 12 s."""
+    whole = active_power(samples)
+    yield from (one for one in _parts(samples) if active_power(one) > whole * 10 ** (_FAINT_DB / 10))
+
+
+def _parts(samples: FloatArray) -> Iterator[FloatArray]:
+    """Parts between pauses, none shorter than 1.5 s or much longer than 12 s, but those in which hardly anything is heard."""
     powers = powers_of(samples, _FRAME)
     if not powers.any():
         return

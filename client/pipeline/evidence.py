@@ -10,12 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from client.assistant.evidence import MOST_DOCUMENTS, MOST_FACTS, DocumentRef, Evidence, Fact
+from client import log
+from client.assistant.evidence import (
+    MOST_DOCUMENTS,
+    MOST_FACTS,
+    DocumentRef,
+    Evidence,
+    Fact,
+    Library,
+    Passage,
+)
 from client.assistant.masking import NOBODY, Known
 from client.assistant.triage import Readings
 from client.clock import lies_ahead
 from client.cloud import wire
-from client.errors import BadInput
+from client.errors import BadInput, HealthHelperError
 from client.pipeline.outgoing import to_wire
 from client.store.consents import Consents, Subject
 from client.store.documents import Document, Documents, Purpose
@@ -45,6 +54,26 @@ class Gathered:
     evidence: Evidence
     readings: Readings
     known: Known = NOBODY
+
+
+def nothing() -> Gathered:
+    """Of somebody of whom nothing is known."""
+    return Gathered(Evidence(), Readings())
+
+
+class Careful:
+    """A library whose trouble keeps nothing from being judged and answered: then nothing is found in it."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def search(self, text: str, language: str, most: int = 3) -> Sequence[Passage]:
+        """See client.assistant.evidence.Library. Does not raise what stands against reading it."""
+        try:
+            return self._library.search(text, language, most)
+        except HealthHelperError:
+            log.event("library_unreadable")
+            return ()
 
 
 def gathered(

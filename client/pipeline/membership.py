@@ -15,6 +15,7 @@ from client.vault import Vault
 
 if TYPE_CHECKING:
     from client.cloud.credentials import Credentials
+    from client.pipeline.asking import Line
 
 ENTRY = "device"
 """As client.cloud.credentials has it: where the key store has none, there is nothing to load."""
@@ -44,6 +45,15 @@ class Membership:
 
         transport = Transport(self._policy, self._clock, config.version())
         return Connection(Cloud(transport, self._credentials()), transport.close)
+
+    def converse(self) -> Line:
+        """For the assistant, apart from sending. Opens nothing yet; raises VaultFault."""
+        from client.cloud.service import Cloud
+        from client.cloud.transport import Transport
+        from client.pipeline.asking import Line
+
+        transport = Transport(self._policy, self._clock, config.version())
+        return Line(Cloud(transport, self._credentials()), transport.close)
 
     def enrol(self, code: str, url: str | None, uploader: Uploader) -> Mapping[str, str]:
         """With a clinic's code, also instead of another enrolment; nothing is sent meanwhile. url: None for the policy's.

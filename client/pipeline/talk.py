@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -69,11 +69,11 @@ _CLOSE_S = 2.0
 class Clinic:
     """The clinic's cloud for one conversation. Nothing here is called before the person has agreed, but agreed and decide.
 
-    patient_id: as whom; for a guest another one for each conversation. connect: opens nothing yet. agreed: whether the person has, or
+    patient_id: as whom, by the conversation's identifier: a guest is another one in each. connect: opens nothing yet. agreed: whether the person has, or
     None where they have to be asked; decide: keeps what they say; both raise StoreFault. close: ends what recogniser and voice have open.
     """
 
-    patient_id: Callable[[], str]
+    patient_id: Callable[[str], str]
     connect: Callable[[], Line]
     agreed: Callable[[], bool | None]
     decide: Callable[[bool], None]
@@ -99,7 +99,7 @@ class Means:
     voices: Sequence[Voice]
     clinic: Callable[[], Clinic | str]
     call_staff: Callable[[], bool]
-    prepare: Sequence[Callable[[], object]] = ()
+    prepare: Iterable[Callable[[], object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +154,9 @@ class Talk:
             clock,
             lambda one: self._post(partial(self._overheard, one)),
         )
+        self._preparing = threading.Thread(target=self._prepare, name="prepare", daemon=True)
         self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
         self._thread.start()
-        self._preparing = threading.Thread(target=self._prepare, name="prepare", daemon=True)
 
     # --- From any thread
 
@@ -234,8 +234,7 @@ class Talk:
     def _run(self) -> None:
         try:
             self._safely(self._begin)
-            if self._means.prepare:
-                self._preparing.start()
+            self._preparing.start()
             while not self._closing.is_set():
                 self._publish()
                 try:
@@ -295,6 +294,12 @@ class Talk:
             self._clinic.close()
         for thread in self._threads:
             thread.join(_CLOSE_S / 4.0)
+        while not self._jobs.empty():  # they may hold what somebody said
+            self._jobs.get()
+        if self._conversation is not None:
+            self._conversation.forget()
+        self._last = None
+        self._slot.set(TalkState(revision=self._slot.get().revision + 1, language=self._language))
 
     def _is_busy(self) -> bool:
         return (
@@ -534,7 +539,8 @@ class Talk:
         assert self._conversation is not None
         assert self._clinic is not None
         assert self._asker is not None
-        question, patient_id = self._conversation.question(), self._clinic.patient_id()
+        question = self._conversation.question()
+        patient_id = self._clinic.patient_id(question.conversation_id)
         self._model = self._conversation.listen_to_model()
         self._answering_turn, self._released = len(self._conversation.turns) - 1, 0
         self._answerer = said("the clinic's")

@@ -7,7 +7,7 @@ diastolic of 120 mmHg and more (ACC/AHA 2017), which takes in the 220 mmHg of NE
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,8 @@ class Bound:
     decimals: int = 0
 
 
+HELP = "help_asked"
+"""The reason where the person themselves asked for somebody, in a conversation with the assistant."""
 PULSE = Bound("pulse", 40, 131)
 """/min."""
 BREATHING = Bound("respiratory_rate", 8, 25)
@@ -85,6 +87,31 @@ class Tasks:
         rows = self._database.ask(f"SELECT count(*) FROM task WHERE done_at IS NULL AND {_SEEN}")  # noqa: S608 (fixed text)
         return int(rows[0][0])
 
+    def ask_for_help(self, person: str | None, visit: Sequence[str], now: datetime) -> bool:
+        """Somebody is wanted. A task belongs to an observation: of a person to their newest, of a guest to the newest of `visit`. Returns
+        whether staff can see that: not where there is none. Asked again before somebody has looked, there is one task.
+        """
+        with self._database.changes() as change:
+            places = ", ".join("?" * len(visit))
+            whose = "person = ?" if person is not None else f"person IS NULL AND id IN ({places})"
+            rows = change.ask(
+                f"SELECT id FROM observation WHERE {whose} AND deleted_at IS NULL ORDER BY taken_at DESC, id DESC LIMIT 1",  # noqa: S608 (fixed text)
+                visit if person is None else (person,),
+            )
+            if not rows:
+                return False
+            [(observation,)] = rows
+            asked = change.ask(
+                "SELECT 1 FROM task WHERE observation = ? AND reason = ? AND done_at IS NULL",
+                (observation, HELP),
+            )
+            if not asked:
+                change.do(
+                    "INSERT INTO task (id, observation, reason, made_at) VALUES (?, ?, ?, ?)",
+                    (new_id(), observation, HELP, text_of(now)),
+                )
+            return True
+
     def done(self, task: str, now: datetime) -> bool:
         """Somebody has looked at it. Returns whether it was open."""
         with self._database.changes() as change:
@@ -133,6 +160,7 @@ def sentence(reason: str) -> str:
         "diastolic_high": said("The diastolic blood pressure was {bound} mmHg or more", bound=120),
         "spo2_low": said("The oxygen saturation was {bound} % or less", bound=91),
         "temperature_low": said("The temperature was {bound} °C or less", bound="35.0"),
+        HELP: said("Somebody asked for help"),
     }
     return sentences.get(reason) or said("A reading to look at")
 

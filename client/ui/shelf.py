@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOOK_EVERY_MS = 30
 _END_MS = 3000
+_KEPT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,11 @@ class Shelf(QObject):
 
         self.ask_kept(lambda kept: kept, got, otherwise)
 
+    def kept_later(self) -> Callable[[], Kept | None]:
+        """What is open, for a thread that may wait for it; None where it is not."""
+        future = self._worker.do(lambda: self._kept)
+        return future.result
+
     def elsewhere(
         self, job: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[HealthHelperError], None]
     ) -> None:
@@ -327,6 +333,16 @@ class Shelf(QObject):
     def read_people(self) -> None:
         """Somebody else may have changed them."""
         self.change_people(lambda _: None, lambda _: None, lambda fault: self._set(Unusable(fault)))
+
+    def kept_now(self) -> Kept | None:
+        """For another thread than the window's: the open store, also one that is just being opened, or None. Waits a few seconds at most.
+
+        Whoever has it stops using it before it is closed.
+        """
+        try:
+            return self._worker.do(lambda: self._kept).result(_KEPT_S)
+        except TimeoutError:
+            return None
 
     def _need(self) -> Kept:
         if self._kept is None:

@@ -95,6 +95,7 @@ class Window(QMainWindow):
         self._time = Passing(parts.clock)
         self._whose = Choice(None, self._time.now_s())
         self._last_saved: str | None = None
+        self._visit: list[str] = []  # what was kept since this person was chosen
         self._scan_began_s = 0.0
         self._used_at_s = self._time.now_s()
         self._unsaved: _Unsaved | None = None
@@ -102,6 +103,7 @@ class Window(QMainWindow):
         self._closes = False  # once the result is saved
         self._noted = False  # the agreement of the first page, since the store was opened
         self._healed = ""  # what was told of a damaged store, since it was opened
+        self._was_shut = True  # until it was opened
         self._was_enrolled = False  # when the store was last open
         self._badge: sync.Badge | None = None
         self.setWindowTitle("Health Helper")
@@ -343,7 +345,23 @@ class Window(QMainWindow):
 
     def _make_talk(self, language: str) -> Talking:
         assert self._parts.talk is not None  # else its page is not shown
-        return self._parts.talk(language)
+        return self._parts.talk(
+            language,
+            self._shelf.kept_now,
+            self._whose.person,
+            tuple(self._visit),
+            self._preferences.microphone,
+        )
+
+    def _forget_talk(self) -> None:
+        """For somebody else, or for nobody."""
+        self._visit.clear()
+        self.chat.forget()
+
+    def _kept_of_visit(self, line_id: str) -> None:
+        """There is more to talk about."""
+        self._visit.append(line_id)
+        self.chat.renew()
 
     def _open_fact(self, name: str) -> None:
         """The measurements of one vital sign."""
@@ -521,6 +539,8 @@ class Window(QMainWindow):
 
         def saved(kept: Saved) -> None:
             self._last_saved = choice.person
+            if self._whose.person == choice.person:
+                self._kept_of_visit(made.line.id)
             if self._unsaved is result:
                 self._unsaved = None
                 self.scan.show_waiting(hidden=False)
@@ -626,6 +646,8 @@ class Window(QMainWindow):
         made = entry_to_observation(typed.kind, typed.values, typed.taken_at, person)
 
         def saved(kept: Saved) -> None:
+            if self._whose.person == person:
+                self._kept_of_visit(made.line.id)
             self._read_history()
             self._tell_saved(name, kept, lambda: self._delete(made.line.id))
 
@@ -659,9 +681,10 @@ class Window(QMainWindow):
             self._set_person(found.id)
 
     def _set_person(self, person: str | None) -> None:
-        if person != self._whose.person:
-            self.chat.forget()
+        other = person != self._whose.person
         self._whose = Choice(person, self._time.now_s())
+        if other:
+            self._forget_talk()
         self._fill_people()
         page = self.result
         self._read_history()
@@ -685,8 +708,8 @@ class Window(QMainWindow):
             self.person.addItem(said("Add a person…"), _ADD)
         at = self.person.findData(self._whose.person) if self._whose.person is not None else 0
         if at < 0:
-            self.chat.forget()
             self._whose = Choice(None, self._time.now_s())
+            self._forget_talk()
         self.person.setCurrentIndex(max(0, at))
         self.scan.show_whose(self._name())
 
@@ -701,9 +724,10 @@ class Window(QMainWindow):
             self._show_open(state)
         else:
             self._reminded = self._noted = False
+            self._was_shut = True
             self._healed = ""
             if isinstance(state, Closed):
-                self.chat.forget()
+                self._forget_talk()
             if self.result is not None and self.result.shown.kept is not None:
                 self._drop_page()
                 self.go_to_scan()
@@ -722,6 +746,9 @@ class Window(QMainWindow):
         self._read_history()
         self._read_documents()
         self._read_tasks()
+        if self._was_shut:
+            self._was_shut = False
+            self.chat.renew()  # what it began without is there now
         self._was_enrolled = bool(state.server)
         if not self._noted:
             self._noted = True
@@ -808,7 +835,7 @@ class Window(QMainWindow):
         is_open = isinstance(self._shelf.state, Open)
         asked = _close_dialogs()
         unread = self.chat.unread
-        self.chat.forget()
+        self._forget_talk()
         self._closes = False
         self._whose = Choice(None, self._time.now_s())
         if self._unsaved is not None:
@@ -896,7 +923,8 @@ class Window(QMainWindow):
         self._noted, self._was_enrolled = before._noted, before._was_enrolled
         self._healed = before._healed
         self._fill_people()
-        self.chat.take_over(before.chat.hand_over())
+        self._visit = before._visit
+        self.chat.take_over(before.chat)
         self.go_to_scan()
         at = before.pages.currentWidget()
         if at is before.settings:

@@ -24,6 +24,9 @@ ask_for_consent = false
 fhir_url = "https://fhir.example.org/R4"
 send_scan_reports = true
 country = "PT"
+assistant = false
+cloud_voice = true
+recogniser_folder = "speech"
 """
 
 
@@ -54,6 +57,9 @@ def test_each_key_is_taken(file: Path) -> None:
         fhir_url="https://fhir.example.org/R4",
         send_scan_reports=True,
         country="PT",
+        assistant=False,
+        cloud_voice=True,
+        recogniser_folder=file.parent / "speech",
     )
     assert "secret" not in repr(found)
 

@@ -16,16 +16,17 @@ class PortAudioError(Exception):
     """As sounddevice's: words, then PortAudio's number."""
 
 
-def device(name: str, way: int = 0, inputs: int = 2) -> dict[str, Any]:
+def device(name: str, way: int = 0, inputs: int = 2, rate: int = RATE) -> dict[str, Any]:
     """A device as sounddevice describes it."""
-    return {"name": name, "hostapi": way, "max_input_channels": inputs, "default_samplerate": float(RATE)}
+    return {"name": name, "hostapi": way, "max_input_channels": inputs, "default_samplerate": float(rate)}
 
 
 @dataclass
 class FakeSound:
     """Put it into sys.modules as "sounddevice".
 
-    plugged: what is there; seen by whoever starts PortAudio again. own: index of the system's own microphone, or −1.
+    plugged: what is there; seen by whoever starts PortAudio again. own, own_speaker: index of the system's own microphone and
+    loudspeaker, or −1.
     refuses: what opening a stream raises; refuses_start: what starting it raises. fails: what listing raises.
     Afterwards: streams, all that were opened; starts, how often PortAudio was started again.
     """
@@ -35,6 +36,7 @@ class FakeSound:
     )
     ways: list[str] = field(default_factory=lambda: ["ALSA"])
     own: int = 1
+    own_speaker: int = -1
     refuses: Exception | None = None
     refuses_start: Exception | None = None
     fails: Exception | None = None
@@ -60,7 +62,8 @@ class FakeSound:
 
     @property
     def default(self) -> Any:
-        return SimpleNamespace(device=(self.own if self.own < len(self._seen) else -1, -1))
+        own, speaker = (at if at < len(self._seen) else -1 for at in (self.own, self.own_speaker))
+        return SimpleNamespace(device=(own, speaker))
 
     def query_hostapis(self) -> list[dict[str, Any]]:
         if self.fails is not None:
@@ -76,6 +79,9 @@ class FakeSound:
             raise self.refuses
         self.streams.append(FakeStream(self, wanted))
         return self.streams[-1]
+
+    def OutputStream(self, **wanted: Any) -> FakeStream:  # noqa: N802 (sounddevice's name)
+        return self.InputStream(**wanted)
 
 
 class FakeStream:
@@ -96,6 +102,12 @@ class FakeStream:
         block = np.asarray(samples, dtype=np.float32)[:, np.newaxis]
         self._hear(block, len(block), None, None)
         block[:] = np.nan  # PortAudio uses the same memory for the next one
+
+    def speak(self) -> Any:
+        """The device wants a block; what it gets [shape=(blocksize,)]."""
+        block = np.full((self.wanted["blocksize"], 1), np.nan, dtype=np.float32)
+        self._hear(block, len(block), None, None)
+        return block[:, 0].copy()
 
     def die(self) -> None:
         """The device goes away."""

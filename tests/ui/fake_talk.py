@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from client.assistant.conversation import Emergency, Role, Turn
 from client.assistant.evidence import Citation
 from client.assistant.triage import Level
+from client.parts import Kept, nothing_kept
 from client.pipeline.talk_state import Mode, Phase, TalkState
 from tests.ui.conftest import Room
 
@@ -105,7 +106,7 @@ class FakeTalk:
 
     def seen(self) -> None:
         self.calls.append(("seen",))
-        self.show(safety=None, phase=Phase.IDLE)
+        self.show(phase=Phase.IDLE)  # the level holds, and what is said of it
 
     def forget(self) -> None:
         self.calls.append(("forget",))
@@ -118,14 +119,26 @@ class FakeTalk:
 
 @dataclass
 class Talks:
-    """Every conversation that was begun. fault: raised instead of beginning one."""
+    """Every conversation that was begun. fault: raised instead of beginning one. begun: the newest, of whom, with what of this visit, through
+    which microphone. kept: what it was given to ask for the store.
+    """
 
     made: list[FakeTalk] = field(default_factory=list)
     fault: Callable[[], Exception] | None = None
+    begun: tuple[str | None, tuple[str, ...], str] = (None, (), "")
+    kept: Callable[[], Kept | None] = nothing_kept
 
-    def make(self, language: str) -> FakeTalk:
+    def make(
+        self,
+        language: str,
+        kept: Callable[[], Kept | None] = nothing_kept,
+        person: str | None = None,
+        visit: Sequence[str] = (),
+        microphone: str = "",
+    ) -> FakeTalk:
         if self.fault is not None:
             raise self.fault()
+        self.kept, self.begun = kept, (person, tuple(visit), microphone)
         self.made.append(FakeTalk(language, TalkState(language=language)))
         return self.made[-1]
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QLabel, QWidget
 
 from client.assistant.conversation import Role, Turn
 from client.assistant.evidence import Citation
+from client.assistant.knowledge import shipped
 from client.assistant.triage import Level
 from client.devices.ports import Level as Loudness
 from client.errors import EnvironmentFault
@@ -27,8 +28,9 @@ from client.ui.pages.chat import ChatPage
 from client.ui.pages.chat_dialogs import PassageDialog, TalkConsentDialog
 from client.ui.pages.dialogs import ConfirmDialog
 from client.ui.pages.document_preview import PreviewDialog
-from client.ui.shelf import Closed
+from client.ui.shelf import Closed, Open
 from client.ui.translations import LANGUAGES
+from client.ui.views.chat import shown
 from client.ui.views.palette import THEMES, contrast
 from client.ui.widgets.layout import Page
 from client.vault import VaultMissing
@@ -39,7 +41,7 @@ from tests.ui.looking import button_named, click, in_dialog, pause, press, shot,
 from tests.ui.scripted import with_camera
 from tests.ui.test_accessibility import CONTROLS, _inside_of_a_control, _name, _place, _tab_order
 from tests.ui.test_sync import asked
-from tests.ui.test_unsaved import opened
+from tests.ui.test_unsaved import measured, opened
 from tests.ui.test_window import with_person
 
 BOTH = (ASKED, ANSWER)
@@ -335,6 +337,33 @@ def test_a_passage_is_shown_as_it_is_and_nothing_leads_outside(
     assert not opens
 
 
+def test_an_article_of_ours_is_shown_whole_with_what_it_rests_on(room: Room, talks: Talks) -> None:
+    ours = shipped().article("breathing-rate", "en")
+    cited = Citation("k1", ours.title, ours.passages()[0], "article:breathing-rate")
+    gone = Citation("k2", "Gone", "What it said.", "article:../../etc/passwd")
+    _running, _window, page = at_page(room)
+    show(page, talks, turns=(ASKED, replace(ANSWER, citations=(cited, gone))))
+
+    def look(dialog: Any) -> None:
+        assert dialog.article.text() == shown(ours.text) and dialog.text.text() == shown(cited.quote)
+        assert all(one.partition(":")[0] in dialog.sources.text() for one in ours.sources)
+        assert all(one.textFormat() is Qt.TextFormat.PlainText for one in dialog.findChildren(QLabel))
+        shot(dialog, "chat-article")
+        click(dialog.ok)
+
+    check = in_dialog(look)
+    click(page.transcript.boxes[1].citations[0])
+    check()
+
+    def alone(dialog: Any) -> None:
+        assert dialog.text.text() == "What it said." and not dialog.article.isVisible()
+        click(dialog.ok)
+
+    check = in_dialog(alone)
+    click(page.transcript.boxes[1].citations[1])
+    check()
+
+
 def test_a_measurement_opens_in_the_history(room: Room, talks: Talks) -> None:
     _running, window, page = at_page(room)
     breathing = replace(HEART_RATE, uri="fact:respiratory_rate")
@@ -477,6 +506,9 @@ def test_who_does_not_want_to_hear_answers_is_not_asked_again(room: Room, talks:
     assert calls(talks, "speak_answers") == [("speak_answers", False)]
     choose_mode(page, Mode.HANDS_FREE)
     assert page.reads.isChecked()
+    choose_mode(page, Mode.TYPED)
+    assert not page.reads.isChecked() and calls(talks, "speak_answers")[-1] == ("speak_answers", False)
+    choose_mode(page, Mode.HANDS_FREE)
     press(page.reads, Qt.Key.Key_Space)
     choose_mode(page, Mode.PUSH_TO_TALK)
     assert not page.reads.isChecked() and calls(talks, "speak_answers")[-1] == ("speak_answers", False)
@@ -549,6 +581,50 @@ def test_another_person_finds_nothing_of_the_one_before(room: Room, talks: Talks
     assert not talks.now.closed
     window._set_person(window._whose.person)
     assert not talks.now.closed  # she was chosen already
+
+
+def known(talks: Talks) -> bool:
+    """Whether the newest conversation has an open store to ask."""
+    kept = talks.kept()
+    return kept is not None and kept.observations.people() is not None
+
+
+def begun_as(talks: Talks) -> tuple[str | None, tuple[str, ...], str]:
+    return talks.begun
+
+
+def test_a_conversation_knows_who_talks_and_what_was_kept_of_this_visit(room: Room, talks: Talks) -> None:
+    running, window, page = at_page(room, microphone="desk")
+    assert begun_as(talks) == (None, (), "desk") and known(talks)
+    QTest.keyClicks(page.composer, "half")
+    measured(window)
+    window._save()
+    wait_for(lambda: window.pages.currentWidget() is window.history, "the history")
+    assert talks.made[0].closed  # nothing was said yet
+    window.go_to_chat()
+    visit = begun_as(talks)[1]
+    assert asked(window, lambda kept: len(kept.observations.wholes(visit))) == len(visit) == 1
+    assert page.composer.toPlainText() == "half" and len(talks.made) == 2
+    show(page, talks, turns=BOTH)
+    window._kept_of_visit("another")
+    assert not talks.now.closed and len(page.transcript.boxes) == 2  # what was said stays
+    with_person(running, window, "Ana")
+    wait_for(lambda: len(talks.made) == 3, "a conversation of hers")
+    assert begun_as(talks) == (window._whose.person, (), "desk") and window._whose.person is not None
+    running.shelf.close()
+    assert not known(talks)
+
+
+def test_a_store_that_opens_later_is_known_then(room: Room, talks: Talks) -> None:
+    running, window, page = at_page(room)
+    running.shelf.close()
+    window.go_to_chat()
+    wait_for(lambda: len(talks.made) == 2, "another conversation")
+    assert not known(talks)
+    running.shelf.open()
+    wait_for(lambda: isinstance(running.shelf.state, Open), "the store")
+    wait_for(lambda: len(talks.made) == 3, "one that knows it")
+    assert known(talks) and not page.has_words
 
 
 def test_lock_now_forgets(room: Room, talks: Talks) -> None:
@@ -644,15 +720,39 @@ def test_an_emergency_is_first_in_focus_said_at_once_and_stays_until_it_was_read
     assert len(heard) == 1
     click(banner.call)
     assert calls(talks, "call_staff") and banner.told.text() == "Staff have been called."
-    assert len(heard) == 1
+    assert [words for words, _ in heard[1:]] == ["Staff have been called."]
     show(page, talks, speaking=Highlight(0, 0))
     click(banner.stop)
     assert calls(talks, "stop") and not banner.stop.isVisible() and banner.isVisible()
     click(banner.seen)
     assert calls(talks, "seen") and not banner.isVisible() and page.composer.hasFocus()
+    assert "112" in page.reminder.words and "emergency" in page.reminder.words
+    click(button_named(page.reminder, "Call staff"))
+    assert len(calls(talks, "call_staff")) == 2
     assert page.composer.toPlainText() == "my chest hurts"
     window.go_to_history()
     assert window.pages.currentWidget() is window.history
+    window.go_to_chat()
+    assert not banner.isVisible() and len(heard) == 2  # and what became of the call
+    show(page, talks, phase=Phase.SAFETY)  # the same is said again
+    assert banner.isVisible() and len(heard) == 3 and not page.reminder.isVisible()
+    page.forget()
+    assert not banner.isVisible() and not page.reminder.isVisible()
+
+
+def test_a_call_that_nobody_hears_is_no_call(room: Room, talks: Talks) -> None:
+    _running, _window, page = at_page(room)
+    show(
+        page,
+        talks,
+        safety=CHEST,
+        phase=Phase.SAFETY,
+        staff_called=True,
+        fault="Nobody can be told from here.",
+    )
+    assert page.banner.told.text() == "Nobody can be told from here."
+    click(page.banner.seen)
+    assert page.wrong.words == "Nobody can be told from here." and not page.staff_told.isVisible()
 
 
 def test_an_emergency_is_read_and_done_by_keyboard_alone(room: Room, talks: Talks) -> None:
@@ -666,6 +766,10 @@ def test_an_emergency_is_read_and_done_by_keyboard_alone(room: Room, talks: Talk
     assert calls(talks, "seen")
 
 
+def blocked(page: ChatPage) -> bool:
+    return page.must_be_read
+
+
 def test_an_emergency_comes_through_other_pages_and_dialogs(room: Room, talks: Talks) -> None:
     _running, window, page = at_page(room)
     show(page, talks, turns=BOTH, phase=Phase.ANSWERING)
@@ -673,11 +777,11 @@ def test_an_emergency_comes_through_other_pages_and_dialogs(room: Room, talks: T
     talks.now.show(safety=CHEST, phase=Phase.SAFETY)
     wait_for(lambda: window.pages.currentWidget() is page, "the page")
     assert page.banner.isVisible() and page.banner.words.hasFocus()
-    talks.now.seen()
-    wait_for(lambda: not page.must_be_read, "that")
+    click(page.banner.seen)
+    assert not blocked(page)
     QTimer.singleShot(200, lambda: talks.now.show(safety=CHEST, phase=Phase.SAFETY))
     page.ask_consent()  # returns, because it is closed
-    assert page.must_be_read and not calls(talks, "consent")
+    assert blocked(page) and not calls(talks, "consent")
 
 
 def test_an_emergency_waits_for_the_end_of_a_scan(room: Room, talks: Talks) -> None:
@@ -702,6 +806,10 @@ def test_what_is_urgent_leaves_the_conversation_and_who_types_alone(room: Room, 
     assert window.pages.currentWidget() is window.history
     window.go_to_chat()
     assert page.banner.words.hasFocus()
+    click(page.banner.seen)
+    assert not page.banner.isVisible() and "112" in page.reminder.words
+    show(page, talks, turns=(*BOTH, ASKED))
+    assert not page.banner.isVisible()
     show(page, talks, safety=CHEST, phase=Phase.SAFETY)
     assert page.banner.words.hasFocus() and page.must_be_read
 
@@ -721,6 +829,12 @@ def test_a_conversation_outlives_another_look_and_not_another_language(room: Roo
     assert len(page.transcript.boxes) == 2 and page.composer.toPlainText() == "half a question"
     click(page.banner.seen)
     assert len(talks.made) == 1 and calls(talks, "seen")
+    before = running.window
+    running.preferences.theme = "light"
+    running.rebuild()
+    wait_for(lambda: running.window is not before, "the light window")
+    page = running.window.chat
+    assert not page.banner.isVisible() and "112" in page.reminder.words
     running.preferences.language = "es"
     before = running.window
     running.rebuild()

@@ -8,9 +8,11 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QHBoxLayout, QVBoxLayout, QWidget
 
-from client.assistant.conversation import Role
+from client.assistant import knowledge
+from client.assistant.conversation import Emergency, Role
+from client.assistant.knowledge import Article
 from client.clock import Clock
-from client.errors import HealthHelperError
+from client.errors import EnvironmentFault, HealthHelperError
 from client.language import said
 from client.pipeline.talk_state import Mode, Phase, Talking, TalkState
 from client.ui.pages.chat_dialogs import PassageDialog, TalkConsentDialog
@@ -55,6 +57,7 @@ class ChatPage(Page):
         self._view = chat.view(_NOTHING, self._cleaned)
         self._hearing = Hearing()
         self._reads: bool | None = None  # as the person has chosen; None: as they talk
+        self._read: Emergency | None = None  # what was said to be read, and still holds
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
         self.heading = label(said("Assistant"), "title")
@@ -62,9 +65,10 @@ class ChatPage(Page):
         self.broken = Standing(self._begin)
         self.consent = Standing(self.ask_consent)
         self.banner = SafetyBanner()
+        self.reminder = Standing(self._staff)
         self.transcript = Transcript()
         self.wrong = Standing(self._retry)
-        for widget in (self.broken, self.consent, self.banner):
+        for widget in (self.broken, self.consent, self.banner, self.reminder):
             self.column.addWidget(widget)
         self._inside = QWidget()
         inside = QVBoxLayout(self._inside)
@@ -169,12 +173,18 @@ class ChatPage(Page):
         if talk is not None:
             talk.forget()
             talk.close()
-        self._reads = None
         self._clear()
         if self.isVisible():
             self._timer.start(_LOOK_EVERY_MS)  # and not now: what forgets may leave the page too
         else:
             self._timer.stop()
+
+    def renew(self) -> None:
+        """There is more to be known of whoever asks; where nothing was said yet, a conversation that knows it begins."""
+        if self._talk is not None and not self._view.may_forget and self._state.mode is Mode.TYPED:
+            typed = self.composer.toPlainText()
+            self.forget()
+            self.composer.setPlainText(typed)
 
     def end(self) -> None:
         """The window closes."""
@@ -183,24 +193,20 @@ class ChatPage(Page):
         if talk is not None:
             talk.close()
 
-    def hand_over(self) -> tuple[str, Talking | None, bool | None, str]:
-        """What the same page, made anew, goes on with: language, conversation, reading aloud, what was being typed."""
-        self._timer.stop()
-        talk, self._talk = self._talk, None
-        return self._language, talk, self._reads, self.composer.toPlainText()
-
-    def take_over(self, of_before: tuple[str, Talking | None, bool | None, str]) -> None:
-        """In another language a conversation does not go on: it is forgotten."""
-        language, talk, reads, typed = of_before
+    def take_over(self, before: ChatPage) -> None:
+        """The same page, made anew. In another language a conversation does not go on: it is forgotten."""
+        before._timer.stop()
+        talk, before._talk = before._talk, None
         if talk is None:
             return
-        if language != self._language:
+        if before._language != self._language:
             talk.forget()
             talk.close()
             return
-        self._talk, self._reads = talk, reads
-        self.reads.setChecked(bool(reads))
-        self.composer.setPlainText(typed)
+        self._read = before._read
+        self._check_reads(on=before.reads.isChecked())
+        self._talk, self._reads = talk, before._reads
+        self.composer.setPlainText(before.composer.toPlainText())
         self._look()
         self._timer.start(_LOOK_EVERY_MS if self.isVisible() else _LOOK_HIDDEN_MS)
 
@@ -248,9 +254,8 @@ class ChatPage(Page):
 
     def _clear(self) -> None:
         self.composer.clear()
-        self.reads.blockSignals(True)
-        self.reads.setChecked(False)
-        self.reads.blockSignals(False)
+        self._check_reads(on=False)
+        self._reads = self._read = None
         self.talk.end()
         self._cleaned = chat.Cleaned()
         self._show(_NOTHING)
@@ -279,10 +284,15 @@ class ChatPage(Page):
         self.too_much.setVisible(bool(wrong))
 
     def _listen(self, mode: Mode) -> None:
-        if mode is not Mode.TYPED and self._reads is None and not self.reads.isChecked():
-            self.reads.setChecked(True)  # who talks wants to hear, unless they have said otherwise
-            self._reads = None
+        if self._reads is None:  # who talks wants to hear, unless they have said otherwise
+            self._check_reads(on=mode is not Mode.TYPED)
+            self._do(lambda talk: talk.speak_answers(self.reads.isChecked()))
         self._do(lambda talk: talk.listen(mode))
+
+    def _check_reads(self, *, on: bool) -> None:
+        self.reads.blockSignals(True)
+        self.reads.setChecked(on)
+        self.reads.blockSignals(False)
 
     def _talks(self, down: bool) -> None:  # noqa: FBT001 (a button is down or not)
         if down:
@@ -308,8 +318,9 @@ class ChatPage(Page):
         self._do(lambda talk: talk.call_staff())
 
     def _seen(self) -> None:
+        self._read = self._state.safety
         self._do(lambda talk: talk.seen())
-        self.focus_first()
+        self._show(self._state)  # also where nothing else has become other
 
     def ask_consent(self) -> None:
         """Whether what is said and asked may be sent; also to take it back."""
@@ -326,7 +337,7 @@ class ChatPage(Page):
         dialog.deleteLater()
         if wanted and talk is self._talk:
             self.composer.clear()
-            self._cleaned = chat.Cleaned()
+            self._cleaned, self._read = chat.Cleaned(), None
             self._do(lambda now: now.forget())
             self.composer.setFocus()
 
@@ -336,9 +347,16 @@ class ChatPage(Page):
         elif citation.kind == "document":
             self.open_document.emit(citation.target)
         else:
-            dialog = PassageDialog(self.window(), citation)
+            dialog = PassageDialog(self.window(), citation, self._article(citation.target))
             dialog.exec()
             dialog.deleteLater()
+
+    def _article(self, name: str) -> Article | None:
+        """Of ours, where there is one of this name."""
+        try:
+            return knowledge.shipped().article(name, self._language) if name else None
+        except (KeyError, EnvironmentFault):  # the passage itself is shown all the same
+            return None
 
     # What is shown
 
@@ -360,13 +378,16 @@ class ChatPage(Page):
             self.used.emit()
 
     def _show(self, state: TalkState) -> None:
-        before, now = self._view, chat.view(state, self._cleaned)
+        if state.safety is None:
+            self._read = None
+        before, now = self._view, chat.view(state, self._cleaned, self._read)
         self._state, self._view = state, now
         self._show_banner(now, reads=state.speaking is not None or state.phase is Phase.SPEAKING)
         if now.turns != before.turns or now.partial != before.partial or not now.turns:
             self.transcript.show_turns(now.turns, now.partial, right_to_left=now.partial_right_to_left)
             self._tell(before.turns, now, speaks=state.phase is Phase.SPEAKING)
         self.consent.say(*self._consent_words(now))
+        self.reminder.say(now.reminder, said("Call staff") if now.reminder else "")
         self.wrong.say(now.fault, said("Ask again") if now.may_retry else "")
         self.trouble.say(now.trouble, "")
         self._show_status(before, now)
@@ -383,9 +404,13 @@ class ChatPage(Page):
         )
 
     def _show_banner(self, now: ChatView, *, reads: bool) -> None:
+        stood = self.banner.view is not None
         other = self.banner.show_view(now.banner, reads=reads)
         for widget in (self._inside, self._rest, self.in_use):
             widget.setVisible(not now.alone)
+        if stood and now.banner is None and self.isVisible():
+            self.composer.setEnabled(now.may_type)
+            self.composer.setFocus()
         if not other or now.banner is None:
             return
         self.banner.alert()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
+from client.assistant.knowledge import Article
 from client.language import said
 from client.ui.pages.dialogs import Dialog
-from client.ui.views.chat import CitationView, consent_words, right_to_left
+from client.ui.views.chat import CitationView, consent_words, right_to_left, shown
 from client.ui.widgets.layout import button, label
 
 
@@ -30,15 +31,23 @@ class TalkConsentDialog(Dialog):
 
 
 class PassageDialog(Dialog):
-    """What an answer cites, as it is. Nothing in it leads anywhere."""
+    """What an answer cites, as it is, and the article of ours that it is of. Nothing in it leads anywhere; addresses are words."""
 
-    def __init__(self, parent: QWidget, citation: CitationView) -> None:
+    def __init__(self, parent: QWidget, citation: CitationView, article: Article | None) -> None:
         super().__init__(parent, said("Source"))
         self.setAccessibleDescription(citation.spoken)
         self.title = label(citation.title or citation.words, "heading")
         self.text = label(citation.text or said("There is nothing more to be shown of this source."))
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        for one in (self.title, self.text):
+        self.article, self.sources = label(), label("", "muted")
+        if article is not None:
+            self.article.setText(shown(article.text))
+            lines = [said("This article rests on:"), *map(shown, article.sources)]
+            if article.reviewed == "no":
+                lines.append(said("No clinician has reviewed it yet."))
+            self.sources.setText("\n".join(lines))
+        parts = (self.title, self.text, self.article, self.sources)
+        for one in parts[:3]:
             one.setLayoutDirection(
                 Qt.LayoutDirection.RightToLeft
                 if right_to_left(one.text())
@@ -47,8 +56,11 @@ class PassageDialog(Dialog):
         inside = QWidget()
         inside.setObjectName("page")
         column = QVBoxLayout(inside)
-        column.addWidget(self.title)
-        column.addWidget(self.text)
+        for one in parts:
+            column.addWidget(one)
+            one.setVisible(bool(one.text()))
+        if article is not None:
+            column.insertWidget(2, label(said("The whole article"), "heading"))
         column.addStretch(1)
         area = QScrollArea()
         area.setWidget(inside)

@@ -25,7 +25,7 @@ _JOINERS = "\u200c\u200d"
 _MOST_MARKS = 4
 _LONGEST_WORD, _PIECE = 40, 20
 _BREAK = "\u200b"
-_TITLE_LETTERS = 28
+_TITLE_LETTERS = 36
 
 MODES: Mapping[Mode, str] = {
     Mode.TYPED: marked("Type"),
@@ -37,7 +37,7 @@ MODES: Mapping[Mode, str] = {
 @dataclass(frozen=True, slots=True)
 class CitationView:
     """One source of an answer. words: on its button; spoken: its whole name. kind: "fact", "document" or "passage"; target: a vital's name, a
-    document's identifier, or "". title, text: what a passage is, shown as it is.
+    document's identifier, an article's, or "". title, text: what a passage is, shown as it is.
     """
 
     words: str = field(repr=False)
@@ -72,7 +72,7 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True)
 class BannerView:
-    """What stands over everything. number: a line with the number to call. staff: on the button that calls them. told: that they know; or ""."""
+    """What stands over everything. number: a line with the number to call. staff: on the button that calls them. told: what became of it; or ""."""
 
     heading: str
     text: str
@@ -89,13 +89,14 @@ class BannerView:
 
 @dataclass(frozen=True, slots=True)
 class ChatView:
-    """alone: the banner is all that is shown. partial: of what is being said now. status: what goes on. in_use: what hears, answers and speaks, and why.
+    """alone: the banner is all that is shown. reminder: of what was read already and still holds; or "". partial: of what is being said now. status: what goes on. in_use: what hears, answers and speaks, and why.
 
     trouble: of the microphone; fault: of the last answer; with may_retry it can be asked again. mute: on its button; muted: whether it is off.
     """
 
     banner: BannerView | None
     alone: bool
+    reminder: str
     turns: tuple[TurnView, ...]
     partial: str
     partial_right_to_left: bool
@@ -138,22 +139,26 @@ class Cleaned:
         return found
 
 
-def view(state: TalkState, cleaned: Cleaned | None = None) -> ChatView:
-    """All of it. cleaned: of the views before."""
+def view(state: TalkState, cleaned: Cleaned | None = None, read: Emergency | None = None) -> ChatView:
+    """All of it. cleaned: of the views before. read: what somebody has said that they had read; it is a banner again when it comes again."""
     cleaned = Cleaned() if cleaned is None else cleaned
     cleaned.begin()
     safety = state.phase is Phase.SAFETY
-    banner = None if state.safety is None else _banner(state.safety, called=state.staff_called)
+    told = _told(state)
+    stands = None if state.safety is None else _banner(state.safety, told)
+    unread = safety or state.safety != read
+    banner = stands if unread else None
     turns = tuple(
         one
         for one in (_turn(at, turn, state, cleaned) for at, turn in enumerate(state.turns))
         if one.text or one.growing
     )
-    open_ = state.mode is not Mode.TYPED and not state.muted
+    open_ = state.mode is not Mode.TYPED and not state.muted and bool(state.microphone)
     partial = shown(state.partial)
     return ChatView(
         banner=banner,
         alone=banner is not None and (banner.emergency or safety),
+        reminder="" if stands is None or unread else _sentences(stands.heading, stands.number),
         turns=turns,
         partial=partial,
         partial_right_to_left=right_to_left(partial),
@@ -175,15 +180,18 @@ def view(state: TalkState, cleaned: Cleaned | None = None) -> ChatView:
         may_stop=state.speaking is not None
         or state.phase in (Phase.UNDERSTANDING, Phase.ANSWERING, Phase.SPEAKING),
         may_forget=bool(turns or partial or state.level is not Level.NONE),
-        staff_told=_told(called=state.staff_called),
+        staff_told="" if told == state.fault else told,
     )
 
 
-def _told(*, called: bool) -> str:
-    return said("Staff have been called.") if called else ""
+def _told(state: TalkState) -> str:
+    """What became of a call for staff; where something went wrong, that."""
+    if not state.staff_called:
+        return ""
+    return state.fault or said("Staff have been called.")
 
 
-def _banner(safety: Emergency, *, called: bool) -> BannerView:
+def _banner(safety: Emergency, told: str) -> BannerView:
     emergency = safety.level is Level.EMERGENCY
     if safety.number is None:
         number = said("Call your local emergency number") if emergency else ""
@@ -198,7 +206,7 @@ def _banner(safety: Emergency, *, called: bool) -> BannerView:
         text=shown(safety.text),
         number=number,
         staff=shown(safety.call_staff) or said("Call staff"),
-        told=_told(called=called),
+        told=told,
         emergency=emergency,
     )
 
@@ -219,6 +227,8 @@ def _status(state: TalkState) -> str:
         return ""
     if state.muted:
         return said("The microphone is off.")
+    if not state.microphone:
+        return "" if state.trouble else said("The microphone is being opened …")
     if state.mode is Mode.PUSH_TO_TALK:
         return (
             said("Speak now.")
@@ -281,6 +291,7 @@ def _citation(one: Citation, cleaned: Cleaned) -> CitationView:
     name, title = cleaned(one.id), cleaned(one.title)
     kind, _, target = one.uri.partition(":")
     found = {"fact": "fact", "upload": "document"}.get(kind, "passage")
+    target = target if kind in {"fact", "upload", "article"} else ""
     short = title if len(title) <= _TITLE_LETTERS else f"{title[: _TITLE_LETTERS - 1].rstrip()}…"
     spoken = {
         "fact": said("Source {id}, a measurement: {title}", id=name, title=title),
@@ -291,7 +302,7 @@ def _citation(one: Citation, cleaned: Cleaned) -> CitationView:
         f"[{name}] {short}".replace("\n", " "),
         spoken,
         found,
-        "" if found == "passage" else target,
+        target,
         title,
         cleaned(one.quote),
     )
@@ -431,12 +442,11 @@ def forget_words() -> tuple[str, str, str]:
 
 def unread_words(number: str) -> str:
     """For whoever comes after somebody who was told to get help and did not say that they had read it. number: BannerView.number."""
-    return " ".join(
-        (
-            said(
-                "Somebody here was told that they may need help at once, and did not say that they had read it."
-            ),
-            said("If somebody near you is unwell, help them."),
-            f"{number}." if number else "",
-        )
-    ).strip()
+    told = said(
+        "Somebody here was told that they may need help at once, and did not say that they had read it."
+    )
+    return f"{told} {_sentences(said('If somebody near you is unwell, help them'), number)}"
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(f"{part}." for part in parts if part)

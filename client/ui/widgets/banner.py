@@ -73,6 +73,8 @@ class SafetyBanner(QFrame):
             shown.setText(words)
             shown.setVisible(bool(words))
         self.call.setText(view.staff.replace("&", "&&"))
+        if before is not None and view.told and view.told != before.told:
+            announce(self, view.told, at_once=True)
         return before is None or (before.text, before.emergency) != (view.text, view.emergency)
 
     def alert(self) -> None:

@@ -15,6 +15,9 @@ class SmallTriage(Triage):
     def __init__(self) -> None:
         """Reads nothing."""
 
+    def prepare(self) -> None:
+        """There is nothing to read."""
+
     def judge(self, text: str, language: str) -> Verdict:
         plain = text.lower()
         if "chest" in plain and "pain" in plain:

@@ -426,7 +426,7 @@ class Stage:
         if not self.has_clinic:
             return "Answered on this device: it belongs to no clinic."
         return Clinic(
-            patient_id=lambda: "0b9f0c7e-4a55-4d0a-8a53-6a3f0c3c2c11",
+            patient_id=lambda _conversation: "0b9f0c7e-4a55-4d0a-8a53-6a3f0c3c2c11",
             connect=self.clinic.connect,
             agreed=self._agreed,
             decide=self._decide,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from client.errors import BadInput
-from client.store.consents import CLOUD_VERSION, Consents, Subject, is_given
+from client.store.consents import ASSISTANT_VERSION, CLOUD_VERSION, Consents, Subject, is_given
 from client.store.database import Database
 from client.store.observations import Observations
 from tests.client.store.conftest import NOW
@@ -62,3 +62,17 @@ def test_a_decision_is_never_changed(consents: Consents, database: Database, sto
         consents.record(ada, Subject.CLOUD, 1, given, "en", NOW)
     assert [one.given for one in consents.all(ada)] == [True, False] * 3
     assert database.ask("SELECT seq FROM consent ORDER BY seq") == [(k,) for k in range(1, 7)]
+
+
+def test_the_assistant_is_agreed_to_apart_and_taken_back_as_easily(
+    consents: Consents, database: Database, store: Observations
+) -> None:
+    ada = store.add_person("Ada", now=NOW).id
+    consents.record(ada, Subject.CLOUD, CLOUD_VERSION, True, "en", NOW)
+    assert consents.newest(ada, Subject.ASSISTANT) is None
+    consents.record(ada, Subject.ASSISTANT, ASSISTANT_VERSION, True, "en", NOW)
+    consents.record(ada, Subject.ASSISTANT, ASSISTANT_VERSION, False, "en", NOW)
+    newest = consents.newest(ada, Subject.ASSISTANT)
+    assert newest is not None and not newest.given
+    with database.changes() as change:
+        assert is_given(change, ada, Subject.CLOUD) and not is_given(change, ada, Subject.ASSISTANT)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from client.store.database import Database
 from client.store.entries import VALUES, to_observation
 from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
-from client.store.tasks import BOUNDS, Tasks, judge, sentence
+from client.store.tasks import BOUNDS, HELP, Tasks, judge, sentence
 from tests.client.store.conftest import NOW
 
 HIGH_PRESSURE = {"systolic": 185.0, "diastolic": 80.0}
@@ -138,3 +138,25 @@ def test_tasks_go_and_come_back_with_what_they_are_about(store: Observations, ta
     assert tasks.count() == 0
     store.restore_person(ada)
     assert tasks.open() == [task]
+
+
+def test_whoever_asks_for_help_is_seen_by_staff_once(tasks: Tasks, store: Observations) -> None:
+    ada = store.add_person("Ada", now=NOW).id
+    assert not tasks.ask_for_help(ada, (), NOW), "there is nothing that it could be put beside"
+    for hours in (2, 1):
+        at = NOW - timedelta(hours=hours)
+        store.save(to_observation(Kind.WEIGHT, {"kg": 70.0}, at, ada))
+    assert tasks.ask_for_help(ada, (), NOW) and tasks.ask_for_help(ada, (), NOW)
+    (one,) = tasks.open()
+    assert (one.person, one.reason, one.taken_at) == (ada, HELP, NOW - timedelta(hours=1))
+    assert sentence(HELP) == "Somebody asked for help"
+    assert tasks.done(one.id, NOW) and tasks.ask_for_help(ada, (), NOW) and tasks.count() == 1
+
+
+def test_a_guest_asks_for_help_at_this_visit(tasks: Tasks, store: Observations) -> None:
+    of_before = to_observation(Kind.WEIGHT, {"kg": 80.0}, NOW, None)
+    now = to_observation(Kind.WEIGHT, {"kg": 70.0}, NOW, None)
+    store.save_all([of_before, now])
+    assert not tasks.ask_for_help(None, (), NOW)
+    assert tasks.ask_for_help(None, (now.line.id,), NOW)
+    assert [one.observation for one in tasks.open()] == [now.line.id]

@@ -72,7 +72,7 @@ def test_a_turn_keeps_its_place_though_an_empty_one_before_it_is_not_shown() -> 
     [
         ("fact:heart_rate", "fact", "heart_rate"),
         ("upload:abc", "document", "abc"),
-        ("article:rest", "passage", ""),
+        ("article:rest", "passage", "rest"),
         ("", "passage", ""),
         ("https://example.org/x", "passage", ""),
         ("javascript:alert(1)", "passage", ""),
@@ -89,7 +89,7 @@ def test_a_citation_opens_something_of_ours_or_its_own_words(uri: str, kind: str
 def test_a_long_title_is_cut_on_the_button_only() -> None:
     one = Citation("k1", "word " * 40, "", "article:x")
     found = chat.view(replace(BOTH, turns=(replace(ANSWER, citations=(one,)),))).turns[0].citations[0]
-    assert len(found.words) < 40 and found.words.endswith("…") and found.spoken.count("word") == 40
+    assert len(found.words) < 45 and found.words.endswith("…") and found.spoken.count("word") == 40
 
 
 def test_the_sentence_that_is_read_is_marked_in_the_text_with_its_citations_left_out() -> None:
@@ -178,8 +178,20 @@ def test_an_emergency_stands_alone_with_its_number_until_it_was_read() -> None:
     assert not (found.may_listen or found.may_talk or found.may_retry)
     called = chat.view(replace(BOTH, safety=CHEST, phase=Phase.SAFETY, staff_called=True)).banner
     assert called is not None and called.told == "Staff have been called." and called.told in called.spoken
-    after = chat.view(replace(BOTH, level=Level.EMERGENCY))
-    assert after.banner is None and after.may_type and after.may_forget
+    after = chat.view(replace(BOTH, level=Level.EMERGENCY, safety=CHEST), read=CHEST)
+    assert after.banner is None and after.may_type and after.may_forget and not after.alone
+    assert banner.heading in after.reminder and "112" in after.reminder and not found.reminder
+    again = chat.view(replace(BOTH, safety=CHEST, phase=Phase.SAFETY), read=CHEST)
+    assert again.alone and not again.reminder
+    worse = chat.view(replace(BOTH, safety=CHEST), read=replace(CHEST, level=Level.URGENT))
+    assert worse.alone
+
+
+def test_a_call_of_which_nobody_hears_is_not_said_to_be_one() -> None:
+    called = replace(BOTH, safety=CHEST, staff_called=True)
+    found = chat.view(replace(called, fault="Nobody can be told from here."))
+    assert found.banner is not None and found.banner.told == "Nobody can be told from here."
+    assert found.staff_told == "" and chat.view(called).staff_told == "Staff have been called."
 
 
 def test_an_emergency_is_not_hidden_by_a_phase_that_goes_on() -> None:
@@ -216,15 +228,24 @@ def test_without_a_place_nobody_is_told_a_number() -> None:
 def test_what_can_be_done_with_a_microphone(
     mode: Mode, *, muted: bool, talks: bool, may_talk: bool, may_mute: bool, hears: bool
 ) -> None:
-    found = chat.view(TalkState(mode=mode, muted=muted))
+    found = chat.view(TalkState(mode=mode, muted=muted, microphone="Desk"))
     assert (found.talks, found.may_talk, found.may_mute, found.hears) == (talks, may_talk, may_mute, hears)
     assert found.mute == ("Switch the microphone on" if muted else "Switch the microphone off")
     assert (found.status == "The microphone is off.") is (muted and mode is not Mode.TYPED)
 
 
+def test_a_microphone_that_is_not_open_yet_is_not_said_to_listen() -> None:
+    closed = TalkState(mode=Mode.HANDS_FREE, muted=False)
+    found = chat.view(closed)
+    assert found.status == "The microphone is being opened …" and not found.hears and found.may_mute
+    assert chat.view(replace(closed, trouble="There is none.")).status == ""
+    assert not chat.view(replace(closed, mode=Mode.PUSH_TO_TALK)).may_talk
+
+
 def test_what_goes_on_is_said_and_can_be_stopped() -> None:
     words = {
-        phase: chat.view(TalkState(phase=phase, mode=Mode.HANDS_FREE, muted=False)).status for phase in Phase
+        phase: chat.view(TalkState(phase=phase, mode=Mode.HANDS_FREE, muted=False, microphone="Desk")).status
+        for phase in Phase
     }
     assert all(words.values()) and len(set(words.values())) >= 6
     for phase in Phase:

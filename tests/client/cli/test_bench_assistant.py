@@ -1,0 +1,100 @@
+"""`health-helper bench assistant`: what it says, writes and ends with, on small parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from client.assistant.triage import Level
+from client.evaluation import assistant, assistant_triage
+from client.evaluation.assistant import Found, Part
+from client.evaluation.assistant_echo import Trial
+from client.evaluation.assistant_triage import Sentence
+from client.evaluation.assistant_voice import Measured
+from tests.client.assistant.triaging import small_triage
+from tests.client.cli.conftest import Said
+
+FLAG = Sentence(
+    "en-1",
+    "en",
+    "I have crushing pain in my chest and I cannot breathe",
+    Level.EMERGENCY,
+    "chest_pain",
+    "plain",
+)
+BENIGN = Sentence("en-2", "en", "What time does the clinic open on Monday?", Level.NONE, None, "plain")
+DEAF = Sentence("en-3", "en", "What time does the clinic open?", Level.EMERGENCY, "stroke", "plain")
+
+
+def sentences(monkeypatch: pytest.MonkeyPatch, *some: Sentence) -> None:
+    monkeypatch.setattr(assistant_triage, "sets", lambda: {"held_out": list(some)})
+    monkeypatch.setattr(assistant, "shipped", small_triage)
+
+
+def test_triage_is_told_and_written(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sentences(monkeypatch, FLAG, BENIGN)
+    file = tmp_path / "figures.json"
+    said = command("bench", "assistant", "--part", "triage", "--json", str(file))
+    assert said.status == 0, said.err
+    assert "Triage, held_out set: 1 emergencies, 1 benign" in said.out
+    assert "Targets missed: none." in said.out and "triage: no target missed" in said.err
+    written = json.loads(file.read_text())
+    assert written["schema"] == "health-helper/assistant/1"
+    assert written["parts"]["triage"]["held_out"]["recall"]["count"] == 1
+    assert FLAG.text not in file.read_text() and FLAG.text not in said.out
+
+
+def test_a_missed_target_is_said_and_ends_with_1(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences(monkeypatch, FLAG, DEAF)
+    said = command("bench", "assistant", "--part", "triage")
+    assert said.status == 1
+    assert "Targets missed: triage: held_out set: recall 50.0 %" in said.out
+
+
+def test_a_part_that_is_not_there_is_bad_input(command: Callable[..., Said]) -> None:
+    said = command("bench", "assistant", "--part", "taste")
+    assert said.status == 2 and "There is no part taste" in said.err and "echo" in said.err
+
+
+def test_a_file_that_cannot_be_written_is_said(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sentences(monkeypatch, FLAG)
+    said = command("bench", "assistant", "--part", "triage", "--json", str(tmp_path / "nowhere" / "x.json"))
+    assert said.status == 4 and "--json" in said.err
+
+
+def test_all_parts_in_turn_with_plots(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[Part, str, int]] = []
+
+    def measured(part: Part, recordings: Path, trials: int, _clock: object, _tell: object) -> Found:
+        asked.append((part, recordings.name, trials))
+        heard = tuple(Measured("real", "white", level, "ours", 0.9, 1e-4) for level in (20.0, 0.0))
+        runs = (Trial(1, "somebody", -9.0, 0.1), Trial(2, "somebody", -9.0, None))
+        misses = ("too slow",) if part is Part.ECHO else ()
+        return Found(
+            part,
+            f"## {part}",
+            {},
+            misses,
+            heard if part is Part.VOICE else (),
+            runs if part is Part.ECHO else (),
+        )
+
+    monkeypatch.setattr(assistant, "measured", measured)
+    folder = tmp_path / "plots"
+    said = command(
+        "bench", "assistant", "--plots", str(folder), "--recordings", str(tmp_path), "--trials", "3"
+    )
+    assert said.status == 1 and "Targets missed: echo: too slow." in said.out
+    assert asked == [(part, tmp_path.name, 3) for part in Part]
+    assert {path.name for path in folder.iterdir()} == {"hearing.png", "interrupting.png"}

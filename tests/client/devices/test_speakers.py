@@ -1,0 +1,258 @@
+"""The loudspeaker: plays at once, falls silent at once, and tells in one unbroken stream what it plays; with a PortAudio that is a script,
+and once with the real one, where a sound server's microphone hears what it plays.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from client.devices import speakers as module
+from client.devices.microphones import MicrophoneSound
+from client.devices.portaudio import PortAudio
+from client.devices.speakers import RATE_HZ, Loudspeaker
+from client.errors import EnvironmentFault
+from edge_models.types import FloatArray
+from tests.stand_ins.fake_sound import FakeSound, FakeStream, PortAudioError, device
+from tests.stand_ins.sound_server import sound_server
+
+BLOCK = 512
+
+
+@pytest.fixture
+def portaudio() -> PortAudio:
+    return PortAudio()
+
+
+@pytest.fixture
+def sound(monkeypatch: pytest.MonkeyPatch, portaudio: PortAudio) -> FakeSound:
+    made = FakeSound(own_speaker=1)
+    monkeypatch.setitem(sys.modules, "sounddevice", made)
+    monkeypatch.setattr(module, "portaudio", portaudio)
+    return made
+
+
+def opened(sound: FakeSound, rate: int = 48_000) -> tuple[Loudspeaker, FakeStream]:
+    sound.plugged = [device("Desk", rate=rate), device("default", rate=rate)]
+    speaker = Loudspeaker()
+    assert speaker.open() == "default"
+    return speaker, sound.streams[-1]
+
+
+def spoken(stream: FakeStream, blocks: int) -> FloatArray:
+    return np.concatenate([stream.speak() for _ in range(blocks)])
+
+
+def tone(length_s: float, rate_hz: int, hz: float = 440.0) -> FloatArray:
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(length_s * rate_hz)) / rate_hz)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("given", [16_000, 22_050, 24_000])
+def test_what_is_given_is_played_at_the_rate_of_the_device(sound: FakeSound, rate: int, given: int) -> None:
+    speaker, stream = opened(sound, rate)
+    speaker.play(tone(0.5, given).astype(np.float32), given)
+    assert speaker.waiting_s == pytest.approx(0.5, abs=0.01)
+    heard = spoken(stream, 30)
+    assert np.count_nonzero(np.abs(heard) > 1e-3) / rate == pytest.approx(0.5, abs=0.02)
+    crossings = np.flatnonzero(np.diff(np.signbit(heard[: int(0.45 * rate)])))
+    assert len(crossings) / 2 / 0.45 == pytest.approx(440.0, rel=0.02)
+    assert speaker.waiting_s == 0.0
+    speaker.close()
+
+
+def test_sentences_follow_each_other_without_a_gap(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    for value in (0.1, 0.2, 0.3):
+        speaker.play(np.full(1_000, value, np.float32), 48_000)
+    heard = spoken(stream, 4)
+    np.testing.assert_allclose(
+        heard[:3_000], np.repeat(np.array([0.1, 0.2, 0.3], np.float32), 1_000), atol=1e-6
+    )
+    assert not heard[3_000:].any()
+    speaker.close()
+
+
+def test_stop_is_silence_within_a_block_and_does_not_crack(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    speaker.play(np.full(48_000, 0.8, np.float32), 48_000)
+    spoken(stream, 5)
+    speaker.stop()
+    heard = spoken(stream, 10)
+    assert not heard[int(0.005 * 48_000) :].any(), "silent after 5 ms"
+    assert float(np.abs(np.diff(heard)).max()) < 0.05
+    assert speaker.waiting_s == 0.0
+    speaker.play(np.full(480, 0.5, np.float32), 48_000)
+    assert spoken(stream, 1)[:480].min() == pytest.approx(0.5), "it can speak again"
+    speaker.stop()
+    speaker.stop()
+    speaker.close()
+
+
+def test_rubbish_is_made_harmless(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    speaker.play(np.array([np.nan, np.inf, -np.inf, 7.0, -7.0], np.float32), 48_000)
+    speaker.play(np.zeros(0, np.float32), 22_050)
+    heard = spoken(stream, 1)
+    np.testing.assert_array_equal(heard[:5], [0.0, 1.0, -1.0, 1.0, -1.0])
+    speaker.close()
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_what_is_played_is_one_unbroken_stream_beside_the_microphone(
+    sound: FakeSound, rate: int, rng: np.random.Generator
+) -> None:
+    """Blocks of the loudspeaker come unevenly beside those of 32 ms; a cushion is found that is enough, and nothing is missing or twice."""
+    speaker, stream = opened(sound, rate)
+    noise = np.convolve(rng.standard_normal(8 * RATE_HZ), np.ones(8) / 8, "same").astype(np.float32) * 0.2
+    speaker.play(noise, RATE_HZ)
+    told: list[FloatArray] = []
+    out = 0
+    due_s = 0.0
+    for _ in range(220):
+        due_s += 0.032
+        while out * 0.02 < due_s + rng.choice([-0.02, 0.0, 0.02]):
+            stream.speak()
+            out += 1
+        told.append(speaker.played(BLOCK).astype(np.float64))
+    left = np.concatenate(told)
+    first = int(np.flatnonzero(np.abs(left) > 1e-4)[0])
+    whole = left[first + 5 * RATE_HZ // 2 :].astype(np.float64)
+    lags = [
+        int(np.argmax(np.correlate(noise[: 7 * RATE_HZ], whole[at : at + 4_000], "valid"))) - at
+        for at in range(0, len(whole) - 8_000, 8_000)
+    ]
+    assert len(lags) > 4 and len(set(lags)) == 1, "one constant lag"
+    beside = noise[lags[0] : lags[0] + len(whole)]
+    assert np.corrcoef(whole[: len(beside)], beside)[0, 1] > (0.9 if rate == 8_000 else 0.99)
+    speaker.close()
+
+
+def test_whoever_asks_late_is_brought_up_to_now(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    for at in range(150):
+        speaker.play(np.full(960, at / 200, np.float32), 48_000)
+    spoken(stream, 150)
+    newest = [speaker.played(BLOCK) for _ in range(3)]
+    assert float(np.concatenate(newest).max()) > 145 / 200 - 0.1
+    assert float(newest[0].min()) > 0.6, "not what was played three seconds ago"
+    speaker.close()
+
+
+def test_before_anything_is_played_there_is_silence(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    assert speaker.played(BLOCK).shape == (BLOCK,)
+    spoken(stream, 20)
+    assert not speaker.played(BLOCK).any()
+    speaker.close()
+
+
+def test_one_that_is_not_there_says_what_to_do(sound: FakeSound) -> None:
+    sound.own_speaker = -1
+    with pytest.raises(EnvironmentFault, match="No loudspeaker was found") as told:
+        Loudspeaker().open()
+    assert "only shown" in told.value.remedy
+
+
+@pytest.mark.parametrize("when", ["refuses", "refuses_start"])
+def test_one_that_can_not_be_opened_leaves_nothing_open(
+    sound: FakeSound, portaudio: PortAudio, when: str
+) -> None:
+    setattr(sound, when, PortAudioError("busy", -9985))
+    speaker = Loudspeaker()
+    with pytest.raises(EnvironmentFault, match="can't be opened"):
+        speaker.open()
+    assert all(stream.closed for stream in sound.streams)
+    assert portaudio.streams == 0
+    speaker.close()
+
+
+def test_one_that_is_unplugged_says_so_when_it_shall_speak(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    speaker.play(np.full(48_000, 0.1, np.float32), 48_000)
+    stream.die()
+    with pytest.raises(EnvironmentFault, match="unplugged"):
+        speaker.play(np.zeros(10, np.float32), 16_000)
+    assert speaker.waiting_s == 0.0, "nobody waits for what is never heard"
+    speaker.stop()
+    speaker.close()
+
+
+def test_closing_is_safe_twice_and_before_opening(sound: FakeSound, portaudio: PortAudio) -> None:
+    Loudspeaker().close()
+    speaker, stream = opened(sound)
+    speaker.play(np.full(4_800, 0.1, np.float32), 48_000)
+    speaker.close()
+    speaker.close()
+    assert stream.closed and speaker.waiting_s == 0.0
+    assert portaudio.streams == 0
+
+
+# With the real PortAudio
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Loudspeaker, MicrophoneSound]]:
+    with sound_server():
+        speaker, microphone = Loudspeaker(), MicrophoneSound()
+        speaker.open()
+        microphone.open()
+        try:
+            yield speaker, microphone
+        finally:
+            microphone.close()
+            speaker.close()
+
+
+def beside(pair: tuple[Loudspeaker, MicrophoneSound], seconds: float) -> tuple[FloatArray, FloatArray]:
+    """What the microphone hears and what the loudspeaker says it plays, block by block [shape=(n,) each]."""
+    speaker, microphone = pair
+    heard, played = [], []
+    for _ in range(int(seconds / 0.032)):
+        block = microphone.read()
+        assert block is not None
+        heard.append(block.samples)
+        played.append(speaker.played(BLOCK))
+    return np.concatenate(heard).astype(np.float64), np.concatenate(played).astype(np.float64)
+
+
+def lag_of(heard: FloatArray, played: FloatArray) -> int:
+    """By how many samples what is heard comes later."""
+    size = 2 * len(heard)
+    cross = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size)), size)
+    best = int(np.argmax(cross))
+    return best if best < len(heard) else best - size
+
+
+@pytest.mark.slow
+def test_what_is_played_is_heard_at_one_lag_and_stops_at_once(
+    pair: tuple[Loudspeaker, MicrophoneSound], rng: np.random.Generator
+) -> None:
+    speaker, _ = pair
+    beside(pair, 1.0)  # both streams have begun
+    voice = np.convolve(rng.standard_normal(12 * RATE_HZ), np.ones(6) / 6, "same") * 0.1
+    speaker.play(voice.astype(np.float32), RATE_HZ)
+    beside(pair, 1.5)
+    heard, played = beside(pair, 4.0)
+    lag = lag_of(heard, played)
+    assert 0 <= lag < 0.32 * RATE_HZ, "in the reach of the echo canceller, and never before it is told"
+    for at in range(0, len(heard) - 2 * RATE_HZ, RATE_HZ):  # the same lag all the time
+        one, other = heard[at + lag : at + lag + RATE_HZ], played[at : at + RATE_HZ]
+        assert np.corrcoef(one, other)[0, 1] > 0.99
+    began_s = time.monotonic()
+    speaker.stop()
+    assert speaker.waiting_s < 0.02
+    last_s = began_s
+    silent = 0
+    while silent < 15:
+        block, _ = beside(pair, 0.033)
+        if float(np.sqrt(np.mean(block**2))) > 1e-3:
+            last_s, silent = time.monotonic(), 0
+        else:
+            silent += 1
+        assert time.monotonic() - began_s < 5.0
+    assert last_s - began_s < 0.2
