@@ -242,11 +242,6 @@ class Shelf(QObject):
 
         self.ask_kept(lambda kept: kept, got, otherwise)
 
-    def kept_later(self) -> Callable[[], Kept | None]:
-        """What is open, for a thread that may wait for it; None where it is not."""
-        future = self._worker.do(lambda: self._kept)
-        return future.result
-
     def elsewhere(
         self, job: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[HealthHelperError], None]
     ) -> None:

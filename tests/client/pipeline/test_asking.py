@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from backend_lambda import wire as server
 from client.assistant.conversation import Conversation
 from client.cloud import faults, wire
+from client.cloud.chat import Chat, ChatEvent
 from client.devices.ports import Spoken
 from client.pipeline.asking import Asker, Came, ClinicVoice, Line, OwnLine, to_chat
 from client.pipeline.clinic_talk import clinic_of
@@ -150,10 +151,13 @@ class Short:
 
     def connect(self) -> Line:
         self.connections += 1
-        return Line(self, self._close)  # type: ignore[arg-type]  # what is not asked here it has not
+        return Line(self, self._close)
 
     def _close(self) -> None:
         self.closed += 1
+
+    def ask(self, question: Chat) -> Generator[ChatEvent, None, None]:
+        raise AssertionError("nobody asks a question here")
 
     def transcription(self, wanted: wire.NewTranscription) -> wire.Transcription:
         return wire.Transcription("wss://example.org", NOW, wanted.language, {})

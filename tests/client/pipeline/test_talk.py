@@ -12,7 +12,7 @@ import pytest
 from client.assistant.conversation import Role
 from client.assistant.triage import Level
 from client.cloud import faults
-from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatUrgency
+from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatEvent, ChatUrgency
 from client.evaluation.hostile_models import MODELS
 from client.pipeline import talk as module
 from client.pipeline.talk import Talk
@@ -283,12 +283,12 @@ def test_what_the_server_cites_may_be_cited(stage: Stage) -> None:
     ids=["broken", "refused", "withheld", "without an end", "a bug of ours"],
 )
 def test_where_it_dies_in_the_middle_ours_follows_and_it_can_be_asked_again(
-    stage: Stage, end: object, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, end: ChatError | Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[object] = []
     monkeypatch.setattr(threading, "excepthook", shown.append)
-    cut = [START, ChatDelta("You can ask a nurse about it. And the")]
-    stage.clinic.answers = [lambda: [*cut, *([] if end is None else [end])]]  # type: ignore[list-item]
+    cut: list[ChatEvent | Exception | Hang] = [START, ChatDelta("You can ask a nurse about it. And the")]
+    stage.clinic.answers = [lambda: [*cut, *([] if end is None else [end])]]
     talk = stage.begin()
     talk.speak_answers(True)
     talk.say("what was my heart rate")

@@ -144,9 +144,7 @@ def test_hooks_see_what_is_written(tmp_path: Any) -> None:
         (tmp_path / "sound.wav").write_bytes(b"RIFF")
 
 
-def test_a_whole_turn_is_spoken_answered_and_interrupted_and_nothing_is_written(
-    server: SoundServer, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_whole_turn_is_spoken_answered_and_interrupted_and_nothing_is_written(server: SoundServer) -> None:
     recogniser, voice, clock = FakeRecogniser(), SystemVoice(), SystemClock()
     triage = shipped()
     triage.judge("", "en")
@@ -201,14 +199,9 @@ def test_a_whole_turn_is_spoken_answered_and_interrupted_and_nothing_is_written(
     while threads() - before:
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
-    for name, seconds in (
-        ("person speaks to heard", heard_s),
-        ("utterance known to turn", turn_s - understood_s),
-        ("turn to local answer", answered_s - turn_s),
-        ("answer to voice", spoken_s - answered_s),
-        ("person speaks to voice stopped", barged_s),
-    ):
-        record_property(name, round(seconds, 3))
+    assert turn_s - understood_s < 2.0, "a turn ends 0.7 s after the last word"
+    assert answered_s - turn_s < 0.5 and spoken_s - answered_s < 1.5
+    assert barged_s - heard_s < 0.5, "of which the sound system takes the same in both"
 
 
 def _loud(spoken: Spoken) -> tuple[Float32Array, int]:
