@@ -1133,27 +1133,27 @@
     </message>
     <message>
         <source>Assistant</source>
-        <translation type="unfinished"></translation>
+        <translation>المساعد</translation>
     </message>
     <message>
         <source>Ask</source>
-        <translation type="unfinished"></translation>
+        <translation>اسأل</translation>
     </message>
     <message>
         <source>How you ask</source>
-        <translation type="unfinished"></translation>
+        <translation>طريقة السؤال</translation>
     </message>
     <message>
         <source>Read answers aloud</source>
-        <translation type="unfinished"></translation>
+        <translation>قراءة الإجابات صوتيًا</translation>
     </message>
     <message>
         <source>Call staff</source>
-        <translation type="unfinished"></translation>
+        <translation>استدعاء موظف</translation>
     </message>
     <message>
         <source>Forget this conversation…</source>
-        <translation type="unfinished"></translation>
+        <translation>محو هذه المحادثة…</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -1161,15 +1161,15 @@
     </message>
     <message>
         <source>Ask again</source>
-        <translation type="unfinished"></translation>
+        <translation>إعادة السؤال</translation>
     </message>
     <message>
         <source>Nothing that you say or ask here is sent to the clinic until you agree to it.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يُرسل إلى العيادة شيء مما تقوله أو تسأل عنه هنا قبل أن توافق على ذلك.</translation>
     </message>
     <message>
         <source>Decide…</source>
-        <translation type="unfinished"></translation>
+        <translation>قرّر…</translation>
     </message>
     <message>
         <source>Settings</source>
@@ -1681,39 +1681,39 @@
     </message>
     <message>
         <source>What is sent</source>
-        <translation type="unfinished"></translation>
+        <translation>ما يُرسل</translation>
     </message>
     <message>
         <source>Answer here only</source>
-        <translation type="unfinished"></translation>
+        <translation>الإجابة هنا فقط</translation>
     </message>
     <message>
         <source>Send to the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>الإرسال إلى العيادة</translation>
     </message>
     <message>
         <source>Source</source>
-        <translation type="unfinished"></translation>
+        <translation>المصدر</translation>
     </message>
     <message>
         <source>There is nothing more to be shown of this source.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يوجد المزيد مما يمكن عرضه من هذا المصدر.</translation>
     </message>
     <message>
         <source>This article rests on:</source>
-        <translation type="unfinished"></translation>
+        <translation>يستند هذا المقال إلى:</translation>
     </message>
     <message>
         <source>No clinician has reviewed it yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يراجعه أي مختص طبي بعد.</translation>
     </message>
     <message>
         <source>The whole article</source>
-        <translation type="unfinished"></translation>
+        <translation>المقال كاملًا</translation>
     </message>
     <message>
         <source>The passage</source>
-        <translation type="unfinished"></translation>
+        <translation>المقطع</translation>
     </message>
     <message>
         <source>Close</source>
@@ -1809,7 +1809,7 @@
     </message>
     <message>
         <source>This document can&apos;t be shown here any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يعد من الممكن عرض هذا المستند هنا.</translation>
     </message>
     <message>
         <source>No camera was found</source>
@@ -1865,7 +1865,7 @@
     </message>
     <message>
         <source>The conversation was forgotten, because nobody used this for {minutes} min.</source>
-        <translation type="unfinished"></translation>
+        <translation>مُحيت المحادثة لعدم الاستخدام مدة {minutes} د.</translation>
     </message>
     <message>
         <source>Locked.</source>
@@ -3317,7 +3317,7 @@
     </message>
     <message>
         <source>The assistant listens with it, when somebody has it listen. Here only this try does; nothing of it is recorded or sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>يستمع المساعد من خلاله عندما يطلب منه أحد الاستماع. هنا تستخدمه هذه التجربة فقط؛ ولا يُسجَّل منها شيء ولا يُرسل.</translation>
     </message>
     <message>
         <source>The microphone is being opened …</source>
@@ -4149,7 +4149,7 @@
     </message>
     <message>
         <source>Somebody asked for help</source>
-        <translation type="unfinished"></translation>
+        <translation>طلب شخص المساعدة</translation>
     </message>
     <message>
         <source>A reading to look at</source>
@@ -4905,11 +4905,11 @@
     </message>
     <message>
         <source>Answered on this device: the store is locked.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُجيب على هذا الجهاز: مخزن البيانات مقفل.</translation>
     </message>
     <message>
         <source>Answered on this device: it belongs to no clinic.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُجيب على هذا الجهاز: فهو لا يتبع أي عيادة.</translation>
     </message>
     <message>
         <source>The policy of this computer names no FHIR server</source>
@@ -4985,403 +4985,403 @@
     </message>
     <message>
         <source>The articles cannot be read ({why})</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذّرت قراءة المقالات ({why})</translation>
     </message>
     <message>
         <source>{file} cannot be read</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن قراءة الملف {file}</translation>
     </message>
     <message>
         <source>{file} is not as agreed</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {file} ليس كما اتُّفق عليه</translation>
     </message>
     <message>
         <source>{file} is not the listed one and is refused</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {file} ليس هو المذكور في القائمة، لذلك رُفض</translation>
     </message>
     <message>
         <source>{file} is no list of tokens</source>
-        <translation type="unfinished"></translation>
+        <translation>الملف {file} ليس قائمة رموز (tokens)</translation>
     </message>
     <message>
         <source>Speech cannot be understood on this device: {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن فهم الكلام على هذا الجهاز، السبب: {why}</translation>
     </message>
     <message>
         <source>Whoever manages this computer puts the model into its folder again. Typing works.</source>
-        <translation type="unfinished"></translation>
+        <translation>من يدير هذا الحاسوب يضع النموذج في مجلده من جديد. الكتابة تعمل.</translation>
     </message>
     <message>
         <source>the library sherpa-onnx is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>المكتبة sherpa-onnx مفقودة</translation>
     </message>
     <message>
         <source>the model cannot be loaded ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن تحميل النموذج ({kind})</translation>
     </message>
     <message>
         <source>on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>على هذا الجهاز</translation>
     </message>
     <message>
         <source>What was said could not be understood on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر على هذا الجهاز فهم ما قيل</translation>
     </message>
     <message>
         <source>Say it again, or type it.</source>
-        <translation type="unfinished"></translation>
+        <translation>قله مرة أخرى أو اكتبه.</translation>
     </message>
     <message>
         <source>this device&apos;s voice</source>
-        <translation type="unfinished"></translation>
+        <translation>صوت هذا الجهاز</translation>
     </message>
     <message>
         <source>Nothing on this device can read this aloud</source>
-        <translation type="unfinished"></translation>
+        <translation>لا شيء على هذا الجهاز يستطيع قراءة هذا بصوت عالٍ</translation>
     </message>
     <message>
         <source>Install espeak-ng, or a voice of the system for this language. The answer is shown.</source>
-        <translation type="unfinished"></translation>
+        <translation>ثبّت espeak-ng أو أحد أصوات النظام لهذه اللغة. الإجابة معروضة.</translation>
     </message>
     <message>
         <source>The clinic&apos;s voice sent no sound</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُرسل صوت العيادة أي مقطع صوتي</translation>
     </message>
     <message>
         <source>The answer is shown; try again later.</source>
-        <translation type="unfinished"></translation>
+        <translation>الإجابة معروضة؛ أعد المحاولة لاحقًا.</translation>
     </message>
     <message>
         <source>{file} cannot be read as sentences</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن قراءة الملف {file} بوصفه جملًا</translation>
     </message>
     <message>
         <source>Each line is an object with text and level.</source>
-        <translation type="unfinished"></translation>
+        <translation>كل سطر كائن فيه text وlevel.</translation>
     </message>
     <message>
         <source>Answered on this device, as whoever manages this computer has set it.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُجيب على هذا الجهاز، كما حدّده المسؤول عن هذا الحاسوب.</translation>
     </message>
     <message>
         <source>the clinic&apos;s voice</source>
-        <translation type="unfinished"></translation>
+        <translation>صوت العيادة</translation>
     </message>
     <message>
         <source>the clinic&apos;s</source>
-        <translation type="unfinished"></translation>
+        <translation>من العيادة</translation>
     </message>
     <message>
         <source>Listening has failed, by a bug of Health Helper&apos;s own. Typing works.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر الاستماع بسبب خطأ داخلي في Health Helper. الكتابة تعمل.</translation>
     </message>
     <message>
         <source>The microphone gives perfect silence. Switch it on, raise its level in the system&apos;s sound settings, or allow this program to use it.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يصل من الميكروفون إلا صمت تام. شغّله، أو ارفع مستواه في إعدادات الصوت في النظام، أو اسمح لهذا البرنامج باستخدامه.</translation>
     </message>
     <message>
         <source>Reading aloud has failed, by a bug of Health Helper&apos;s own.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذرت القراءة بصوت عالٍ بسبب خطأ داخلي في Health Helper.</translation>
     </message>
     <message>
         <source>The answer is shown.</source>
-        <translation type="unfinished"></translation>
+        <translation>الإجابة معروضة.</translation>
     </message>
     <message>
         <source>This failed, by a bug of Health Helper&apos;s own. Try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر ذلك بسبب خطأ داخلي في Health Helper. أعد المحاولة.</translation>
     </message>
     <message>
         <source>Nothing was heard. Hold the button down while you speak.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يُسمع شيء. أبقِ الزر مضغوطًا وأنت تتكلم.</translation>
     </message>
     <message>
         <source>What was said could not be understood. Say it again, or type it.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر فهم ما قيل. قله مرة أخرى أو اكتبه.</translation>
     </message>
     <message>
         <source>This failed, by a bug of Health Helper&apos;s own.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر ذلك بسبب خطأ داخلي في Health Helper.</translation>
     </message>
     <message>
         <source>What you said could not be checked for an emergency, so it is not answered. If you feel very ill, call the emergency number or a member of staff now. {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر التحقق مما إذا كان ما قلته حالة طارئة، لذلك لا يُجاب عنه. إن كنت تشعر بأنك مريض جدًا، فاتصل الآن على رقم الطوارئ أو نادِ أحد الموظفين. {why}</translation>
     </message>
     <message>
         <source>The answer is not whole.</source>
-        <translation type="unfinished"></translation>
+        <translation>الإجابة غير كاملة.</translation>
     </message>
     <message>
         <source>The answer was stopped.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُوقفت الإجابة.</translation>
     </message>
     <message>
         <source>Answered on this device: nobody has agreed to ask the clinic&apos;s cloud yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُجيب على هذا الجهاز: لم يوافق أحد بعد على سؤال سحابة العيادة.</translation>
     </message>
     <message>
         <source>Answered on this device, as you wish.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُجيب على هذا الجهاز، كما ترغب.</translation>
     </message>
     <message>
         <source>Answered on this device: the clinic&apos;s cloud did not answer just now.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُجيب على هذا الجهاز: لم ترد سحابة العيادة الآن.</translation>
     </message>
     <message>
         <source>Nobody can be told from here. Speak to a member of staff, or ask somebody near you.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا يمكن إبلاغ أحد من هنا. تحدث إلى أحد الموظفين، أو اطلب المساعدة من شخص قريب منك.</translation>
     </message>
     <message>
         <source>Nothing here can make text of speech now. Please type.</source>
-        <translation type="unfinished"></translation>
+        <translation>لا شيء هنا يستطيع الآن تحويل الكلام إلى نص. يُرجى الكتابة.</translation>
     </message>
     <message>
         <source>The clinic&apos;s cloud did not answer in full; this device has answered itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم ترد سحابة العيادة ردًا كاملًا؛ فأجاب هذا الجهاز بنفسه.</translation>
     </message>
     <message>
         <source>The clinic&apos;s cloud had nothing to say; this device has answered itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>لم يكن لدى سحابة العيادة ما تقوله؛ فأجاب هذا الجهاز بنفسه.</translation>
     </message>
     <message>
         <source>A part of the clinic&apos;s answer could not be proved and is not shown; this device has answered itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>تعذر إثبات جزء من إجابة العيادة فلم يُعرض؛ وأجاب هذا الجهاز بنفسه.</translation>
     </message>
     <message>
         <source>Type</source>
-        <translation type="unfinished"></translation>
+        <translation>الكتابة</translation>
     </message>
     <message>
         <source>Press a button and talk</source>
-        <translation type="unfinished"></translation>
+        <translation>الضغط على زر والتكلم</translation>
     </message>
     <message>
         <source>Just talk</source>
-        <translation type="unfinished"></translation>
+        <translation>التكلم فقط</translation>
     </message>
     <message>
         <source>Switch the microphone on</source>
-        <translation type="unfinished"></translation>
+        <translation>تشغيل الميكروفون</translation>
     </message>
     <message>
         <source>Switch the microphone off</source>
-        <translation type="unfinished"></translation>
+        <translation>إيقاف الميكروفون</translation>
     </message>
     <message>
         <source>Staff have been called.</source>
-        <translation type="unfinished"></translation>
+        <translation>استُدعي الموظفون.</translation>
     </message>
     <message>
         <source>Call your local emergency number</source>
-        <translation type="unfinished"></translation>
+        <translation>اتصل على رقم الطوارئ المحلي</translation>
     </message>
     <message>
         <source>Call {number}</source>
-        <translation type="unfinished"></translation>
+        <translation>اتصل على {number}</translation>
     </message>
     <message>
         <source>If it gets worse, call {number}</source>
-        <translation type="unfinished"></translation>
+        <translation>إذا ساءت الحالة فاتصل على {number}</translation>
     </message>
     <message>
         <source>This may be an emergency</source>
-        <translation type="unfinished"></translation>
+        <translation>قد تكون هذه حالة طارئة</translation>
     </message>
     <message>
         <source>This should be looked at soon</source>
-        <translation type="unfinished"></translation>
+        <translation>ينبغي فحص هذا قريبًا</translation>
     </message>
     <message>
         <source>I hear you …</source>
-        <translation type="unfinished"></translation>
+        <translation>أسمعك …</translation>
     </message>
     <message>
         <source>One moment …</source>
-        <translation type="unfinished"></translation>
+        <translation>لحظة …</translation>
     </message>
     <message>
         <source>Answering …</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ الرد …</translation>
     </message>
     <message>
         <source>Reading aloud. Stop it with the button, or by speaking.</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ القراءة بصوت عالٍ. أوقفها بالزر أو بالكلام.</translation>
     </message>
     <message>
         <source>Reading aloud.</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ القراءة بصوت عالٍ.</translation>
     </message>
     <message>
         <source>Read the message first.</source>
-        <translation type="unfinished"></translation>
+        <translation>اقرأ الرسالة أولًا.</translation>
     </message>
     <message>
         <source>The microphone is off.</source>
-        <translation type="unfinished"></translation>
+        <translation>الميكروفون متوقف.</translation>
     </message>
     <message>
         <source>Speak now.</source>
-        <translation type="unfinished"></translation>
+        <translation>تكلم الآن.</translation>
     </message>
     <message>
         <source>Hold the button while you talk, or press it before and after.</source>
-        <translation type="unfinished"></translation>
+        <translation>أبقِ الزر مضغوطًا وأنت تتكلم، أو اضغط عليه قبل الكلام وبعده.</translation>
     </message>
     <message>
         <source>Listening. Say something whenever you like.</source>
-        <translation type="unfinished"></translation>
+        <translation>جارٍ الاستماع. قل شيئًا متى شئت.</translation>
     </message>
     <message>
         <source>Heard by: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>التعرّف على الكلام: {name}.</translation>
     </message>
     <message>
         <source>Answered by: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>الإجابات: {name}.</translation>
     </message>
     <message>
         <source>Read aloud by: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>القراءة بصوت عالٍ: {name}.</translation>
     </message>
     <message>
         <source>Microphone: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>الميكروفون: {name}.</translation>
     </message>
     <message>
         <source>Broken off here.</source>
-        <translation type="unfinished"></translation>
+        <translation>انقطعت الإجابة هنا.</translation>
     </message>
     <message>
         <source>You</source>
-        <translation type="unfinished"></translation>
+        <translation>أنت</translation>
     </message>
     <message>
         <source>Important</source>
-        <translation type="unfinished"></translation>
+        <translation>مهم</translation>
     </message>
     <message>
         <source>Assistant, on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>المساعد، على هذا الجهاز</translation>
     </message>
     <message>
         <source>Assistant, from the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>المساعد، من العيادة</translation>
     </message>
     <message>
         <source>Source {id}, a measurement: {title}</source>
-        <translation type="unfinished"></translation>
+        <translation>المصدر {id}، قياس: {title}</translation>
     </message>
     <message>
         <source>Source {id}, a document: {title}</source>
-        <translation type="unfinished"></translation>
+        <translation>المصدر {id}، مستند: {title}</translation>
     </message>
     <message>
         <source>Source {id}: {title}</source>
-        <translation type="unfinished"></translation>
+        <translation>المصدر {id}: {title}</translation>
     </message>
     <message>
         <source>This has {count} letters; at most {most} can be asked at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>عدد الأحرف هنا {count}؛ والحد الأقصى للسؤال الواحد {most}.</translation>
     </message>
     <message>
         <source>May what you say to the assistant and ask it be sent to the clinic?</source>
-        <translation type="unfinished"></translation>
+        <translation>هل يجوز أن يُرسل إلى العيادة ما تقوله للمساعد وما تسأله عنه؟</translation>
     </message>
     <message>
         <source>What is sent: what you say, as sound, to be written down; what you say and type, as text; the last measurements; the documents that you agreed to send; and your age as a range of years.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما يُرسل: ما تقوله، صوتًا، لتحويله إلى كتابة؛ وما تقوله وتكتبه، نصًا؛ وآخر القياسات؛ والمستندات التي وافقت على إرسالها؛ وعمرك ضمن مجال من السنوات.</translation>
     </message>
     <message>
         <source>What is never sent: your name, your record number, and the pictures of a scan.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما لا يُرسل أبدًا: اسمك ورقم ملفك الطبي وصور القياس.</translation>
     </message>
     <message>
         <source>If you say no, you type or are understood on this device only, and the answers come from this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>إذا رفضت، فإنك تكتب أو يُفهم كلامك على هذا الجهاز فقط، وتأتي الإجابات من هذا الجهاز.</translation>
     </message>
     <message>
         <source>What may be an emergency is noticed on this device in any case. You can take this back here at any time.</source>
-        <translation type="unfinished"></translation>
+        <translation>ما قد يكون حالة طارئة يُنتبه إليه على هذا الجهاز في كل الأحوال. يمكنك سحب موافقتك هنا في أي وقت.</translation>
     </message>
     <message>
         <source>Forget this conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>محو هذه المحادثة</translation>
     </message>
     <message>
         <source>Forget all that was said here? It can&apos;t be brought back. What staff were told stays with them.</source>
-        <translation type="unfinished"></translation>
+        <translation>هل تريد محو كل ما قيل هنا؟ لا يمكن استعادته. وما أُبلغ به الموظفون يبقى لديهم.</translation>
     </message>
     <message>
         <source>Forget it</source>
-        <translation type="unfinished"></translation>
+        <translation>محوها</translation>
     </message>
     <message>
         <source>Somebody here was told that they may need help at once, and did not say that they had read it.</source>
-        <translation type="unfinished"></translation>
+        <translation>أُبلغ شخص هنا بأنه قد يحتاج إلى المساعدة فورًا، ولم يؤكد أنه قرأ ذلك.</translation>
     </message>
     <message>
         <source>Stop reading</source>
-        <translation type="unfinished"></translation>
+        <translation>إيقاف القراءة</translation>
     </message>
     <message>
         <source>I have read this</source>
-        <translation type="unfinished"></translation>
+        <translation>قرأت هذا</translation>
     </message>
     <message>
         <source>Your question</source>
-        <translation type="unfinished"></translation>
+        <translation>سؤالك</translation>
     </message>
     <message>
         <source>Type your question. Enter sends it.</source>
-        <translation type="unfinished"></translation>
+        <translation>اكتب سؤالك. يُرسل بمفتاح Enter.</translation>
     </message>
     <message>
         <source>Stop talking</source>
-        <translation type="unfinished"></translation>
+        <translation>إنهاء الكلام</translation>
     </message>
     <message>
         <source>Talk</source>
-        <translation type="unfinished"></translation>
+        <translation>تكلم</translation>
     </message>
     <message>
         <source>Did this help?</source>
-        <translation type="unfinished"></translation>
+        <translation>هل أفادك هذا؟</translation>
     </message>
     <message>
         <source>Yes</source>
-        <translation type="unfinished"></translation>
+        <translation>نعم</translation>
     </message>
     <message>
         <source>Yes, this helped</source>
-        <translation type="unfinished"></translation>
+        <translation>نعم، أفادني هذا</translation>
     </message>
     <message>
         <source>No</source>
-        <translation type="unfinished"></translation>
+        <translation>لا</translation>
     </message>
     <message>
         <source>No, this did not help</source>
-        <translation type="unfinished"></translation>
+        <translation>لا، لم يفدني هذا</translation>
     </message>
     <message>
         <source>Read aloud</source>
-        <translation type="unfinished"></translation>
+        <translation>قراءة صوتية</translation>
     </message>
     <message>
         <source>Conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>المحادثة</translation>
     </message>
     <message>
         <source>Ask about what was measured here, or what the numbers mean.</source>
-        <translation type="unfinished"></translation>
+        <translation>اسأل عما قيس هنا، أو عن معنى الأرقام.</translation>
     </message>
     <message>
         <source>To the newest</source>
-        <translation type="unfinished"></translation>
+        <translation>إلى الأحدث</translation>
     </message>
     <message>
         <source>You, just now</source>
-        <translation type="unfinished"></translation>
+        <translation>أنت، الآن</translation>
     </message>
 </context>
 </TS>

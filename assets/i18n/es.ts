@@ -1133,27 +1133,27 @@
     </message>
     <message>
         <source>Assistant</source>
-        <translation type="unfinished"></translation>
+        <translation>Asistente</translation>
     </message>
     <message>
         <source>Ask</source>
-        <translation type="unfinished"></translation>
+        <translation>Preguntar</translation>
     </message>
     <message>
         <source>How you ask</source>
-        <translation type="unfinished"></translation>
+        <translation>Cómo pregunta</translation>
     </message>
     <message>
         <source>Read answers aloud</source>
-        <translation type="unfinished"></translation>
+        <translation>Respuestas en voz alta</translation>
     </message>
     <message>
         <source>Call staff</source>
-        <translation type="unfinished"></translation>
+        <translation>Avisar al personal</translation>
     </message>
     <message>
         <source>Forget this conversation…</source>
-        <translation type="unfinished"></translation>
+        <translation>Borrar esta conversación…</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -1161,15 +1161,15 @@
     </message>
     <message>
         <source>Ask again</source>
-        <translation type="unfinished"></translation>
+        <translation>Preguntar de nuevo</translation>
     </message>
     <message>
         <source>Nothing that you say or ask here is sent to the clinic until you agree to it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Nada de lo que usted diga o pregunte aquí se envía a la clínica hasta que lo acepte.</translation>
     </message>
     <message>
         <source>Decide…</source>
-        <translation type="unfinished"></translation>
+        <translation>Decidir…</translation>
     </message>
     <message>
         <source>Settings</source>
@@ -1681,39 +1681,39 @@
     </message>
     <message>
         <source>What is sent</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué se envía</translation>
     </message>
     <message>
         <source>Answer here only</source>
-        <translation type="unfinished"></translation>
+        <translation>Responder solo aquí</translation>
     </message>
     <message>
         <source>Send to the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Enviar a la clínica</translation>
     </message>
     <message>
         <source>Source</source>
-        <translation type="unfinished"></translation>
+        <translation>Fuente</translation>
     </message>
     <message>
         <source>There is nothing more to be shown of this source.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay nada más que mostrar de esta fuente.</translation>
     </message>
     <message>
         <source>This article rests on:</source>
-        <translation type="unfinished"></translation>
+        <translation>Este artículo se basa en:</translation>
     </message>
     <message>
         <source>No clinician has reviewed it yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía no lo ha revisado ningún profesional sanitario.</translation>
     </message>
     <message>
         <source>The whole article</source>
-        <translation type="unfinished"></translation>
+        <translation>El artículo entero</translation>
     </message>
     <message>
         <source>The passage</source>
-        <translation type="unfinished"></translation>
+        <translation>El pasaje</translation>
     </message>
     <message>
         <source>Close</source>
@@ -1809,7 +1809,7 @@
     </message>
     <message>
         <source>This document can&apos;t be shown here any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este documento ya no se puede mostrar aquí.</translation>
     </message>
     <message>
         <source>No camera was found</source>
@@ -1865,7 +1865,7 @@
     </message>
     <message>
         <source>The conversation was forgotten, because nobody used this for {minutes} min.</source>
-        <translation type="unfinished"></translation>
+        <translation>La conversación se borró, porque nadie usó esto durante {minutes} min.</translation>
     </message>
     <message>
         <source>Locked.</source>
@@ -3317,7 +3317,7 @@
     </message>
     <message>
         <source>The assistant listens with it, when somebody has it listen. Here only this try does; nothing of it is recorded or sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>El asistente escucha con él cuando alguien lo pone a escuchar. Aquí solo lo usa esta prueba; de ella no se graba ni se envía nada.</translation>
     </message>
     <message>
         <source>The microphone is being opened …</source>
@@ -4149,7 +4149,7 @@
     </message>
     <message>
         <source>Somebody asked for help</source>
-        <translation type="unfinished"></translation>
+        <translation>Una persona pidió ayuda</translation>
     </message>
     <message>
         <source>A reading to look at</source>
@@ -4905,11 +4905,11 @@
     </message>
     <message>
         <source>Answered on this device: the store is locked.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondido en este dispositivo: el almacén de datos está bloqueado.</translation>
     </message>
     <message>
         <source>Answered on this device: it belongs to no clinic.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondido en este dispositivo: no pertenece a ninguna clínica.</translation>
     </message>
     <message>
         <source>The policy of this computer names no FHIR server</source>
@@ -4985,403 +4985,403 @@
     </message>
     <message>
         <source>The articles cannot be read ({why})</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pueden leer los artículos ({why})</translation>
     </message>
     <message>
         <source>{file} cannot be read</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede leer {file}</translation>
     </message>
     <message>
         <source>{file} is not as agreed</source>
-        <translation type="unfinished"></translation>
+        <translation>{file} no es como se acordó</translation>
     </message>
     <message>
         <source>{file} is not the listed one and is refused</source>
-        <translation type="unfinished"></translation>
+        <translation>{file} no es el de la lista y se rechaza</translation>
     </message>
     <message>
         <source>{file} is no list of tokens</source>
-        <translation type="unfinished"></translation>
+        <translation>{file} no es una lista de tokens</translation>
     </message>
     <message>
         <source>Speech cannot be understood on this device: {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>No se puede entender el habla en este dispositivo: {why}</translation>
     </message>
     <message>
         <source>Whoever manages this computer puts the model into its folder again. Typing works.</source>
-        <translation type="unfinished"></translation>
+        <translation>Quien administra este equipo vuelve a poner el modelo en su carpeta. Escribir sí funciona.</translation>
     </message>
     <message>
         <source>the library sherpa-onnx is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>falta la biblioteca sherpa-onnx</translation>
     </message>
     <message>
         <source>the model cannot be loaded ({kind})</source>
-        <translation type="unfinished"></translation>
+        <translation>no se puede cargar el modelo ({kind})</translation>
     </message>
     <message>
         <source>on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>en este dispositivo</translation>
     </message>
     <message>
         <source>What was said could not be understood on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo entender en este dispositivo lo que se dijo</translation>
     </message>
     <message>
         <source>Say it again, or type it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dígalo de nuevo o escríbalo.</translation>
     </message>
     <message>
         <source>this device&apos;s voice</source>
-        <translation type="unfinished"></translation>
+        <translation>la voz de este dispositivo</translation>
     </message>
     <message>
         <source>Nothing on this device can read this aloud</source>
-        <translation type="unfinished"></translation>
+        <translation>Nada en este dispositivo puede leer esto en voz alta</translation>
     </message>
     <message>
         <source>Install espeak-ng, or a voice of the system for this language. The answer is shown.</source>
-        <translation type="unfinished"></translation>
+        <translation>Instale espeak-ng o una voz del sistema para este idioma. La respuesta se muestra.</translation>
     </message>
     <message>
         <source>The clinic&apos;s voice sent no sound</source>
-        <translation type="unfinished"></translation>
+        <translation>La voz de la clínica no envió ningún sonido</translation>
     </message>
     <message>
         <source>The answer is shown; try again later.</source>
-        <translation type="unfinished"></translation>
+        <translation>La respuesta se muestra; inténtelo de nuevo más tarde.</translation>
     </message>
     <message>
         <source>{file} cannot be read as sentences</source>
-        <translation type="unfinished"></translation>
+        <translation>{file} no se puede leer como frases</translation>
     </message>
     <message>
         <source>Each line is an object with text and level.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cada línea es un objeto con text y level.</translation>
     </message>
     <message>
         <source>Answered on this device, as whoever manages this computer has set it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondido en este dispositivo, como lo ha configurado quien administra este equipo.</translation>
     </message>
     <message>
         <source>the clinic&apos;s voice</source>
-        <translation type="unfinished"></translation>
+        <translation>la voz de la clínica</translation>
     </message>
     <message>
         <source>the clinic&apos;s</source>
-        <translation type="unfinished"></translation>
+        <translation>de la clínica</translation>
     </message>
     <message>
         <source>Listening has failed, by a bug of Health Helper&apos;s own. Typing works.</source>
-        <translation type="unfinished"></translation>
+        <translation>La escucha falló por un error propio de Health Helper. Escribir sí funciona.</translation>
     </message>
     <message>
         <source>The microphone gives perfect silence. Switch it on, raise its level in the system&apos;s sound settings, or allow this program to use it.</source>
-        <translation type="unfinished"></translation>
+        <translation>El micrófono solo da un silencio total. Enciéndalo, suba su nivel en los ajustes de sonido del sistema o permita que este programa lo use.</translation>
     </message>
     <message>
         <source>Reading aloud has failed, by a bug of Health Helper&apos;s own.</source>
-        <translation type="unfinished"></translation>
+        <translation>La lectura en voz alta falló por un error propio de Health Helper.</translation>
     </message>
     <message>
         <source>The answer is shown.</source>
-        <translation type="unfinished"></translation>
+        <translation>La respuesta se muestra.</translation>
     </message>
     <message>
         <source>This failed, by a bug of Health Helper&apos;s own. Try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto no funcionó por un error propio de Health Helper. Inténtelo de nuevo.</translation>
     </message>
     <message>
         <source>Nothing was heard. Hold the button down while you speak.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se oyó nada. Mantenga pulsado el botón mientras habla.</translation>
     </message>
     <message>
         <source>What was said could not be understood. Say it again, or type it.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo entender lo que se dijo. Dígalo de nuevo o escríbalo.</translation>
     </message>
     <message>
         <source>This failed, by a bug of Health Helper&apos;s own.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto no funcionó por un error propio de Health Helper.</translation>
     </message>
     <message>
         <source>What you said could not be checked for an emergency, so it is not answered. If you feel very ill, call the emergency number or a member of staff now. {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>No se pudo comprobar si lo que usted dijo es una emergencia, por eso no se responde. Si se siente muy mal, llame ahora al número de emergencias o avise a una persona del personal. {why}</translation>
     </message>
     <message>
         <source>The answer is not whole.</source>
-        <translation type="unfinished"></translation>
+        <translation>La respuesta no está completa.</translation>
     </message>
     <message>
         <source>The answer was stopped.</source>
-        <translation type="unfinished"></translation>
+        <translation>La respuesta se detuvo.</translation>
     </message>
     <message>
         <source>Answered on this device: nobody has agreed to ask the clinic&apos;s cloud yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondido en este dispositivo: todavía nadie ha aceptado que se pregunte a la nube de la clínica.</translation>
     </message>
     <message>
         <source>Answered on this device, as you wish.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondido en este dispositivo, como usted desea.</translation>
     </message>
     <message>
         <source>Answered on this device: the clinic&apos;s cloud did not answer just now.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondido en este dispositivo: la nube de la clínica no respondió en este momento.</translation>
     </message>
     <message>
         <source>Nobody can be told from here. Speak to a member of staff, or ask somebody near you.</source>
-        <translation type="unfinished"></translation>
+        <translation>Desde aquí no se puede avisar a nadie. Hable con una persona del personal o pida ayuda a alguien cercano.</translation>
     </message>
     <message>
         <source>Nothing here can make text of speech now. Please type.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ahora nada aquí puede convertir el habla en texto. Por favor, escriba.</translation>
     </message>
     <message>
         <source>The clinic&apos;s cloud did not answer in full; this device has answered itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>La nube de la clínica no respondió por completo; ha respondido este mismo dispositivo.</translation>
     </message>
     <message>
         <source>The clinic&apos;s cloud had nothing to say; this device has answered itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>La nube de la clínica no tenía nada que decir; ha respondido este mismo dispositivo.</translation>
     </message>
     <message>
         <source>A part of the clinic&apos;s answer could not be proved and is not shown; this device has answered itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Una parte de la respuesta de la clínica no se pudo comprobar y no se muestra; ha respondido este mismo dispositivo.</translation>
     </message>
     <message>
         <source>Type</source>
-        <translation type="unfinished"></translation>
+        <translation>Escribir</translation>
     </message>
     <message>
         <source>Press a button and talk</source>
-        <translation type="unfinished"></translation>
+        <translation>Pulsar un botón y hablar</translation>
     </message>
     <message>
         <source>Just talk</source>
-        <translation type="unfinished"></translation>
+        <translation>Solo hablar</translation>
     </message>
     <message>
         <source>Switch the microphone on</source>
-        <translation type="unfinished"></translation>
+        <translation>Encender el micrófono</translation>
     </message>
     <message>
         <source>Switch the microphone off</source>
-        <translation type="unfinished"></translation>
+        <translation>Apagar el micrófono</translation>
     </message>
     <message>
         <source>Staff have been called.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se ha avisado al personal.</translation>
     </message>
     <message>
         <source>Call your local emergency number</source>
-        <translation type="unfinished"></translation>
+        <translation>Llame a su número de emergencias local</translation>
     </message>
     <message>
         <source>Call {number}</source>
-        <translation type="unfinished"></translation>
+        <translation>Llame al {number}</translation>
     </message>
     <message>
         <source>If it gets worse, call {number}</source>
-        <translation type="unfinished"></translation>
+        <translation>Si empeora, llame al {number}</translation>
     </message>
     <message>
         <source>This may be an emergency</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto puede ser una emergencia</translation>
     </message>
     <message>
         <source>This should be looked at soon</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto debería revisarse pronto</translation>
     </message>
     <message>
         <source>I hear you …</source>
-        <translation type="unfinished"></translation>
+        <translation>Le escucho …</translation>
     </message>
     <message>
         <source>One moment …</source>
-        <translation type="unfinished"></translation>
+        <translation>Un momento …</translation>
     </message>
     <message>
         <source>Answering …</source>
-        <translation type="unfinished"></translation>
+        <translation>Respondiendo …</translation>
     </message>
     <message>
         <source>Reading aloud. Stop it with the button, or by speaking.</source>
-        <translation type="unfinished"></translation>
+        <translation>Leyendo en voz alta. Deténgalo con el botón o hablando.</translation>
     </message>
     <message>
         <source>Reading aloud.</source>
-        <translation type="unfinished"></translation>
+        <translation>Leyendo en voz alta.</translation>
     </message>
     <message>
         <source>Read the message first.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lea primero el mensaje.</translation>
     </message>
     <message>
         <source>The microphone is off.</source>
-        <translation type="unfinished"></translation>
+        <translation>El micrófono está apagado.</translation>
     </message>
     <message>
         <source>Speak now.</source>
-        <translation type="unfinished"></translation>
+        <translation>Hable ahora.</translation>
     </message>
     <message>
         <source>Hold the button while you talk, or press it before and after.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mantenga pulsado el botón mientras habla, o púlselo antes y después.</translation>
     </message>
     <message>
         <source>Listening. Say something whenever you like.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escuchando. Diga algo cuando quiera.</translation>
     </message>
     <message>
         <source>Heard by: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Reconocimiento de voz: {name}.</translation>
     </message>
     <message>
         <source>Answered by: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Respuestas: {name}.</translation>
     </message>
     <message>
         <source>Read aloud by: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lectura en voz alta: {name}.</translation>
     </message>
     <message>
         <source>Microphone: {name}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Micrófono: {name}.</translation>
     </message>
     <message>
         <source>Broken off here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se interrumpió aquí.</translation>
     </message>
     <message>
         <source>You</source>
-        <translation type="unfinished"></translation>
+        <translation>Usted</translation>
     </message>
     <message>
         <source>Important</source>
-        <translation type="unfinished"></translation>
+        <translation>Importante</translation>
     </message>
     <message>
         <source>Assistant, on this device</source>
-        <translation type="unfinished"></translation>
+        <translation>Asistente, en este dispositivo</translation>
     </message>
     <message>
         <source>Assistant, from the clinic</source>
-        <translation type="unfinished"></translation>
+        <translation>Asistente, de la clínica</translation>
     </message>
     <message>
         <source>Source {id}, a measurement: {title}</source>
-        <translation type="unfinished"></translation>
+        <translation>Fuente {id}, una medición: {title}</translation>
     </message>
     <message>
         <source>Source {id}, a document: {title}</source>
-        <translation type="unfinished"></translation>
+        <translation>Fuente {id}, un documento: {title}</translation>
     </message>
     <message>
         <source>Source {id}: {title}</source>
-        <translation type="unfinished"></translation>
+        <translation>Fuente {id}: {title}</translation>
     </message>
     <message>
         <source>This has {count} letters; at most {most} can be asked at once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto tiene {count} caracteres; se pueden preguntar como máximo {most} de una vez.</translation>
     </message>
     <message>
         <source>May what you say to the assistant and ask it be sent to the clinic?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Se puede enviar a la clínica lo que usted diga y pregunte al asistente?</translation>
     </message>
     <message>
         <source>What is sent: what you say, as sound, to be written down; what you say and type, as text; the last measurements; the documents that you agreed to send; and your age as a range of years.</source>
-        <translation type="unfinished"></translation>
+        <translation>Qué se envía: lo que usted diga, como sonido, para pasarlo a texto; lo que diga y escriba, como texto; las últimas mediciones; los documentos que aceptó enviar; y su edad como intervalo de años.</translation>
     </message>
     <message>
         <source>What is never sent: your name, your record number, and the pictures of a scan.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que nunca se envía: su nombre, su número de historia clínica y las imágenes de una medición.</translation>
     </message>
     <message>
         <source>If you say no, you type or are understood on this device only, and the answers come from this device.</source>
-        <translation type="unfinished"></translation>
+        <translation>Si dice que no, usted escribe, o lo que dice se entiende solo en este dispositivo, y las respuestas vienen de este dispositivo.</translation>
     </message>
     <message>
         <source>What may be an emergency is noticed on this device in any case. You can take this back here at any time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Lo que puede ser una emergencia se detecta en este dispositivo en todo caso. Puede revocar esto aquí en cualquier momento.</translation>
     </message>
     <message>
         <source>Forget this conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>Borrar esta conversación</translation>
     </message>
     <message>
         <source>Forget all that was said here? It can&apos;t be brought back. What staff were told stays with them.</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Borrar todo lo que se dijo aquí? No se puede recuperar. Lo que se comunicó al personal lo conserva el personal.</translation>
     </message>
     <message>
         <source>Forget it</source>
-        <translation type="unfinished"></translation>
+        <translation>Borrarla</translation>
     </message>
     <message>
         <source>Somebody here was told that they may need help at once, and did not say that they had read it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aquí se avisó a una persona de que puede necesitar ayuda de inmediato, y no indicó que lo hubiera leído.</translation>
     </message>
     <message>
         <source>Stop reading</source>
-        <translation type="unfinished"></translation>
+        <translation>Parar la lectura</translation>
     </message>
     <message>
         <source>I have read this</source>
-        <translation type="unfinished"></translation>
+        <translation>He leído esto</translation>
     </message>
     <message>
         <source>Your question</source>
-        <translation type="unfinished"></translation>
+        <translation>Su pregunta</translation>
     </message>
     <message>
         <source>Type your question. Enter sends it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Escriba su pregunta. Se envía con Entrar.</translation>
     </message>
     <message>
         <source>Stop talking</source>
-        <translation type="unfinished"></translation>
+        <translation>Dejar de hablar</translation>
     </message>
     <message>
         <source>Talk</source>
-        <translation type="unfinished"></translation>
+        <translation>Hablar</translation>
     </message>
     <message>
         <source>Did this help?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Le sirvió esto?</translation>
     </message>
     <message>
         <source>Yes</source>
-        <translation type="unfinished"></translation>
+        <translation>Sí</translation>
     </message>
     <message>
         <source>Yes, this helped</source>
-        <translation type="unfinished"></translation>
+        <translation>Sí, esto sirvió</translation>
     </message>
     <message>
         <source>No</source>
-        <translation type="unfinished"></translation>
+        <translation>No</translation>
     </message>
     <message>
         <source>No, this did not help</source>
-        <translation type="unfinished"></translation>
+        <translation>No, esto no sirvió</translation>
     </message>
     <message>
         <source>Read aloud</source>
-        <translation type="unfinished"></translation>
+        <translation>Leer en voz alta</translation>
     </message>
     <message>
         <source>Conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>Conversación</translation>
     </message>
     <message>
         <source>Ask about what was measured here, or what the numbers mean.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pregunte por lo que se midió aquí o qué significan los números.</translation>
     </message>
     <message>
         <source>To the newest</source>
-        <translation type="unfinished"></translation>
+        <translation>A lo más nuevo</translation>
     </message>
     <message>
         <source>You, just now</source>
-        <translation type="unfinished"></translation>
+        <translation>Usted, ahora</translation>
     </message>
 </context>
 </TS>
