@@ -4,7 +4,8 @@ Alone: the simulated grids, the real recordings and whole data sets, as tables. 
 takes, beside other packages in the same run. `bench install-peers`: those packages, each in an environment of its
 own. `bench coach`: whether faults of the picture are found and said. `bench confidence`: whether the heart rate's
 confidence is true, and its weights fitted again. `bench store`: how fast a full store is. `bench reconnect`: whether devices that come back at once are a storm. `bench assistant`: whether the
-assistant notices emergencies, is led astray, hears people and lets itself be interrupted. `bench worker`: what the first starts several of.
+assistant notices emergencies, is led astray, hears people and lets itself be interrupted. `bench teach`: triage's second reader,
+from sentences. `bench worker`: what the first starts several of.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def add(app: typer.Typer, parts: Parts) -> None:
     _add_store(bench, parts)
     _add_reconnect(bench)
     _add_assistant(bench, parts)
+    _add_teaching(bench)
 
     @bench.command()
     def cost(
@@ -217,6 +219,46 @@ def _add_assistant(bench: typer.Typer, parts: Parts) -> None:
                 ) from error
         if any(told.misses for told in found):
             raise typer.Exit(WORSE)
+
+
+def _add_teaching(bench: typer.Typer) -> None:
+    @bench.command(name="teach")
+    def teach(
+        sets: Annotated[
+            Path, typer.Option(metavar="FOLDER", help="With development.jsonl and teaching/LANGUAGE.jsonl.")
+        ] = Path("assets/benchmark/assistant/triage"),
+        out: Annotated[
+            Path, typer.Option("--out", metavar="FOLDER", help="Where LANGUAGE.reader is written.")
+        ] = Path("assets/triage"),
+        language: Annotated[str | None, typer.Option("--language", metavar="CODE", help="Only this.")] = None,
+    ) -> None:
+        """Teach the second reader of triage anew, from sentences (in a checkout). A minute or two.
+
+        Says of each language how good it is alone, on sentences that it was not taught with (five parts in turn).
+        """
+        from client.assistant.triage import shipped
+        from client.evaluation.second_reader_fit import teach_language
+
+        triage = shipped()
+        if language is not None and language not in triage.languages:
+            raise BadInput(
+                title=f"There are no rules for {language}",
+                remedy=f"Choose one of {', '.join(triage.languages)}.",
+            )
+        with _stopped_cleanly():
+            for one in triage.languages if language is None else [language]:
+                taught = teach_language(triage, one, sets)
+                try:
+                    (out / f"{one}.reader").write_bytes(taught.content)
+                except OSError as error:
+                    raise EnvironmentFault(
+                        title=f"{one}.reader could not be written ({error.strerror})",
+                        remedy="Choose another folder with --out.",
+                    ) from error
+                print(
+                    f"{one}: {taught.sentences} sentences; alone it finds {taught.recall:.1%} and takes "
+                    f"{taught.false_alarms:.1%} of the harmless for an emergency"
+                )
 
 
 def _add_store(bench: typer.Typer, parts: Parts) -> None:

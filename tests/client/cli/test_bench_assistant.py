@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.assistant.triage import Level
+from client.assistant.triage.second_reader import SecondReader
 from client.evaluation import assistant, assistant_triage
 from client.evaluation.assistant import Found, Part
 from client.evaluation.assistant_echo import Trial
@@ -98,3 +99,27 @@ def test_all_parts_in_turn_with_plots(
     assert said.status == 1 and "Targets missed: echo: too slow." in said.out
     assert asked == [(part, tmp_path.name, 3) for part in Part]
     assert {path.name for path in folder.iterdir()} == {"hearing.png", "interrupting.png"}
+
+
+def test_the_second_reader_is_taught_from_sentences(command: Callable[..., Said], tmp_path: Path) -> None:
+    sets = tmp_path / "sets"
+    (sets / "teaching").mkdir(parents=True)
+    ill, well = ("he cannot breathe", "she cannot wake"), ("what is a pulse", "I like tea")
+    rows = [
+        {"text": f"{text} {number}", "level": level}
+        for number in range(10)
+        for level, texts in (("emergency", ill), ("none", well))
+        for text in texts
+    ]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    (sets / "teaching" / "en.jsonl").write_text(lines)
+    (sets / "development.jsonl").write_text('{"text": "hola", "level": "none", "language": "es"}\n')
+    arguments = ("--sets", str(sets), "--out", str(tmp_path), "--language", "en")
+    said = command("bench", "teach", *arguments)
+    assert said.status == 0 and said.out.startswith("en: 40 sentences; alone it finds 100.0%")
+    reader = SecondReader((tmp_path / "en.reader").read_bytes())
+    assert reader.suspects(["she", "cannot", "breathe"]) and not reader.suspects(["i", "like", "tea"])
+    assert command("bench", "teach", "--language", "xx").status == 2
+    assert command("bench", "teach", *arguments[:2], "--out", str(tmp_path / "no")).status in {2, 4}
+    (sets / "teaching" / "en.jsonl").write_text("no json\n")
+    assert command("bench", "teach", *arguments).status == 2
