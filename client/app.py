@@ -341,6 +341,7 @@ def _talk(
     from client.devices.voices import SystemVoice, decoded
     from client.pipeline.clinic_talk import clinic_of
     from client.pipeline.evidence import Careful, gathered, nothing
+    from client.pipeline.listening import show
     from client.pipeline.talk import Clinic, Means, Talk
     from edge_models.nets import SpeechNet
 
@@ -350,10 +351,14 @@ def _talk(
         triage, store = _triage(), kept()
         found = nothing()
         if store is not None:
-            with contextlib.suppress(StoreFault):  # triage and articles answer all the same
+            try:
                 found = gathered(
                     store.observations, store.documents, store.consents, person, now=clock.utc(), visit=visit
                 )
+            except HealthHelperError:  # triage and articles answer all the same
+                log.event("evidence_unreadable")
+            except Exception as bug:  # noqa: BLE001 (likewise; it is shown as those of any other thread)
+                show(bug)
         return Conversation(
             triage,
             language,
@@ -380,7 +385,9 @@ def _talk(
 
     def call_staff() -> bool:
         store = kept()
-        return store is not None and store.tasks.ask_for_help(person, visit, clock.utc())
+        if store is not None:
+            store.tasks.ask_for_help(person, clock.utc())
+        return store is not None
 
     means = Means(
         converse=converse,

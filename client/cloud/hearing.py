@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import httpx
 import numpy as np
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from client.cloud import event_stream, faults
@@ -240,11 +240,13 @@ class CloudRecognition:
                     return
                 line.send(protocol.end())
                 whole = True
-            for message in line:
-                self._take(protocol, message)
-                if self._cancelled.is_set():
-                    return
-            if not whole:
+            with contextlib.suppress(ConnectionClosedOK):
+                while (
+                    not self._cancelled.is_set()
+                ):  # whoever waits for ever would keep the thread and the connection
+                    with contextlib.suppress(TimeoutError):
+                        self._take(protocol, line.recv(timeout=_LOOK_S))
+            if not (whole or self._cancelled.is_set()):
                 raise faults.ConnectionBroken
 
     def _send_all(self, line: ClientConnection, protocol: _Protocol) -> None:

@@ -292,7 +292,10 @@ class MicrophoneSound:
                 block, self._left = self._left[:BLOCK], self._left[BLOCK:]
                 return SoundBlock(block, self._until_s - len(self._left) / RATE_HZ)
             if self._waiting:
-                samples, self._until_s = self._waiting.popleft()
+                try:
+                    samples, self._until_s = self._waiting.popleft()
+                except IndexError:  # it was closed meanwhile
+                    continue
                 self._left = np.concatenate((self._left, self._resampler.resample_chunk(samples)))
                 continue
             self._came.clear()

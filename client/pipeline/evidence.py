@@ -25,6 +25,7 @@ from client.assistant.triage import Readings
 from client.clock import lies_ahead
 from client.cloud import wire
 from client.errors import BadInput, HealthHelperError
+from client.pipeline.listening import show
 from client.pipeline.outgoing import to_wire
 from client.store.consents import Consents, Subject
 from client.store.documents import Document, Documents, Purpose
@@ -73,7 +74,9 @@ class Careful:
             return self._library.search(text, language, most)
         except HealthHelperError:
             log.event("library_unreadable")
-            return ()
+        except Exception as bug:  # noqa: BLE001 (shown as those of any other thread)
+            show(bug)
+        return ()
 
 
 def gathered(

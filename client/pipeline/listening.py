@@ -133,6 +133,8 @@ class Listener:
         self._down = False
         self._up_s: float | None = None
         self._source: SoundSource | None = None
+        self._let_gone: SoundSource | None = None
+        """The last that was closed from outside: that it ends says nothing of the microphone."""
         self._over_voice = self._let_in = self._forgets = False
         self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
         self._thread.start()
@@ -155,6 +157,8 @@ class Listener:
         self._wanted.clear()
         self._changed.set()
         self._let_go()
+        if self._source is not None:
+            self._slot.set(Microphone())
 
     def hold(self, *, down: bool) -> None:
         """The button."""
@@ -178,6 +182,7 @@ class Listener:
     def _let_go(self) -> None:
         source = self._source
         if source is not None:  # closing waits for the driver, and nobody who commands does
+            self._let_gone = source
             threading.Thread(target=source.close, name="listen-close", daemon=True).start()
 
     # In the thread
@@ -217,15 +222,19 @@ class Listener:
         source, self._source = self._source, None
         if source is not None:
             source.close()
+        self._break_off()
+        self._down, self._up_s = False, None
+        if not self._wanted.is_set():
+            self._slot.set(Microphone())
+
+    def _break_off(self) -> None:
+        """What is being said is nobody's."""
         if self._segmenter.speaking or self._held.speaking:
             silence: Float32Array = np.zeros(0, np.float32)
             now_s = self._clock.now_s()
             self._tell(Overheard(Ended(now_s, now_s, cut=False, short=True, samples=silence)))
         self._segmenter.reset()
         self._held = _Held()
-        self._down, self._up_s = False, None
-        if not self._wanted.is_set():
-            self._slot.set(Microphone())
 
     def _listen(self) -> bool:
         """Until nobody wants it any more (True), or the source has ended (False). Raises what stands against listening."""
@@ -247,7 +256,7 @@ class Listener:
                     raise
                 continue
             if block is None:
-                return not self._wanted.is_set()
+                return source is self._let_gone or not self._wanted.is_set()
             if not self._wanted.is_set():
                 break
             stalls = 0
@@ -257,6 +266,8 @@ class Listener:
 
     def _show(self, source: SoundSource, name: str, trouble: str) -> None:
         level = source.level()
+        if source is self._let_gone:
+            return
         if not trouble and level is not None and level.only_zeros:
             trouble = said(
                 "The microphone gives perfect silence. Switch it on, raise its level in the system's sound settings, or allow this program "
@@ -268,8 +279,7 @@ class Listener:
         assert self._odds is not None
         if self._forgets:
             self._forgets = False
-            self._segmenter.reset()
-            self._held = _Held()
+            self._break_off()  # it may have been told only after everything else was forgotten
         now_s = self._clock.now_s()
         played = self._voice.played(BLOCK)
         playing_s, silent_s = self._voice.playing_s(now_s), self._voice.silent_s(now_s)

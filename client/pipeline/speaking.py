@@ -215,6 +215,8 @@ class Speaker:
                     self._failed(
                         generation, said("Reading aloud has failed, by a bug of Health Helper's own.")
                     )
+                finally:
+                    del job  # it holds what was said, and the next may be long in coming
         finally:
             self._ended = True
             sink, self._sink = self._sink, None
@@ -239,6 +241,14 @@ class Speaker:
                 title=said("Nothing on this device can read this aloud"),
                 remedy=said("The answer is shown."),
             )
+        try:
+            self._play(generation, sentence, spoken)
+        except HealthHelperError:  # it was unplugged since, and the system may have another one by now
+            self._close_sink()
+            self._play(generation, sentence, spoken)
+
+    def _play(self, generation: int, sentence: Sentence, spoken: Spoken) -> None:
+        """Does not wait until it was heard."""
         sink = self._opened()
         with self._changed:
             if generation != self._generation or self._ended:
@@ -278,14 +288,19 @@ class Speaker:
     def _failed(self, generation: int, trouble: str) -> None:
         """Nothing can be heard: what waits is shown only."""
         log.event("speaking_failed")
+        self._close_sink()
         with self._changed:
-            sink, self._sink = self._sink, None
             if generation == self._generation:
                 self._waiting.clear()
-            self._given.clear()
             self._making = None
-            self._began_s = None
             self.trouble = trouble
             self.voice = ""
+
+    def _close_sink(self) -> None:
+        """What was given to it is not heard any more."""
+        with self._changed:
+            sink, self._sink = self._sink, None
+            self._given.clear()
+            self._began_s = None
         if sink is not None:
             sink.close()

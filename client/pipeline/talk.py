@@ -124,6 +124,9 @@ class Talk:
         self._clinic: Clinic | None = None
         self._why_no_clinic = ""
         self._agreed: bool | None = None
+        self._unkept_no = False
+        """Somebody has taken their consent back, and the store could not keep that."""
+        self._shows = True
         self._clinic_rests_until_s = float("-inf")
         self._mode, self._muted = Mode.TYPED, True
         self._speaks: bool | None = None
@@ -144,7 +147,7 @@ class Talk:
         self._fault = ""
         self._may_retry = False
         self._safety_open = self._waits_for_seen = False
-        self._staff_called = False
+        self._staff_called, self._staff_trouble = False, ""
         self._asker: Asker | None = None
         self._speaker = Speaker(means.loudspeaker, self._voices, language, clock, rate_percent=rate_percent)
         self._listener = Listener(
@@ -236,7 +239,7 @@ class Talk:
             self._safely(self._begin)
             self._preparing.start()
             while not self._closing.is_set():
-                self._publish()
+                self._try_to_publish()
                 try:
                     job = self._jobs.get(timeout=_BUSY_S if self._is_busy() else _IDLE_S)
                 except Empty:
@@ -329,11 +332,15 @@ class Talk:
 
     def _open_ears(self) -> None:
         """As mode and mute have it; and where nothing could be understood the microphone stays closed."""
-        wanted = self._mode is not Mode.TYPED and not self._muted and self._recogniser() is not None
+        wanted = self._wants_to_hear() and self._recogniser() is not None
         if not wanted:
             self._listener.rest()
+            self._break_off()  # its end would not be told where a driver hangs
         else:
             self._listener.listen(hands_free=self._mode is Mode.HANDS_FREE)
+
+    def _wants_to_hear(self) -> bool:
+        return self._mode is not Mode.TYPED and not self._muted
 
     def _recogniser(self) -> tuple[Recogniser, bool] | None:
         """The best that may be used now, and whether what is said leaves this device for it."""
@@ -347,7 +354,10 @@ class Talk:
     def _overheard(self, one: Overheard) -> None:
         match one.what:
             case BargedIn():
+                self._speaker.interrupt()  # a sentence may have come meanwhile
                 self._end_answer()
+            case Began() if not self._wants_to_hear():
+                pass  # from before it was closed
             case Began(samples=samples):
                 self._begin_utterance(samples, over_voice=one.over_voice)
             case Continued(samples=samples):
@@ -359,8 +369,7 @@ class Talk:
                 self._fault = said("Nothing was heard. Hold the button down while you speak.")
 
     def _begin_utterance(self, samples: Float32Array, *, over_voice: bool) -> None:
-        if self._being_said is not None and self._being_said.recognition is not None:
-            self._being_said.recognition.cancel()
+        self._break_off()
         self._speaker.interrupt()  # it may have begun meanwhile
         self._utterances += 1
         found = self._recogniser()
@@ -369,6 +378,12 @@ class Talk:
             recognition.push(samples)
         outside = found is not None and found[1]
         self._being_said = _Utterance(self._utterances, recognition, over_voice, outside)
+
+    def _break_off(self) -> None:
+        """What is being said."""
+        one, self._being_said = self._being_said, None
+        if one is not None and one.recognition is not None:
+            one.recognition.cancel()
 
     def _end_utterance(self, ended: SpeechEnded) -> None:
         one, self._being_said = self._being_said, None
@@ -425,7 +440,7 @@ class Talk:
         if level <= known and one.over_voice and turn_taking.is_our_own(text, ours):
             log.event("own_voice_dropped")
             return
-        if level is not Level.EMERGENCY and turn_taking.is_stop(text, self._language):
+        if level <= known and level is not Level.EMERGENCY and turn_taking.is_stop(text, self._language):
             self._speaker.stop()
             self._stop()
             return
@@ -453,11 +468,9 @@ class Talk:
 
     def _drop_speech(self) -> None:
         """What is being said, and what is not understood yet."""
-        if self._being_said is not None and self._being_said.recognition is not None:
-            self._being_said.recognition.cancel()
+        self._break_off()
         for recognition in self._understanding.values():
             recognition.cancel()
-        self._being_said = None
         self._understanding.clear()
         self._parts.clear()
 
@@ -539,7 +552,11 @@ class Talk:
         assert self._conversation is not None
         assert self._clinic is not None
         assert self._asker is not None
-        question = self._conversation.question()
+        try:
+            question = self._conversation.question()
+        except ValueError:  # nothing that could be sent is left of it
+            self._answer_here()
+            return
         patient_id = self._clinic.patient_id(question.conversation_id)
         self._model = self._conversation.listen_to_model()
         self._answering_turn, self._released = len(self._conversation.turns) - 1, 0
@@ -681,6 +698,12 @@ class Talk:
     # --- Other commands
 
     def _stop(self) -> None:
+        """What was said and not answered yet needs no answer; but what of it should be looked at is told."""
+        together = " ".join(part for _, part in sorted(self._parts))
+        if together and self._conversation is not None:
+            if self._conversation.judged(together).level > self._conversation.level:
+                self._end_turn()
+                return
         self._parts.clear()
         self._end_answer()
 
@@ -704,16 +727,15 @@ class Talk:
             self._agreed = False
             self._fail_answer()
             self._take_speech_back()
+            self._unkept_no = True
         self._clinic.decide(given)
-        self._agreed = given
+        self._agreed, self._unkept_no = given, False
         self._open_ears()
 
     def _take_speech_back(self) -> None:
         """What is on its way outside as sound."""
-        one = self._being_said
-        if one is not None and one.outside and one.recognition is not None:
-            one.recognition.cancel()
-            self._being_said = None
+        if self._being_said is not None and self._being_said.outside:
+            self._break_off()
         for recognition in self._understanding.values():
             recognition.cancel()
 
@@ -723,15 +745,19 @@ class Talk:
 
     def _call_staff(self) -> None:
         log.event("staff_called")
-        self._staff_called = True
         try:
             told = self._means.call_staff()
         except HealthHelperError:
             told = False
-        if not told:
-            self._fault = said(
-                "Nobody can be told from here. Speak to a member of staff, or ask somebody near you."
-            )
+        except Exception as bug:  # noqa: BLE001 (nobody may believe that somebody comes)
+            show(bug)
+            told = False
+        self._staff_called = True
+        self._staff_trouble = (
+            ""
+            if told
+            else said("Nobody can be told from here. Speak to a member of staff, or ask somebody near you.")
+        )
 
     def _seen(self) -> None:
         self._safety_open = False
@@ -748,10 +774,11 @@ class Talk:
             self._conversation.forget()
         self._last = None
         self._judged = self._may_retry = self._safety_open = self._waits_for_seen = self._staff_called = False
-        self._fault = self._answerer = ""
+        self._fault = self._answerer = self._staff_trouble = ""
         with contextlib.suppress(HealthHelperError):
             if self._clinic is not None:  # of a guest the next may be another
-                self._agreed = self._clinic.agreed()
+                agreed = self._clinic.agreed()
+                self._agreed = False if agreed and self._unkept_no else agreed
         self._open_ears()
         log.event("talk_forgotten")
 
@@ -766,9 +793,22 @@ class Talk:
         if self._parts and not waits and now_s >= self._due_s:
             self._end_turn()
         microphone = self._listener.microphone
-        wanted = self._mode is not Mode.TYPED and not self._muted
-        if wanted and not microphone.name and not microphone.trouble and not microphone.ended:
+        if self._wants_to_hear() and not microphone.name and not microphone.trouble and not microphone.ended:
             self._open_ears()  # what understands may be ready by now
+
+    def _try_to_publish(self) -> None:
+        """A bug in it is shown once, and said; the conversation goes on, for an emergency is still spoken."""
+        try:
+            self._publish()
+            self._shows = True
+        except Exception as bug:  # noqa: BLE001 (see above)
+            if not self._shows:
+                return
+            self._shows = False
+            show(bug)
+            old = self._slot.get()
+            told = said("This failed, by a bug of Health Helper's own. Try again.")
+            self._slot.set(replace(old, fault=told, revision=old.revision + 1))
 
     def _publish(self) -> None:
         old, conversation, microphone = self._slot.get(), self._conversation, self._listener.microphone
@@ -802,6 +842,7 @@ class Talk:
             may_retry=self._may_retry,
             asks_consent=self._clinic is not None and self._agreed is None,
             staff_called=self._staff_called,
+            staff_trouble=self._staff_trouble,
             rates=rates,
         )
         if new != old:

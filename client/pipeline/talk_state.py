@@ -47,7 +47,8 @@ class TalkState:
     safety: the standing banner. microphone: its name, "" while it is closed; trouble: what is wrong with it and what to do, "" where nothing is.
     loudness: at it. recogniser, answerer, voice: what is in use, for people ("the clinic's", "on this device"), "" for none; why: in a sentence,
     why not the better one. fault: why the last answer is not whole. may_retry: the last question can be asked again without typing.
-    asks_consent: nothing leaves until somebody has said yes or no to it. staff_called: the button was pressed. rates: which turn was good.
+    asks_consent: nothing leaves until somebody has said yes or no to it. staff_called: the button was pressed; staff_trouble: why nobody
+    could be told, "" where they can see it. rates: which turn was good.
     """
 
     revision: int = 0
@@ -71,6 +72,7 @@ class TalkState:
     may_retry: bool = False
     asks_consent: bool = False
     staff_called: bool = False
+    staff_trouble: str = ""
     rates: Mapping[int, bool] = field(default_factory=dict)
 
 

@@ -39,7 +39,7 @@ def everything(
          "documents": [{"id", "observation", "purpose", "title", "media_type", "length_bytes", "sha256", "pages", "added_at",
                         "utc_offset_min", "cloud_state", "cloud_reason"}], the oldest first,
          "consents": [{"subject", "version", "given", "language", "at", "utc_offset_min"}], the oldest first,
-         "tasks": [{"id", "observation", "reason", "made_at", "done_at"}], the oldest first}
+         "tasks": [{"id", "observation" (null: somebody asked for help), "reason", "made_at", "done_at"}], the oldest first}
 
     Moments: ISO 8601 in UTC. Keys are never removed nor get another meaning; there may be more. The documents' bytes are theirs to read.
     Raises BadInput where there is no such person.

@@ -78,8 +78,8 @@ class Forgetting:
     def retention(self, now: datetime, keep_days: int | None) -> int:
         """Remove from this device what is older than the policy keeps, and was found so before by an opening on another day: observations by
         when they were taken, documents by when they were added. Only what the cloud has acknowledged or what is not to be sent, a
-        document only once the cloud is done with it; what staff should still look at stays. Nothing is erased in the cloud. None: for
-        ever. Returns how many.
+        document only once the cloud is done with it; what staff should still look at stays, and of calls for them those that they have
+        seen go likewise. Nothing is erased in the cloud. None: for ever. Returns how many observations and documents.
         """
         if keep_days is None:
             return 0
@@ -102,13 +102,18 @@ class Forgetting:
                 moment,
                 _json(documents),
             )
-            ripe = _ripe(change, "old", [*observations, *documents], now)
+            calls = _ids(change, "SELECT id FROM help_call WHERE made_at < ? AND done_at IS NOT NULL", moment)
+            ripe = _ripe(change, "old", [*observations, *documents, *calls], now)
             gone = _Gone(
                 people=[],
                 observations=[id_ for id_ in observations if id_ in ripe],
                 documents=[id_ for id_ in documents if id_ in ripe],
             )
             files = gone.purge(change, None)
+            seen = _json([id_ for id_ in calls if id_ in ripe])
+            change.do(f"DELETE FROM due WHERE id {_AMONG}", (seen,))  # noqa: S608 (fixed text)
+            if change.do(f"DELETE FROM help_call WHERE id {_AMONG}", (seen,)):  # noqa: S608 (fixed text)
+                change.forget_later()
         return self._done(files, len(gone.observations) + len(files))
 
     def forget_person(self, person: str, now: datetime) -> None:
@@ -201,6 +206,7 @@ class _Gone:
             people,
         )
         change.do(f"DELETE FROM consent WHERE person {_AMONG}", (_json(gone),))  # noqa: S608 (fixed text)
+        change.do(f"DELETE FROM help_call WHERE person {_AMONG}", (_json(gone),))  # noqa: S608 (fixed text)
         change.do(f"DELETE FROM person WHERE id {_AMONG}", (_json(gone),))  # noqa: S608 (fixed text)
         if now is not None:
             for patient in [*gone, *(guest for guest in guests if not _is_left(change, guest))]:

@@ -7,7 +7,7 @@ diastolic of 120 mmHg and more (ACC/AHA 2017), which takes in the 220 mmHg of NE
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,14 +48,15 @@ BOUNDS: Mapping[tuple[str, str], Bound] = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """reason: a code of `judge`, or of a newer version. person: None for a guest. taken_at: of the observation; made_at: both UTC.
-    done_at: when somebody said to have looked at it.
+    """reason: a code of `judge`, HELP, or of a newer version. observation, kind: of what it is about; None where somebody asked for help,
+    measured or not. person: None for a guest. taken_at: of the observation, or when they asked; made_at: both UTC. done_at: when somebody
+    said to have looked at it.
     """
 
     id: str
-    observation: str
+    observation: str | None
     person: str | None
-    kind: str
+    kind: str | None
     reason: str
     taken_at: datetime
     made_at: datetime
@@ -70,55 +71,41 @@ class Tasks:
 
     def open(self) -> list[Task]:
         """Those that nobody has looked at, the newest first. Not those of what is deleted: with it they come back."""
-        rows = self._database.ask(
-            f"SELECT {_COLUMNS} WHERE done_at IS NULL AND {_SEEN} ORDER BY made_at DESC, task.id DESC"
-        )
+        rows = self._database.ask(f"{_ALL} WHERE done_at IS NULL ORDER BY made_at DESC, id DESC")
         return [_task(row) for row in rows]
 
     def of(self, person: str | None) -> list[Task]:
         """All of a person, the oldest first."""
-        rows = self._database.ask(
-            f"SELECT {_COLUMNS} WHERE one.person IS ? AND {_SEEN} ORDER BY made_at, task.id", (person,)
-        )
+        rows = self._database.ask(f"{_ALL} WHERE person IS ? ORDER BY made_at, id", (person,))
         return [_task(row) for row in rows]
 
     def count(self) -> int:
         """How many are open."""
-        rows = self._database.ask(f"SELECT count(*) FROM task WHERE done_at IS NULL AND {_SEEN}")  # noqa: S608 (fixed text)
+        rows = self._database.ask(f"SELECT count(*) FROM ({_ALL} WHERE done_at IS NULL)")  # noqa: S608 (fixed text)
         return int(rows[0][0])
 
-    def ask_for_help(self, person: str | None, visit: Sequence[str], now: datetime) -> bool:
-        """Somebody is wanted. A task belongs to an observation: of a person to their newest, of a guest to the newest of `visit`. Returns
-        whether staff can see that: not where there is none. Asked again before somebody has looked, there is one task.
-        """
+    def ask_for_help(self, person: str | None, now: datetime) -> None:
+        """Somebody is wanted, now. Asked again before somebody has looked, there is one task, of the last time; guests are one."""
         with self._database.changes() as change:
-            places = ", ".join("?" * len(visit))
-            whose = "person = ?" if person is not None else f"person IS NULL AND id IN ({places})"
-            rows = change.ask(
-                f"SELECT id FROM observation WHERE {whose} AND deleted_at IS NULL ORDER BY taken_at DESC, id DESC LIMIT 1",  # noqa: S608 (fixed text)
-                visit if person is None else (person,),
+            again = change.do(
+                "UPDATE help_call SET made_at = ? WHERE person IS ? AND done_at IS NULL",
+                (text_of(now), person),
             )
-            if not rows:
-                return False
-            [(observation,)] = rows
-            asked = change.ask(
-                "SELECT 1 FROM task WHERE observation = ? AND reason = ? AND done_at IS NULL",
-                (observation, HELP),
-            )
-            if not asked:
+            if not again:
                 change.do(
-                    "INSERT INTO task (id, observation, reason, made_at) VALUES (?, ?, ?, ?)",
-                    (new_id(), observation, HELP, text_of(now)),
+                    "INSERT INTO help_call (id, person, made_at) VALUES (?, ?, ?)",
+                    (new_id(), person, text_of(now)),
                 )
-            return True
 
     def done(self, task: str, now: datetime) -> bool:
         """Somebody has looked at it. Returns whether it was open."""
         with self._database.changes() as change:
-            return bool(
+            return any(
                 change.do(
-                    "UPDATE task SET done_at = ? WHERE id = ? AND done_at IS NULL", (text_of(now), task)
+                    f"UPDATE {table} SET done_at = ? WHERE id = ? AND done_at IS NULL",  # noqa: S608 (fixed text)
+                    (text_of(now), task),
                 )
+                for table in ("task", "help_call")
             )
 
 
@@ -174,13 +161,14 @@ def insert(change: Change, observation: str, kind: str, body: Mapping[str, Any],
         )
 
 
-_SEEN = (
-    "NOT EXISTS (SELECT 1 FROM observation AS gone INDEXED BY observation_there"
-    " WHERE gone.id = task.observation AND gone.deleted_at IS NOT NULL)"
-)
-_COLUMNS = (
-    "task.id, task.observation, one.person, one.kind, reason, one.taken_at, made_at, done_at"
+_ALL = (
+    "SELECT id, observation, person, kind, reason, taken_at, made_at, done_at FROM ("
+    "SELECT task.id, task.observation, one.person, one.kind, reason, one.taken_at, made_at, done_at"
     " FROM task JOIN observation AS one ON one.id = task.observation"
+    " WHERE NOT EXISTS (SELECT 1 FROM observation AS gone INDEXED BY observation_there"
+    " WHERE gone.id = task.observation AND gone.deleted_at IS NOT NULL)"
+    " UNION ALL SELECT id, NULL, person, NULL, 'help_asked', made_at, made_at, done_at FROM help_call"
+    " WHERE NOT EXISTS (SELECT 1 FROM person AS gone WHERE gone.id = help_call.person AND gone.deleted_at IS NOT NULL))"
 )
 
 

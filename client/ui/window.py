@@ -257,6 +257,7 @@ class Window(QMainWindow):
         self.chat.open_document.connect(self._open_cited)
         self.chat.used.connect(self.used)
         self.chat.alarm.connect(self._alarm)
+        self.chat.staff_called.connect(self._read_people)
         self.sync.enrol.connect(self._enrolling.enrol)
         self.sync.retry.connect(self._resending.retry)
         self.sync.export.connect(lambda: self._resending.export(self._files))

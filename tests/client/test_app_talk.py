@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_while_the_store_is_locked_nothing_of_anybody_is_known(desk: Desk) -> No
     state = answered(talk)
     assert "locked" in state.why and not state.asks_consent
     talk.call_staff()
-    eventually(lambda: talk.state.staff_called and talk.state.fault)
+    eventually(lambda: talk.state.staff_called and talk.state.staff_trouble)
 
 
 def test_a_policy_can_forbid_the_clinics_cloud(desk: Desk) -> None:
@@ -133,11 +134,15 @@ def test_a_policy_can_forbid_the_clinics_cloud(desk: Desk) -> None:
     assert "manages" in talk.state.why and not talk.state.asks_consent
 
 
-def test_staff_see_that_somebody_is_wanted(desk: Desk) -> None:
+def test_staff_see_that_somebody_is_wanted_who_was_never_measured(desk: Desk) -> None:
     ada = desk.kept.observations.add_person("Ada", now=CLOCK.utc()).id
-    desk.kept.observations.save(to_observation(Kind.WEIGHT, {"kg": 70.0}, CLOCK.utc(), ada))
-    talk = desk.begin(ada)
-    talk.call_staff()
-    eventually(lambda: talk.state.staff_called)
-    eventually(lambda: desk.kept.tasks.count() == 1)
-    assert not talk.state.fault
+    for whose in (None, ada):
+        talk = desk.begin(whose)
+        talk.call_staff()
+        eventually(partial(_is_called, talk))
+        assert not talk.state.staff_trouble
+    assert {one.person for one in desk.kept.tasks.open()} == {None, ada}
+
+
+def _is_called(talk: Talking) -> bool:
+    return talk.state.staff_called

@@ -477,7 +477,7 @@ def test_away_from_the_page_nothing_listens_and_nothing_is_read_aloud(room: Room
     choose_mode(page, Mode.HANDS_FREE)
     show(page, talks, turns=BOTH, phase=Phase.SPEAKING, speaking=Highlight(1, 0))
     window.go_to_history()
-    assert talks.now.calls[-2:] == [("listen", Mode.TYPED), ("stop",)]
+    assert talks.now.calls[-3:] == [("listen", Mode.TYPED), ("speak_answers", False), ("stop",)]
     window.go_to_chat()
     assert len(talks.made) == 1 and len(page.transcript.boxes) == 2
     window.go_to_history()
@@ -748,7 +748,7 @@ def test_a_call_that_nobody_hears_is_no_call(room: Room, talks: Talks) -> None:
         safety=CHEST,
         phase=Phase.SAFETY,
         staff_called=True,
-        fault="Nobody can be told from here.",
+        staff_trouble="Nobody can be told from here.",
     )
     assert page.banner.told.text() == "Nobody can be told from here."
     click(page.banner.seen)
@@ -967,3 +967,39 @@ def test_an_emergency_is_in_the_strongest_colours(room: Room, talks: Talks, them
     ]
     assert colours.count(palette.danger) > len(colours) // 2 and palette.surface in colours
     shot(window, f"chat-emergency-{theme}")
+
+
+def test_what_was_asked_and_is_not_shown_yet_is_not_lost_when_the_store_opens(
+    room: Room, talks: Talks
+) -> None:
+    """A conversation that begins takes a moment, and somebody with a pain does not wait for it."""
+    _running, window, page = at_page(room)
+    talk = talks.now
+    before = talk.state
+    page.composer.setPlainText("my chest hurts")
+    talk.show = lambda **_changes: None  # type: ignore[method-assign]  # its thread is busy
+    click(page.send)
+    assert talk.state is before
+    window._kept_of_visit("0b9f0c7e-4a55-4d0a-8a53-6a3f0c3c2c11")
+    assert talks.now is talk and not talk.closed
+
+
+def test_an_answer_that_comes_while_nobody_looks_is_not_read_aloud(room: Room, talks: Talks) -> None:
+    _running, window, page = at_page(room)
+    click(page.reads)
+    show(page, talks, turns=BOTH[:1], phase=Phase.ANSWERING)
+    window.go_to_settings()
+    assert calls(talks, "speak_answers")[-1] == ("speak_answers", False)
+    window.go_to_chat()
+    assert page.reads.isChecked() and calls(talks, "speak_answers")[-1] == ("speak_answers", True)
+
+
+def test_staff_see_a_call_at_once_on_this_device(room: Room, talks: Talks) -> None:
+    _running, window, page = at_page(room)
+    wait_for(lambda: isinstance(window._shelf.state, Open), "the store")
+    kept = window._shelf.kept_now()
+    assert kept is not None and not window.to_tasks.isVisible()
+    kept.tasks.ask_for_help(None, NOW)
+    show(page, talks, staff_called=True)
+    wait_for(window.to_tasks.isVisible, "the button for staff")
+    assert "1" in window.to_tasks.text()

@@ -37,7 +37,7 @@ _BUSY = (Phase.ANSWERING, Phase.SPEAKING)
 
 class ChatPage(Page):
     """open_fact(str): a vital sign by its name, in the history. open_document(str): by its identifier. used: somebody talks here or listens.
-    alarm: something that must be read, behind another page or a dialog.
+    alarm: something that must be read, behind another page or a dialog. staff_called: there is something for staff to see.
 
     make: begins a conversation in a language; raises HealthHelperError. It is asked when the page is first shown, and again after everything
     was forgotten. Away from the page nothing listens and nothing is read aloud.
@@ -47,6 +47,7 @@ class ChatPage(Page):
     open_document = Signal(str)
     used = Signal()
     alarm = Signal()
+    staff_called = Signal()
 
     def __init__(self, make: Callable[[str], Talking], language: str, clock: Clock) -> None:
         super().__init__(said("Assistant"))
@@ -56,6 +57,7 @@ class ChatPage(Page):
         self._cleaned = chat.Cleaned()
         self._view = chat.view(_NOTHING, self._cleaned)
         self._hearing = Hearing()
+        self._asked = False  # whether anything was said to this conversation; its state may follow later
         self._reads: bool | None = None  # as the person has chosen; None: as they talk
         self._read: Emergency | None = None  # what was said to be read, and still holds
         self._timer = QTimer(self)
@@ -181,7 +183,8 @@ class ChatPage(Page):
 
     def renew(self) -> None:
         """There is more to be known of whoever asks; where nothing was said yet, a conversation that knows it begins."""
-        if self._talk is not None and not self._view.may_forget and self._state.mode is Mode.TYPED:
+        untouched = not self._asked and not self._view.may_forget and self._state.mode is Mode.TYPED
+        if self._talk is not None and untouched:
             typed = self.composer.toPlainText()
             self.forget()
             self.composer.setPlainText(typed)
@@ -203,7 +206,7 @@ class ChatPage(Page):
             talk.forget()
             talk.close()
             return
-        self._read = before._read
+        self._read, self._asked = before._read, before._asked
         self._check_reads(on=before.reads.isChecked())
         self._talk, self._reads = talk, before._reads
         self.composer.setPlainText(before.composer.toPlainText())
@@ -230,6 +233,7 @@ class ChatPage(Page):
             return
         if self._state.mode is not Mode.TYPED:
             talk.listen(Mode.TYPED)
+        talk.speak_answers(False)  # also what is answered only now
         if self._state.phase is Phase.SPEAKING:
             talk.stop()
         self._timer.start(_LOOK_HIDDEN_MS)
@@ -245,7 +249,7 @@ class ChatPage(Page):
                 self._inside.setEnabled(False)
                 self._voice.setEnabled(False)
                 return
-            self._talk.speak_answers(self.reads.isChecked())
+        self._talk.speak_answers(self.reads.isChecked())
         self.broken.say("", "")
         self._inside.setEnabled(True)
         self._voice.setEnabled(True)
@@ -256,6 +260,7 @@ class ChatPage(Page):
         self.composer.clear()
         self._check_reads(on=False)
         self._reads = self._read = None
+        self._asked = False
         self.talk.end()
         self._cleaned = chat.Cleaned()
         self._show(_NOTHING)
@@ -275,6 +280,7 @@ class ChatPage(Page):
             return
         self.composer.clear()
         self.transcript.follow()
+        self._asked = True
         self._do(lambda talk: talk.say(asked))
 
     def _typed(self) -> None:
@@ -284,6 +290,7 @@ class ChatPage(Page):
         self.too_much.setVisible(bool(wrong))
 
     def _listen(self, mode: Mode) -> None:
+        self._asked = True
         if self._reads is None:  # who talks wants to hear, unless they have said otherwise
             self._check_reads(on=mode is not Mode.TYPED)
             self._do(lambda talk: talk.speak_answers(self.reads.isChecked()))
@@ -337,7 +344,7 @@ class ChatPage(Page):
         dialog.deleteLater()
         if wanted and talk is self._talk:
             self.composer.clear()
-            self._cleaned, self._read = chat.Cleaned(), None
+            self._cleaned, self._read, self._asked = chat.Cleaned(), None, False
             self._do(lambda now: now.forget())
             self.composer.setFocus()
 
@@ -381,7 +388,10 @@ class ChatPage(Page):
         if state.safety is None:
             self._read = None
         before, now = self._view, chat.view(state, self._cleaned, self._read)
+        called = _is_called(state) and not _is_called(self._state)
         self._state, self._view = state, now
+        if not now.turns:  # forgotten: nothing is remembered of the view before either
+            self._cleaned = chat.Cleaned()
         self._show_banner(now, reads=state.speaking is not None or state.phase is Phase.SPEAKING)
         if now.turns != before.turns or now.partial != before.partial or not now.turns:
             self.transcript.show_turns(now.turns, now.partial, right_to_left=now.partial_right_to_left)
@@ -394,6 +404,8 @@ class ChatPage(Page):
         self._show_voice(state, now)
         self._show_enabled(now)
         self.heading.setVisible(not now.turns and not now.alone)  # the room is for the conversation
+        if called:
+            self.staff_called.emit()
 
     def _consent_words(self, now: ChatView) -> tuple[str, str]:
         if not now.asks_consent or now.alone:
@@ -454,3 +466,7 @@ class ChatPage(Page):
         self.talk.setEnabled(now.may_talk)
         self.stop.setEnabled(now.may_stop)
         self.forget_it.setEnabled(now.may_forget)
+
+
+def _is_called(state: TalkState) -> bool:
+    return state.staff_called and not state.staff_trouble

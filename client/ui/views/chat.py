@@ -165,7 +165,7 @@ def view(state: TalkState, cleaned: Cleaned | None = None, read: Emergency | Non
         status=_status(state),
         in_use=_in_use(state),
         trouble=state.trouble,
-        fault=state.fault,
+        fault=" ".join(one for one in (state.staff_trouble, state.fault) if one),
         may_retry=state.may_retry and not safety,
         asks_consent=state.asks_consent,
         mode=state.mode,
@@ -180,15 +180,15 @@ def view(state: TalkState, cleaned: Cleaned | None = None, read: Emergency | Non
         may_stop=state.speaking is not None
         or state.phase in (Phase.UNDERSTANDING, Phase.ANSWERING, Phase.SPEAKING),
         may_forget=bool(turns or partial or state.level is not Level.NONE),
-        staff_told="" if told == state.fault else told,
+        staff_told="" if state.staff_trouble else told,
     )
 
 
 def _told(state: TalkState) -> str:
-    """What became of a call for staff; where something went wrong, that."""
+    """What became of a call for staff."""
     if not state.staff_called:
         return ""
-    return state.fault or said("Staff have been called.")
+    return state.staff_trouble or said("Staff have been called.")
 
 
 def _banner(safety: Emergency, told: str) -> BannerView:

@@ -24,12 +24,13 @@ class TaskRow:
 def row(task: Task, name_of: Callable[[str], str]) -> TaskRow:
     """name_of: the name of a person on this device; "" where there is none."""
     kind = next((said(title) for known, title in KINDS.items() if known == task.kind), task.kind)
+    what = sentence(task.reason)
     whose = said("Guest") if task.person is None else name_of(task.person) or said("Somebody")
     return TaskRow(
         id=task.id,
         when=f"{task.taken_at.astimezone():%Y-%m-%d %H:%M}",
         whose=whose,
-        what=f"{kind}: {sentence(task.reason)}.",
+        what=f"{kind}: {what}." if kind else f"{what}.",
     )
 
 

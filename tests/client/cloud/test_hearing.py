@@ -142,6 +142,8 @@ def test_trouble_has_its_kind_and_comes_in_time(
             recognition.finish()
         assert time.monotonic() - began < 4.0
         recognition.cancel()
+        recognition._thread.join(2.0)
+        assert not recognition._thread.is_alive(), "it would keep the connection"
 
 
 def test_a_place_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from client.assistant.evidence import Passage
 from client.assistant.masking import NOBODY, masked
 from client.errors import EnvironmentFault
 from client.pipeline.evidence import Careful, Gathered, gathered, nothing
@@ -174,3 +176,13 @@ def test_a_library_in_trouble_keeps_nothing_from_being_answered() -> None:
     assert Careful(Torn()).search("pulse", "en") == ()
     assert Careful(Shelf(PASSAGE)).search("pulse", "en") == (PASSAGE,)
     assert nothing().evidence.facts == ()
+
+
+def test_a_bug_of_the_library_keeps_no_emergency_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def search(self, text: str, language: str, most: int = 3) -> Sequence[Passage]:
+            raise ZeroDivisionError
+
+    seen: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", seen.append)
+    assert Careful(Broken()).search("what is a pulse", "en") == () and len(seen) == 1

@@ -279,7 +279,23 @@ def test_what_was_heard_before_is_forgotten(ears: Ears) -> None:
     ears.room.hear(0.95, 10)
     ears.listener.forget()
     ears.room.hear(0.0, 17)
-    assert ears.kinds() == ["Began"]
+    assert ears.kinds() == ["Began", "Ended"] and ears.ended().short
     ears.room.speech()
-    assert ears.kinds() == ["Began", "Began", "Ended"]
+    assert ears.kinds() == ["Began", "Ended", "Began", "Ended"]
     assert len(ears.ended().samples) <= 36 * 512
+
+
+def test_off_and_on_again_at_once_is_on(ears: Ears) -> None:
+    ears.open()
+    ears.listener.rest()
+    ears.listener.listen(hands_free=True)
+    eventually(lambda: len(ears.room.microphones) == 2 and ears.room.open, lambda: ears.listener.microphone)
+    assert not ears.listener.microphone.ended and not ears.room.microphones[0].is_open
+
+
+def test_what_is_forgotten_while_it_is_said_has_an_end(ears: Ears) -> None:
+    ears.open()
+    ears.room.hear(0.95, 20)
+    ears.listener.forget()
+    ears.room.hear(0.0, 1)
+    assert ears.kinds() == ["Began", "Ended"] and ears.ended().short and not len(ears.ended().samples)

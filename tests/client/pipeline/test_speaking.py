@@ -140,11 +140,11 @@ def test_a_loudspeaker_that_is_gone_is_told_and_opened_anew(mouth: Mouth) -> Non
     mouth.box.breaks = fault("It was unplugged")
     mouth.say("Three.", "Four.")
     eventually(lambda: "unplugged" in mouth.speaker.trouble and not mouth.speaker.speaking)
-    assert mouth.box.closed == 1
+    assert mouth.box.closed == 2, "it was tried once more"
     mouth.box.breaks = None
     mouth.say("Five.")
     eventually(lambda: mouth.at() == 0)
-    assert mouth.box.opened == 2 and mouth.speaker.trouble == ""
+    assert mouth.box.opened == 3 and mouth.speaker.trouble == ""
 
 
 def test_a_bug_of_ours_is_shown_and_it_goes_on(mouth: Mouth, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,3 +165,14 @@ def test_after_its_end_nothing_is_said_and_the_device_is_closed(mouth: Mouth) ->
     assert mouth.speaker.end(2.0)
     mouth.say("Two.")
     assert mouth.box.closed == 1 and mouth.clinics.said == ["One."] and not mouth.speaker.speaking
+
+
+def test_a_loudspeaker_that_was_unplugged_before_is_opened_anew_for_the_same_sentence(mouth: Mouth) -> None:
+    mouth.say("One.")
+    eventually(lambda: len(mouth.box.given) == 1)
+    mouth.clock.at_s += 2.0
+    broken, mouth.box = mouth.box, Box(mouth.clock)
+    broken.breaks = fault()
+    mouth.say("Call 112.", "Sit down.", firm=True)
+    eventually(lambda: len(mouth.box.given) == 2)
+    assert broken.closed == 1 and mouth.voice.said == ["Call 112.", "Sit down."] and not mouth.speaker.trouble

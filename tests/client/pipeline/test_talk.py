@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from client.assistant.conversation import Role
@@ -15,8 +17,10 @@ from client.cloud import faults
 from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatEvent, ChatUrgency
 from client.evaluation.hostile_models import MODELS
 from client.pipeline import talk as module
+from client.pipeline.listening import Overheard
 from client.pipeline.talk import Talk
 from client.pipeline.talk_state import Highlight, Mode, Phase, TalkState
+from edge_models.speech import Began
 from tests.client.assistant.conversing import LANGUAGES
 from tests.client.pipeline.talk_fakes import (
     DONE,
@@ -718,7 +722,7 @@ def test_staff_are_called(stage: Stage, outcome: str) -> None:
     talk = stage.begin()
     talk.call_staff()
     state = stage.until(lambda state: state.staff_called)
-    assert bool(state.fault) is (outcome != "told")
+    assert bool(state.staff_trouble) is (outcome != "told") and not state.fault
 
 
 def test_what_is_forgotten_cannot_be_reached(stage: Stage) -> None:
@@ -784,3 +788,106 @@ def test_close_leaves_no_thread(stage: Stage, busy: str) -> None:
     eventually(lambda: threads() <= before, lambda: threads() - before)
     assert not stage.room.open and stage.line_closed == 1
     talk.say("nobody hears it")
+
+
+def test_a_call_for_staff_that_failed_stays_one(stage: Stage) -> None:
+    """Another question takes its own fault away, and nobody is said to have been called for that."""
+    stage.staff = lambda: False
+    talk = stage.begin()
+    talk.call_staff()
+    stage.until(lambda state: state.staff_called)
+    talk.say("what is a pulse")
+    state = stage.until(answered)
+    assert not state.fault and "Nobody can be told" in state.staff_trouble
+    stage.staff = lambda: True
+    talk.call_staff()
+    assert stage.until(lambda state: not state.staff_trouble).staff_called
+    stage.staff = lambda: False
+    talk.call_staff()
+    stage.until(lambda state: state.staff_trouble)
+    talk.forget()
+    stage.until(lambda state: not state.staff_trouble and not state.staff_called)
+
+
+def test_a_no_that_cannot_be_kept_holds_after_it_was_forgotten(stage: Stage) -> None:
+    talk = stage.begin()
+    stage.decide_fails = fault()
+    talk.consent(False)
+    stage.until(lambda state: state.fault)
+    talk.forget()
+    stage.until(lambda state: not state.fault)
+    talk.say("what is a pulse")
+    stage.until(answered)
+    assert stage.clinic.asked == []
+    stage.decide_fails = None
+    talk.consent(True)
+    talk.say("and a heart")
+    stage.until(lambda state: answered(state) and len(state.turns) == 4)
+    talk.forget()
+    stage.until(lambda state: not state.turns)
+    talk.say("what is a pulse")
+    stage.until(answered)
+    assert len(stage.clinic.asked) == 2
+
+
+def test_a_question_of_which_nothing_is_left_to_send_is_answered_here(stage: Stage) -> None:
+    stage.begin().say("\u200b\u200b")
+    state = stage.until(answered)
+    assert state.answerer == "on this device" and stage.clinic.asked == []
+
+
+def test_a_bug_of_what_is_shown_ends_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = stage.begin()
+
+    broken = Mock(side_effect=ZeroDivisionError)
+    seen: list[object] = []
+    before, threading.excepthook = threading.excepthook, seen.append
+    monkeypatch.setattr(stage.recogniser, "ready", broken)
+    try:
+        stage.clinic.answers = [saying("A pulse is a wave.")]
+        talk.listen(Mode.TYPED)
+        stage.until(lambda state: "bug" in state.fault)
+    finally:
+        broken.side_effect = None
+        threading.excepthook = before
+    assert len(seen) == 1, "once is enough"
+    talk.say(PAIN)
+    stage.until(lambda state: state.phase is Phase.SAFETY)
+
+
+def test_mute_ends_what_is_being_said_also_where_the_driver_hangs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = stage.begin()
+    talk.listen(Mode.HANDS_FREE)
+    stage.room.hear(0.0, 5)
+    stage.room.hear(0.95, 20)
+    stage.until(lambda state: state.phase is Phase.HEARING)
+    monkeypatch.setattr(talk._listener, "rest", lambda: None)  # it hangs
+    talk.mute(True)
+    stage.until(lambda state: state.phase is Phase.IDLE)
+    assert all(one.cancelled.is_set() for one in stage.recogniser.utterances)
+    begun = len(stage.recogniser.utterances)
+    talk._post(lambda: talk._overheard(Overheard(Began(0.0, np.zeros(512, np.float32)))))
+    talk.say("what is a pulse")
+    stage.until(answered)
+    assert len(stage.recogniser.utterances) == begun, "what comes late is not heard"
+
+
+def test_stop_does_not_hide_what_should_be_looked_at(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.listen(Mode.HANDS_FREE)
+    stage.recogniser.texts = ["I feel feverish", "stop", "I feel feverish"]
+    stage.room.hear(0.0, 5)
+    stage.room.speech()
+    stage.room.speech()
+    stage.until(lambda state: state.partial == "I feel feverish stop")
+    stage.turn(2.0)
+    state = stage.until(lambda state: state.level is Level.URGENT)
+    assert state.safety is not None
+    talk.forget()
+    stage.until(lambda state: state.level is Level.NONE)
+    stage.room.speech()
+    stage.until(lambda state: state.partial)
+    talk.stop()
+    stage.until(lambda state: state.level is Level.URGENT)

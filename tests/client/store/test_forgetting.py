@@ -42,7 +42,18 @@ def forgetting(database: Database, documents: Documents) -> Forgetting:
 
 
 def tables(database: Database) -> dict[str, int]:
-    names = ("person", "observation", "document", "consent", "task", "outbox", "sent", "told", "due")
+    names = (
+        "person",
+        "observation",
+        "document",
+        "consent",
+        "task",
+        "help_call",
+        "outbox",
+        "sent",
+        "told",
+        "due",
+    )
     return {name: database.ask(f"SELECT count(*) FROM {name}")[0][0] for name in names}
 
 
@@ -261,6 +272,26 @@ def test_retention_takes_only_what_is_acknowledged_or_never_sent(
     # The reading that staff have seen now, and what was put back.
     assert forgetting.retention(late + 2 * DAY, 30) == 2
     assert not documents.path_of(letters[0]).exists() and documents.path_of(letters[1]).exists()
+
+
+def test_calls_for_help_go_with_the_person_and_once_they_are_old_and_seen(
+    store: Observations, database: Database, forgetting: Forgetting
+) -> None:
+    tasks, ada = Tasks(database), store.add_person("Ada", now=NOW).id
+    for whose in (ada, None):
+        tasks.ask_for_help(whose, NOW)
+    forgetting.forget_person(ada, NOW)
+    (left,) = tasks.open()
+    assert left.person is None and tables(database)["help_call"] == 1
+    late = NOW + 31 * DAY
+    for days in (0, 1):
+        forgetting.retention(late + days * DAY, 30)
+    assert tasks.count() == 1, "nobody has looked"
+    tasks.done(left.id, late)
+    forgetting.retention(late + 2 * DAY, 30)
+    assert tables(database)["help_call"] == 1, "only this opening has seen this moment"
+    forgetting.retention(late + 3 * DAY, 30)
+    assert tables(database)["help_call"] == tables(database)["due"] == 0
 
 
 # --- Clocks ------------------------------------------------------------------------------------------

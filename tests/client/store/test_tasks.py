@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.store.database import Database
+from client.store import database as module
+from client.store.database import FILE_NAME, Database, migrations
 from client.store.entries import VALUES, to_observation
 from client.store.observations import Kind, Line, Numbers, Observation, Observations, new_id
 from client.store.tasks import BOUNDS, HELP, Tasks, judge, sentence
-from tests.client.store.conftest import NOW
+from tests.client.store.conftest import KEY, NOW
 
 HIGH_PRESSURE = {"systolic": 185.0, "diastolic": 80.0}
 
@@ -140,23 +143,53 @@ def test_tasks_go_and_come_back_with_what_they_are_about(store: Observations, ta
     assert tasks.open() == [task]
 
 
-def test_whoever_asks_for_help_is_seen_by_staff_once(tasks: Tasks, store: Observations) -> None:
+def test_whoever_asks_for_help_is_seen_by_staff_once_measured_or_not(
+    tasks: Tasks, store: Observations
+) -> None:
     ada = store.add_person("Ada", now=NOW).id
-    assert not tasks.ask_for_help(ada, (), NOW), "there is nothing that it could be put beside"
-    for hours in (2, 1):
-        at = NOW - timedelta(hours=hours)
-        store.save(to_observation(Kind.WEIGHT, {"kg": 70.0}, at, ada))
-    assert tasks.ask_for_help(ada, (), NOW) and tasks.ask_for_help(ada, (), NOW)
-    (one,) = tasks.open()
-    assert (one.person, one.reason, one.taken_at) == (ada, HELP, NOW - timedelta(hours=1))
+    for whose in (ada, None):
+        for minutes in (0, 5):
+            tasks.ask_for_help(whose, NOW + timedelta(minutes=minutes))
+    later = NOW + timedelta(minutes=5)
+    assert {(one.person, one.observation, one.kind, one.reason, one.made_at) for one in tasks.open()} == {
+        (ada, None, None, HELP, later),
+        (None, None, None, HELP, later),
+    }
     assert sentence(HELP) == "Somebody asked for help"
-    assert tasks.done(one.id, NOW) and tasks.ask_for_help(ada, (), NOW) and tasks.count() == 1
+    (one,) = tasks.of(ada)
+    assert one.taken_at == later and [other.person for other in tasks.of(None)] == [None]
+    assert tasks.done(one.id, later) and not tasks.done(one.id, later) and tasks.count() == 1
+    tasks.ask_for_help(ada, later)
+    assert tasks.count() == 2 and len(tasks.of(ada)) == 2
 
 
-def test_a_guest_asks_for_help_at_this_visit(tasks: Tasks, store: Observations) -> None:
-    of_before = to_observation(Kind.WEIGHT, {"kg": 80.0}, NOW, None)
-    now = to_observation(Kind.WEIGHT, {"kg": 70.0}, NOW, None)
-    store.save_all([of_before, now])
-    assert not tasks.ask_for_help(None, (), NOW)
-    assert tasks.ask_for_help(None, (now.line.id,), NOW)
-    assert [one.observation for one in tasks.open()] == [now.line.id]
+def test_a_call_for_help_goes_and_comes_back_with_the_person(tasks: Tasks, store: Observations) -> None:
+    ada = store.add_person("Ada", now=NOW).id
+    tasks.ask_for_help(ada, NOW)
+    store.delete_person(ada, now=NOW)
+    assert tasks.open() == [] and tasks.count() == 0
+    store.restore_person(ada)
+    assert tasks.count() == 1
+
+
+def test_calls_of_an_older_version_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It put them beside an observation."""
+    steps = migrations()
+    saved = to_observation(Kind.WEIGHT, {"kg": 70.0}, NOW, None)
+    with monkeypatch.context() as older:
+        older.setattr(module, "migrations", lambda: steps[:4])
+        with contextlib.closing(Database(tmp_path / FILE_NAME, KEY)) as before:
+            Observations(before).save(saved)
+            with before.changes() as change:
+                change.do(
+                    "INSERT INTO task VALUES ('old', ?, ?, '2026-03-01T12:00:00.000Z', NULL)",
+                    (saved.line.id, HELP),
+                )
+    with contextlib.closing(Database(tmp_path / FILE_NAME, KEY)) as database:
+        tasks = Tasks(database)
+        tasks.ask_for_help(None, NOW + timedelta(days=1))
+        assert [(one.reason, one.observation) for one in tasks.open()] == [
+            (HELP, None),
+            (HELP, saved.line.id),
+        ]
+        assert tasks.done("old", NOW) and tasks.count() == 1

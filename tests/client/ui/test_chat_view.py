@@ -189,8 +189,11 @@ def test_an_emergency_stands_alone_with_its_number_until_it_was_read() -> None:
 
 def test_a_call_of_which_nobody_hears_is_not_said_to_be_one() -> None:
     called = replace(BOTH, safety=CHEST, staff_called=True)
-    found = chat.view(replace(called, fault="Nobody can be told from here."))
+    found = chat.view(
+        replace(called, staff_trouble="Nobody can be told from here.", fault="The answer broke off.")
+    )
     assert found.banner is not None and found.banner.told == "Nobody can be told from here."
+    assert found.fault == "Nobody can be told from here. The answer broke off."
     assert found.staff_told == "" and chat.view(called).staff_told == "Staff have been called."
 
 

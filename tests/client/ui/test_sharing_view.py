@@ -8,7 +8,7 @@ from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
 from client.policy import Policy
 from client.store.consents import CLOUD_VERSION, Consent
 from client.store.observations import Person
-from client.store.tasks import Task
+from client.store.tasks import HELP, Task
 from client.ui.views.guard import must_read_number, whose_number
 from client.ui.views.sharing import holds, standing
 from client.ui.views.tasks import row, told
@@ -112,4 +112,6 @@ def test_a_task_in_a_list() -> None:
     shown = row(task("spo2_low", kind="oximeter"), {"ana": "Ana"}.__getitem__)
     assert shown.whose == "Ana" and "91" in shown.what
     assert row(task("of_2030", kind="hologram", person=None), str).whose == "Guest"
+    called = row(Task("id", None, None, None, HELP, NOW, NOW, None), str)
+    assert (called.whose, called.what) == ("Guest", "Somebody asked for help.")
     assert row(task("of_2030", kind="hologram"), lambda _: "").what.startswith("hologram: ")
