@@ -167,6 +167,9 @@ class _Kept:
     def waiting_for_cloud(self) -> list[str]:
         return []
 
+    def note_contact(self, now: datetime, code: str | None = None, status: int | None = None) -> None:
+        """Nobody asks later."""
+
     def __len__(self) -> int:
         return len(self._items)
 

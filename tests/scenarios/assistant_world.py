@@ -116,7 +116,12 @@ class Voices:
 
 
 class Box(Loudspeaker):
-    """Notes when something is heard for the first time after `mark`, and when it was told to be silent."""
+    """Notes when something is heard for the first time after `mark`, and when it was told to be silent.
+
+    In the room our voice is weaker than it is played: at the microphone it is at -18 dB of the person's.
+    """
+
+    _IN_THE_ROOM = 0.25
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,6 +140,7 @@ class Box(Loudspeaker):
         super()._speak(block, frames, times, flags)
         if self.first_s is None and float(np.abs(block).max()) > _AUDIBLE / 4:
             self.first_s = time.monotonic()
+        block *= self._IN_THE_ROOM
 
 
 # --- What leaves, what is written
@@ -219,7 +225,8 @@ sys.addaudithook(_watch)  # there is no way to take one off again
 def noting_files() -> Iterator[list[Written]]:
     """What Python code of any thread of this process opens to write into it, in this block."""
     global _written  # noqa: PLW0603 (the hook of a process)
-    _written = found = []
+    found: list[Written] = []
+    _written = found
     try:
         yield found
     finally:
@@ -292,10 +299,13 @@ def still_there(words: Sequence[str], roots: Iterable[object], *, not_in: Iterab
     return found
 
 
-def sound_left(root: object, *, longer_than_s: float) -> float:
-    """Seconds of sound that is no silence (arrays of 32-bit floats with one axis, taken as 16 kHz) reachable from it; 0 where less."""
+def sound_left(root: object) -> float:
+    """Seconds of sound that is no silence (arrays of 32-bit floats with one axis, taken as 16 kHz) reachable from it. A block that the net or the
+    canceller works on has another form and is not counted: no more than 36 ms.
+    """
     seen: set[int] = set()
-    queue, kept, total = deque([root]), [root], 0
+    queue: deque[object] = deque([root])
+    kept, total = [root], 0
     while queue:
         thing = queue.popleft()
         if id(thing) in seen:
@@ -311,8 +321,7 @@ def sound_left(root: object, *, longer_than_s: float) -> float:
             if id(one) not in seen:
                 kept.append(one)
                 queue.append(one)
-    seconds = total / 16_000
-    return seconds if seconds > longer_than_s else 0.0
+    return total / 16_000
 
 
 def words_in(window: QWidget) -> str:
@@ -376,6 +385,7 @@ class Visit:
 
     def arrive(self) -> None:
         """Enrol, add somebody, keep a scan that is sent nowhere, and go to the assistant."""
+        gc.collect()  # and not while somebody speaks
         self.running, self.window = opened(self.room)
         clinic_id = self.cloud.add_clinic()
         code = self.cloud.enrolment_code(clinic_id)

@@ -1003,3 +1003,10 @@ def test_staff_see_a_call_at_once_on_this_device(room: Room, talks: Talks) -> No
     show(page, talks, staff_called=True)
     wait_for(window.to_tasks.isVisible, "the button for staff")
     assert "1" in window.to_tasks.text()
+
+
+def test_what_was_forgotten_is_not_remembered_for_the_next_look(room: Room, talks: Talks) -> None:
+    _running, _window, page = at_page(room)
+    show(page, talks, turns=BOTH)
+    show(page, talks, turns=())
+    assert not page._cleaned._now and not page._cleaned._before

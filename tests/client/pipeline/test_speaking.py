@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -176,3 +177,21 @@ def test_a_loudspeaker_that_was_unplugged_before_is_opened_anew_for_the_same_sen
     mouth.say("Call 112.", "Sit down.", firm=True)
     eventually(lambda: len(mouth.box.given) == 2)
     assert broken.closed == 1 and mouth.voice.said == ["Call 112.", "Sit down."] and not mouth.speaker.trouble
+
+
+def test_the_thread_holds_nothing_of_what_was_said(mouth: Mouth) -> None:
+    """It waits for the next, maybe for hours."""
+    mouth.say("One.")
+    eventually(lambda: len(mouth.box.given) == 1)
+    mouth.speaker.forget()
+
+    def held() -> list[object]:
+        frame = sys._current_frames().get(mouth.speaker._thread.ident or 0)
+        found: list[object] = []
+        while frame is not None:
+            for one in frame.f_locals.values():
+                found += one if isinstance(one, tuple) else [one]
+            frame = frame.f_back
+        return [one for one in found if isinstance(one, Sentence)]
+
+    eventually(lambda: not held(), held)
