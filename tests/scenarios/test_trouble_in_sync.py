@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -1167,6 +1168,15 @@ def test_the_power_fails_between_the_file_and_its_completion(kiosk: Computer, tm
     assert kiosk.wire.count("PUT", "object") == 1  # it is announced again, and found to be there
 
 
+def _as_told(kiosk: Computer, act: Callable[[], object]) -> None:
+    """Damage on a page that is only met now is told, with "close Health Helper and open it again": then it is done."""
+    try:
+        act()
+    except StoreDamaged:
+        kiosk.close()
+        act()
+
+
 def test_a_week_of_every_trouble_in_turn_loses_and_doubles_nothing(
     kiosk: Computer, disk: Disk, tmp_path: Path
 ) -> None:
@@ -1192,10 +1202,7 @@ def test_a_week_of_every_trouble_in_turn_loses_and_doubles_nothing(
             where = chance.choice((None, None, None, portal.url, busy.url))
             kiosk.wire.elsewhere = lambda _path, url=where: url  # type: ignore[misc]  # a default binds it now
             for what in chance.sample(("scan", "scan", "file", "guest"), 2):
-                if what == "file":
-                    kiosk.add()
-                else:
-                    kiosk.save(guest=what == "guest")
+                _as_told(kiosk, kiosk.add if what == "file" else partial(kiosk.save, guest=what == "guest"))
             for _ in range(chance.randrange(1, 8)):
                 kiosk.clock.slept_s += kiosk.step()
             match chance.random():
