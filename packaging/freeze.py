@@ -38,9 +38,10 @@ Entry = tuple[str, str, str]
 
 EXCLUDED = [
     # Of the benchmark alone, which does without them: its readers of data sets and its plots
-    *("matplotlib", "h5py", "scipy", "imageio_ffmpeg"),
+    *("matplotlib", "h5py", "scipy", "imageio_ffmpeg", "webrtcvad"),
     "PIL",  # fpdf2 takes pictures with it; the report has none
     "yaml",  # numpy describes how it was built with it
+    "sherpa_onnx",  # the extra `speech`: not frozen yet, for it was never tried with a model
     "readline",  # typed lines without a history will do, and it is under the GPL
     # Of development
     *("pytest", "_pytest", "hypothesis", "IPython", "mypy", "setuptools", "pkg_resources", "pip", "wheel"),
