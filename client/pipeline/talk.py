@@ -433,7 +433,7 @@ class Talk:
         known = Level.NONE if self._conversation is None else self._conversation.level
         try:
             level = Level.NONE if self._conversation is None else self._conversation.judged(together).level
-        except Exception:  # noqa: BLE001 (asked, it is told)
+        except Exception:  # noqa: BLE001 (`_ask` judges again, tells the person what stands against it, and gives no answer)
             self._ask(together)
             return
         ours = self._speaker.said_lately(self._clock.now_s())
