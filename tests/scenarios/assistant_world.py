@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -241,6 +242,11 @@ def _is_ours(name: str) -> bool:
 
 
 def _inside(thing: object) -> Iterable[object]:
+    """What it holds. A weak proxy holds nothing, and once its object is gone nothing may be asked of it, not even its class."""
+    return (one for one in _referents(thing) if type(one) not in weakref.ProxyTypes)
+
+
+def _referents(thing: object) -> Iterable[object]:
     """What can be reached from it in one step. Of classes and modules of others nothing, and of functions not their modules."""
     match thing:
         case types.ModuleType():
