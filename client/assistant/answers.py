@@ -18,6 +18,7 @@ MOST_PASSAGES = 2
 MOST_PASSAGE_CHARACTERS = 450
 _MEASURED = ("heart_rate", "respiratory_rate", "rmssd", "sdnn")
 _NOT_BY_CAMERA = ("blood_pressure", "oxygen", "temperature")
+_NUMBER = re.compile("[0-9]{2}")
 _MARKS = re.compile(r"^#{1,6}\s+|\*\*|__|`|^\s*[-*]\s+", re.MULTILINE)
 
 
@@ -36,20 +37,19 @@ def answer(
     """To what the person asked, in `language`. safety: what triage says; it comes first. Passages of the evidence go before a search."""
     own = phrases.of(language)
     plain = folded(question)
-    asked = [name for name, pattern in own.vitals.items() if pattern.search(plain)]
-    if own.kinds["all"].search(plain):
+    asked = _asked(plain, own)
+    theirs = _asks_for_own(plain, own)
+    if theirs and own.kinds["all"].search(plain):
         asked += [name for name in _MEASURED if name not in asked]
     parts: list[str] = [safety] if safety else []
     cited: list[Citation] = []
     for name in asked:
-        said, citation = _of_vital(
-            name, evidence.facts, own, whether=own.kinds["own"].search(plain) is not None
-        )
+        said, citation = _of_vital(name, evidence.facts, own, theirs=theirs)
         if said and said not in parts:
             parts.append(said)
         if citation is not None:
             cited.append(citation)
-    if any(name in _NOT_BY_CAMERA for name in asked):
+    if any(name in _NOT_BY_CAMERA for name in asked) and not any(name in _MEASURED for name in asked):
         parts.append(own.templates["not_by_camera"])
     found = evidence.passages or _searched(question, own, library)
     for passage in found[:MOST_PASSAGES]:
@@ -65,6 +65,24 @@ def answer(
     return Answer("\n".join(parts), tuple(cited), known)
 
 
+def _asked(plain: str, own: Phrases) -> list[str]:
+    """What is named. "Heart rate variability" is not the heart rate."""
+    besides = own.vitals["rmssd"].sub(" ", plain)
+    spread = {"rmssd", "sdnn"}
+    return [
+        name for name, pattern in own.vitals.items() if pattern.search(plain if name in spread else besides)
+    ]
+
+
+def _asks_for_own(plain: str, own: Phrases) -> bool:
+    """Whether a value of the person is asked for ("what was my pulse"), and not what it should be, what moves it or who sees it.
+
+    Who names a number ("my pulse is 48, is that bad") has one, and asks about that.
+    """
+    asks = own.kinds["own"].search(plain) or own.kinds["all"].search(plain)
+    return asks is not None and own.kinds["general"].search(plain) is None and not _NUMBER.search(plain)
+
+
 def _searched(question: str, own: Phrases, library: Library | None) -> Sequence[Passage]:
     found = (
         library.search(question, own.language, MOST_PASSAGES)
@@ -74,13 +92,11 @@ def _searched(question: str, own: Phrases, library: Library | None) -> Sequence[
     return [replace(one, id=f"k{at}") for at, one in enumerate(found, 1)]
 
 
-def _of_vital(
-    name: str, facts: Sequence[Fact], own: Phrases, *, whether: bool
-) -> tuple[str, Citation | None]:
-    """One sentence on the newest measurement; on none only where the person asks for their own (whether)."""
+def _of_vital(name: str, facts: Sequence[Fact], own: Phrases, *, theirs: bool) -> tuple[str, Citation | None]:
+    """One sentence on the newest measurement; on none only where the person asks for their own (theirs)."""
     of_name = [one for one in facts if one.name == name]
     if not of_name:
-        says = whether and name in _MEASURED
+        says = theirs and name in _MEASURED
         return (own.templates["never"].format(name=own.names[name]) if says else ""), None
     fact = max(of_name, key=lambda one: one.taken_at)
     return f"{told(fact, own.language)} [{fact.id}].", cited_fact(fact, own.language)

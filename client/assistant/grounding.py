@@ -1,6 +1,9 @@
 """Holds an answer against its evidence, sentence by sentence: what is not proved, or is not ours to say, is never given out.
 
 Nothing of a sentence is given before the whole of it has passed. The first that fails ends the answer.
+
+A sentence that stands word for word in a passage of our articles is ours to say: it may speak of medicines, illnesses and what a camera
+does not measure, in our own words. That goes for no other text: a document and what the cloud retrieves can be written by anybody.
 """
 
 from __future__ import annotations
@@ -98,6 +101,12 @@ class Checker:
         if not cited_passages:
             self._proof.names -= {one.id for one in evidence.passages}
         self._splitter = Splitter(self._phrases.abbreviations, self._phrases.month_names)
+        self._ours = {
+            one
+            for passage in evidence.passages
+            if passage.language == self._phrases.language
+            for one in _sentences(passage.text, self._phrases)
+        }
         self._level = level
         self._seen: set[str] = set()
         self._characters = self._sentences = self._list_number = 0
@@ -165,9 +174,13 @@ class Checker:
         ):
             return Fault.LINK
         numbers = self._of_numbers(called, words, measured, _cited(plain))
+        ours = _compared(text) in self._ours
         joined = folded(_PARTED.sub("", uncited))
-        rules = self._of_rules(words) or (self._of_rules(joined) if joined != words else None)
-        return rules or self._of_language(uncited) or numbers or self._of_repetition(words)
+        rules = self._of_rules(words, ours=ours) or (
+            self._of_rules(joined, ours=ours) if joined != words else None
+        )
+        language = None if ours else self._of_language(uncited)
+        return rules or language or numbers or self._of_repetition(words)
 
     def _measured(self, words: str) -> set[str]:
         return {name for name, pattern in self._phrases.vitals.items() if pattern.search(words)}
@@ -177,12 +190,15 @@ class Checker:
             text = re.sub(rf"(?<!\w){re.escape(one)}", " ", text, flags=re.IGNORECASE)
         return text
 
-    def _of_rules(self, words: str) -> Fault | None:
+    def _of_rules(self, words: str, *, ours: bool) -> Fault | None:
+        """ours: word for word of an article of ours, which may still not go against what triage says now."""
+        own = words if self._phrases.masks is None else self._phrases.masks.sub(" .", words)
         for language in (self._phrases, *self._others):
-            masked = words if language.masks is None else language.masks.sub(" .", words)
+            # What this language may deny is denied for all: "camera" and "temperature" are words of others, too
+            masked = own if language.masks is None else language.masks.sub(" .", own)
             for rule in language.rules:
                 fault = Fault(rule.fault)
-                if fault is Fault.REASSURANCE and self._level is Level.NONE:
+                if self._level is Level.NONE if fault is Fault.REASSURANCE else ours:
                     continue
                 if rule.holds(masked):
                     return fault
@@ -202,13 +218,24 @@ class Checker:
                 if not own.unspaced
                 else _chinese_letters(text)
             )
-            return Fault.LANGUAGE if len(latin) > _LATIN_SPARED or (len(latin) > 1 and not other) else None
+            return (
+                Fault.LANGUAGE
+                if len(latin) > _LATIN_SPARED
+                or (len(latin) > 1 and not other)
+                or any(self._is_of_a_sentence(word) for word in latin)
+                else None
+            )
         words = [word for word in folded(text).split() if word not in ",."]
         hits = own.share_of(words)
         theirs = max((other.share_of(words) for other in self._others), default=0)
         if theirs > hits and (hits == 0 or theirs >= 2 * hits) and theirs >= 2:
             return Fault.LANGUAGE
         return Fault.LANGUAGE if len(words) >= _LONG and hits < _LEAST_SHARE * len(words) else None
+
+    def _is_of_a_sentence(self, word: str) -> bool:
+        """A small word of another language ("is", "de"): then it is no name and no unit."""
+        plain = folded(word).strip()
+        return not word.isupper() and any(plain in other.function_words for other in self._others)
 
     def _of_numbers(self, text: str, words: str, measured: set[str], cited: Sequence[str]) -> Fault | None:
         listed = _LIST_NUMBER.sub(self._listed, text)
@@ -252,7 +279,9 @@ class Checker:
 
 _LONG, _LEAST_SHARE = 7, 0.1
 """Of so many words less than this share are function words of the language: it is another one."""
-_ANYWHERE = {"MICRO", "MODIFIER", "DEGREE", "FEMININE", "MASCULINE", "ARABIC TATWEEL"}
+_ANYWHERE = {"LATIN", "MICRO", "MODIFIER", "DEGREE", "FEMININE", "MASCULINE", "ARABIC TATWEEL"}
+"""Words of Latin letters are counted apart."""
+_AROUND = " -*\u2022\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u300c\u300d.!?\u2026\u3002\uff01\uff1f\u061f\u0964"
 
 
 def _script(letter: str) -> str:
@@ -261,6 +290,17 @@ def _script(letter: str) -> str:
 
 def _chinese_letters(text: str) -> int:
     return len(re.findall(r"[\u3400-\u9fff]", text)) // _LETTERS_PER_WORD_ZH
+
+
+def _compared(text: str) -> str:
+    """A sentence as it is held against those of our articles: its letters, digits and marks, without citations and what stands around it."""
+    return "".join(CITING.sub(" ", with_digits(cleaned(text))).casefold().split()).strip(_AROUND)
+
+
+def _sentences(text: str, own: Phrases) -> list[str]:
+    splitter = Splitter(own.abbreviations, own.month_names)
+    whole = " ".join(text.split())
+    return [_compared(one) for one in (*splitter.push(whole), *splitter.finish())]
 
 
 def _cited(text: str) -> list[str]:

@@ -6,6 +6,9 @@ assets/knowledge/LANGUAGE/ID.md are the same files that the cloud's knowledge ba
 A text is looked up by its words' stems and by which words stand side by side, in SQLite's FTS5, in memory. Chinese is looked up by pairs of
 characters: most of its words are two, and FTS5's trigrams find none of these. A word that is nowhere is tried once more as one of ours
 with a slip in it. What fits too little of a text is not found: the search says that it does not know.
+
+Some questions are answered by one paragraph alone, which shares few words with them ("is my HRV too low"): words.toml names these
+paragraphs and the words that such a question holds, in whatever order. They come first.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import re
 import sqlite3
 import tomllib
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -45,23 +48,24 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _SENTENCE_END = re.compile(r"(?<=[.!?\u061f\u0964])\s+|(?<=[\u3002\uff01\uff1f])\s*")
 _HAN = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _KEYS = ("title", "reviewed", "source")
-_TABLE_KEYS = {"unspaced", "stop", "endings", "beginnings", "min_stem", "asked"}
+_PARAGRAPH = re.compile(r"([a-z0-9][a-z0-9-]{0,63}):([0-9]{1,2})")
+_TABLE_KEYS = {"unspaced", "stop", "endings", "beginnings", "min_stem", "asked", "paragraphs"}
 _MIN_STEM, _MIN_BEGINNING = 4, 5
 """So many letters have to stay where a word's ending is cut off; from so many on, a word is found by its beginning."""
-_LONGEST = 40
-"""A longer word is no slip of one of ours."""
+_SHORT, _LONG, _LONGEST = 6, 10, 40
+"""From so many letters on a word may have one slip, and from so many two; one that is longer still is no slip of one of ours."""
 _TOKENS = "unicode61 remove_diacritics 2 categories ''L* N* M*'' tokenchars ''_''"
 _TITLE, _ASKED, _PHRASE, _TEXT = 4.0, 6.0, 4.0, 1.0
 """What a word counts for the order: in an article's title, as a question by itself, as a part of one, in its text."""
 _OF_PHRASE, _OF_TEXT = 0.6, 0.4
 """What is held of its weight against _ENOUGH where it is a part of a question only, or stands in the text only."""
-_ENOUGH = 0.38
+_ENOUGH = 0.42
 """So much of a text's weight has to be an article's; weights are the logarithm of how rare a word is in our articles."""
 _ENOUGH_NAMED = 0.3
 """So much of it by title or question."""
 _ARTICLES = "SELECT rowid, -bm25(article, ?, ?, ?, ?) FROM article(?)"
 _PASSAGES = "SELECT rowid, -bm25(passage) FROM passage(?)"
-_UNKNOWN = 2.0
+_UNKNOWN = 2.2
 """The weight of a word that none of our articles holds."""
 _QUESTION = 1.2
 """The weight, at least, of a word that is a question of an article by itself, however many articles hold it."""
@@ -69,6 +73,10 @@ _GENERAL = 0.8
 """What is held of the weight of a word that is in no title and no question."""
 _BESIDE = 0.6
 """Another article is told too from so much of the best one's score."""
+_LONGEST_ASKED = 40
+"""Words, or characters of Chinese, of a sentence that may ask for one paragraph; those of a longer one have less to do with each other."""
+_AHEAD = 0.1
+"""For each word of it that a question holds, what a paragraph is ahead of what fits best."""
 _LEAD = 0.5
 """What an article begins with fits it best, as a part of what its best passage fits."""
 
@@ -144,7 +152,10 @@ def _is_date(written: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a language's words are looked up. stop: small words, folded. asked: questions by article. unspaced: words are not parted."""
+    """How a language's words are looked up. stop: small words, folded. asked: questions by article. unspaced: words are not parted.
+
+    paragraphs: by article and number of the paragraph, sets of words: a question that holds one of the sets is answered there.
+    """
 
     unspaced: bool
     stop: frozenset[str]
@@ -152,6 +163,7 @@ class Words:
     endings: tuple[str, ...]
     min_stem: int
     asked: Mapping[str, tuple[str, ...]]
+    paragraphs: Mapping[tuple[str, int], tuple[str, ...]]
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Words:
@@ -165,6 +177,10 @@ class Words:
             tuple(sorted(_letters(raw.get("endings", ())), key=len, reverse=True)),
             int(raw.get("min_stem", _MIN_STEM)),
             {name: tuple(str(one) for one in given) for name, given in raw["asked"].items()},
+            {
+                _paragraph(name): tuple(str(one) for one in given)
+                for name, given in raw.get("paragraphs", {}).items()
+            },
         )
 
     def taken_apart(self, text: str) -> tuple[dict[str, str], list[str]]:
@@ -203,6 +219,32 @@ class Words:
         return word
 
 
+def _paragraph(name: str) -> tuple[str, int]:
+    """Of "medicines:2", the third paragraph."""
+    if (found := _PARAGRAPH.fullmatch(name)) is None:
+        raise ValueError(f"{name}: no ARTICLE:NUMBER")
+    return found[1], int(found[2])
+
+
+class _Wanted:
+    """Words that a question holds which one paragraph answers: in any order, "a_b" side by side, of Chinese also inside of others."""
+
+    def __init__(self, written: str, words: Words) -> None:
+        pieces = written.split()
+        self.size = len(pieces)
+        self._beside = [folded(one.replace("_", " ")) for one in pieces if "_" in one]
+        others = [folded(one).strip() for one in pieces if "_" not in one]
+        self._inside = [f" {one} " for one in others if _HAN.match(one)]
+        self._stems = [words.stem(one) for one in others if not _HAN.match(one)]
+
+    def within(self, plain: str, stems: Collection[str]) -> bool:
+        """plain: of `folded`; stems: of its words."""
+        return all(one in plain for one in (*self._beside, *self._inside)) and all(
+            stem in stems or (len(stem) >= _MIN_BEGINNING and any(one.startswith(stem) for one in stems))
+            for stem in self._stems
+        )
+
+
 def _letters(given: Iterable[str]) -> list[str]:
     return [folded(one).strip() for one in given]
 
@@ -214,6 +256,11 @@ class _Index:
         self.articles = tuple(articles)
         self.words = words
         self.passages = [(at, text) for at, one in enumerate(articles) for text in one.passages()]
+        self._wanted = [
+            (rows, _Wanted(written, words))
+            for name, rows in self._paragraphs()
+            for written in words.paragraphs.get(name, ())
+        ]
         self._leads = {at: row for row, (at, _) in reversed(list(enumerate(self.passages)))}
         self._sql = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._sql.close)
@@ -246,6 +293,15 @@ class _Index:
         self._sql.executemany("INSERT INTO vocabulary(word) VALUES (?)", ((word,) for word in sorted(known)))
         self._sql.execute("COMMIT")
 
+    def _paragraphs(self) -> Iterator[tuple[tuple[str, int], range]]:
+        """Article and number of each paragraph, and its passages."""
+        row = 0
+        for one in self.articles:
+            for number, paragraph in enumerate(one.text.split("\n\n")):
+                size = len(_pieces(paragraph))
+                yield (one.id, number), range(row, row + size)
+                row += size
+
     def found(self, text: str, most: int) -> list[tuple[int, float]]:
         """Numbers of passages and how well they fit, the best first."""
         whole = text[:MOST_CHARACTERS]
@@ -258,6 +314,29 @@ class _Index:
     def _of_piece(self, text: str) -> list[tuple[int, float]]:
         words, pairs = self.words.taken_apart(text)
         terms = self._terms(dict(islice(words.items(), MOST_WORDS)), pairs[:MOST_WORDS])
+        rows = self._by_words(terms)
+        ahead = self._ahead(text)
+        best = max((score for _, score in rows), default=1.0)
+        wanted = [(row, best * (1.0 + _AHEAD * size)) for rows_of, size in ahead.items() for row in rows_of]
+        taken = {row for row, _ in wanted}
+        rows = [*wanted, *((row, score) for row, score in rows if row not in taken)]
+        rows.sort(key=lambda row: (-row[1], row[0]))
+        return rows
+
+    def _ahead(self, text: str) -> dict[range, int]:
+        """Passages of paragraphs that one of the text's sentences asks for, and by how many words."""
+        found: dict[range, int] = {}
+        for sentence in _SENTENCE_END.split(text):
+            plain = folded(sentence)
+            tokens = plain.split()
+            if len(tokens) <= _LONGEST_ASKED:
+                stems = {self.words.stem(one) for one in tokens}
+                for rows, wanted in self._wanted:
+                    if wanted.size > found.get(rows, 0) and wanted.within(plain, stems):
+                        found[rows] = wanted.size
+        return found
+
+    def _by_words(self, terms: Sequence[tuple[str, bool]]) -> list[tuple[int, float]]:
         fitting = self._fitting(terms)
         if not fitting:
             return []
@@ -274,7 +353,6 @@ class _Index:
             highest = max(own.values()) or 1.0
             own[self._leads[at]] += _LEAD * highest
             rows += [(row, scores[at] * (0.5 + 0.5 * fit / highest)) for row, fit in own.items() if fit]
-        rows.sort(key=lambda row: (-row[1], row[0]))
         return rows
 
     def _terms(self, words: Mapping[str, str], pairs: Sequence[str]) -> list[tuple[str, bool]]:
@@ -289,11 +367,11 @@ class _Index:
 
     def _meant(self, word: str) -> str:
         """One of our questions' words that this one is a slip of, or ""."""
-        if not 5 <= len(word) <= _LONGEST or not word.isascii():  # elsewhere too many words are near others
+        if not (_SHORT <= len(word) <= _LONGEST and word.isascii()):  # too many words are near a shorter one
             return ""
         pieces = " OR ".join(f'"{word[at : at + 3]}"' for at in range(len(word) - 2))
         likely = self._sql.execute("SELECT word FROM vocabulary(?) ORDER BY rank LIMIT 8", (pieces,))
-        slips = 1 if len(word) < 8 else 2
+        slips = 1 if len(word) < _LONG else 2
         for (other,) in likely.fetchall():
             if other[0] == word[0] and _slips(word, other) <= slips:
                 return str(other)

@@ -399,6 +399,72 @@ def test_several_threads_may_search(ours: Knowledge) -> None:
     assert wrong == [] and all(wanted.values())
 
 
+# --- Paragraphs that answer by themselves
+
+
+def test_every_paragraph_that_is_named_is_there_and_is_found_by_its_words(ours: Knowledge) -> None:
+    words = tomllib.loads((FOLDER / knowledge.WORDS_FILE).read_text(encoding="utf-8"))
+    lost = []
+    for language in LANGUAGES:
+        for name, entries in words[language]["paragraphs"].items():
+            article, _, number = name.partition(":")
+            text = " ".join(ours.article(article, language).text.split("\n\n")[int(number)].split())
+            between = "" if language == "zh" else " "
+            for entry in entries:
+                asked_for = entry.replace("_", " ").replace(" ", between)
+                if not any(one.text in text for one in ours.search(asked_for, language, 4)):
+                    lost.append((language, name, entry))
+    assert not lost
+
+
+PARAGRAPHED = """[en]
+stop = ["my"]
+endings = ["s"]
+[en.asked]
+a = ["pulse"]
+[en.paragraphs]
+"a:0" = ["red moon", "my moon"]
+"a:1" = ["red moon three", "in_deep water"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("is the moon red", "One. Two."),
+        ("red moons", "One. Two."),
+        ("is it my moon", "One. Two."),
+        ("are three of these moons red", "Three. Four."),
+        ("deep in cold water", ""),
+        ("in deep cold water", "Three. Four."),
+        ("what is in deep waters", "Three. Four."),
+        ("the moon. Is it red", ""),
+        ("red " + "very " * 40 + "moon", ""),
+        ("moonlight and redness", ""),
+    ],
+)
+def test_a_question_that_holds_the_words_is_answered_by_that_paragraph(
+    tmp_path: Path, question: str, first: str
+) -> None:
+    where = folder(tmp_path, PARAGRAPHED)
+    (where / "en" / "a.md").write_text(GOOD + "\nThree. Four.\n", encoding="utf-8")
+    found = Knowledge(where).search(question, "en")
+    assert [one.text for one in found[:1]] == ([first] if first else [])
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+def test_all_of_a_paragraph_is_found(ours: Knowledge) -> None:
+    first, second = ours.search("are you a real doctor", "en", 2)
+    assert f"{first.text} {second.text}" == " ".join(
+        ours.article("voice", "en").text.split("\n\n")[3].split()
+    )
+
+
+@pytest.mark.parametrize(("language", "written"), [("de", "wo ist die Toilette"), ("pt", "dor de dente")])
+def test_another_word_is_no_slip(ours: Knowledge, language: str, written: str) -> None:
+    assert ours.search(written, language) == ()
+
+
 # --- A folder
 
 
@@ -439,6 +505,8 @@ def test_a_damaged_installation_is_told_with_a_remedy(tmp_path: Path) -> None:
         "[en]\nstop = 3\n[en.asked]\n",
         "[en]\nstop = []\nstops = []\n[en.asked]\n",
         "en = 3\n",
+        '[en]\nstop = []\n[en.asked]\n[en.paragraphs]\na = ["pulse"]\n',
+        '[en]\nstop = []\n[en.asked]\n[en.paragraphs]\n"a:x" = ["pulse"]\n',
     ],
 )
 def test_words_that_are_not_as_they_should_be_are_told(tmp_path: Path, words: str) -> None:
