@@ -64,9 +64,9 @@ class EchoCanceller:
 
     def __init__(self) -> None:
         bins = _HOP + 1
-        late_s = np.arange(_PARTITIONS)[:, np.newaxis] * (_HOP / RATE_HZ)
-        self._way: NDArray[np.complex128] = np.zeros((_PARTITIONS, bins), np.complex128)
-        self._doubt: FloatArray = np.repeat(_FIRST_DOUBT * np.exp(-late_s / _DOUBT_FALLS_S), bins, axis=1)
+        self._way: NDArray[np.complex128]
+        self._doubt: FloatArray
+        self.forget_way()
         self._played: NDArray[np.complex128] = np.zeros((_PARTITIONS, bins), np.complex128)
         self._noise: FloatArray = np.full(bins, 1e-6)
         self._rest: FloatArray = np.zeros(bins)
@@ -76,6 +76,13 @@ class EchoCanceller:
         self._last_left: FloatArray = np.zeros(_HOP)
         self._tail: FloatArray = np.zeros(_HOP)
         self._window: FloatArray = np.sqrt(np.hanning(2 * _HOP + 1)[:-1])
+
+    def forget_way(self) -> None:
+        """What is played is heard after another time, or elsewhere: nothing is known of its echo any more, and all that could be echo is."""
+        bins = _HOP + 1
+        late_s = np.arange(_PARTITIONS)[:, np.newaxis] * (_HOP / RATE_HZ)
+        self._way = np.zeros((_PARTITIONS, bins), np.complex128)
+        self._doubt = np.repeat(_FIRST_DOUBT * np.exp(-late_s / _DOUBT_FALLS_S), bins, axis=1)
 
     def clean(self, heard: Float32Array, played: Float32Array) -> Cleaned:
         """heard, played: of the same 32 ms [shape=(512,), full scale ±1]; what is played must not be heard before it is given here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,12 +23,14 @@ from edge_models.types import Float32Array
 RATE_HZ = 16_000
 _BLOCK_S = 0.02
 _FADE_S = 0.005
-_CUSHION_S = 0.04
-"""So much of what was played waits to be asked for: blocks of loudspeaker and microphone come unevenly."""
-_LATE_S = 0.25
-_HOLES_STAY, _MOST_HOLES = 0.97, 4.0
 _MOST_LEFT = 100
-"""Blocks that wait to be asked for: 2 s."""
+"""Blocks that wait to be asked for: 2 s, as many as wait at a microphone."""
+_SEEN = 64
+"""Blocks of the microphone that are looked back on: more than wait at one whose reader was held up, so that this alone moves nothing."""
+_LATE_S, _EARLY_S = 0.06, 0.1
+"""What is told is moved where for all of them it was so much too late, or so much earlier than it has to be."""
+_PEEKS = 160
+"""At least so many samples are taken from what is still to be played: a resampler wants more than it gives."""
 
 
 class Loudspeaker:
@@ -42,9 +45,13 @@ class Loudspeaker:
         self._resampler: Any = None
         self._played: Float32Array = np.zeros(0, np.float32)
         self._flows = False
-        self._owed = 0
-        self._holes = 0.0
+        self._ahead = 0
+        """Frames that were told before the device has asked for them."""
+        self._spare: deque[int] = deque(maxlen=_SEEN)
+        self._torn = False
         self._over = False
+        self.moves = 0
+        """How often what is told was moved against what is heard, or may have been."""
 
     def open(self) -> str:
         import soxr
@@ -102,28 +109,82 @@ class Loudspeaker:
         if rate_hz != self._rate:
             whole = soxr.resample(whole, rate_hz, self._rate, "HQ")
         with self._lock:
+            silence = self._ahead - sum(map(len, self._left)) - sum(map(len, self._pending))
+            if self._flows and silence > 0:  # it was told that nothing is heard now, and so it is
+                self._pending.append(np.zeros(silence, np.float32))
             self._pending.append(np.asarray(whole, np.float32))
 
     def played(self, n: int) -> Float32Array:
-        while self._left:
-            piece = self._resampler.resample_chunk(self._left.popleft())
-            self._played = np.concatenate((self._played, piece))
-        cushion = round(_CUSHION_S * RATE_HZ)
-        late = min(self._owed, len(self._played))
-        self._played, self._owed = self._played[late:], self._owed - late
-        if not self._flows or len(self._played) > n + round(_LATE_S * RATE_HZ):
-            self._played = self._played[-n - cushion :]
-            self._flows, self._owed, self._holes = len(self._played) >= n + cushion, 0, 0.0
+        """See SoundSink.played. n = 0: a microphone begins or ends, and what was played before is not heard there.
+
+        What is told with the newest sound of a microphone is no older than what the device has just asked for: so it is never told later than it
+        is heard, whoever of them was held up. Where the device asks late, what it will get is known, and told before.
+        """
+        if n == 0 or self._torn:
+            self._begin_anew(keeps_waiting=n > 0)
+        self._take_over()
         if not self._flows:
-            return np.zeros(n, np.float32)
+            if n == 0 or len(self._played) < n:
+                return np.zeros(n, np.float32)
+            self._played, self._flows = self._played[-n:], True
+        self._stay_beside(n)
+        while len(self._played) < n:
+            self._peek(max(_PEEKS, n - len(self._played)))
         found, self._played = self._played[:n], self._played[n:]
-        # What is not there yet is left out for good: an echo comes after the same time only if nothing is moved. Where the cushion is used
-        # up for good (two devices have two clocks), another one is made.
-        lacks = n - len(found)
-        self._owed += lacks
-        self._holes = _HOLES_STAY * self._holes + (lacks > 0)
-        self._flows = self._holes < _MOST_HOLES
-        return np.concatenate((found, np.zeros(lacks, np.float32)))
+        return found
+
+    def _begin_anew(self, *, keeps_waiting: bool) -> None:
+        with self._lock:
+            if not keeps_waiting:
+                self._left.clear()
+            self._torn, self._ahead = False, 0
+        self._played, self._flows = np.zeros(0, np.float32), False
+        self._spare.clear()
+        self.moves += 1
+
+    def _take_over(self) -> None:
+        """What the device has asked for since."""
+        with self._lock:
+            blocks = list(self._left)
+            self._left.clear()
+            for at, block in enumerate(blocks):
+                told = min(self._ahead, len(block))
+                self._ahead -= told
+                blocks[at] = block[told:]
+        self._tell(blocks)
+
+    def _peek(self, n: int) -> None:
+        """What the device will get next."""
+        wanted = -(-n * self._rate // RATE_HZ)
+        found = np.zeros(wanted, np.float32)
+        with self._lock:
+            at = sum(map(len, self._left)) - self._ahead
+            for piece in (*self._left, *self._pending):
+                first, last = max(at, 0), min(at + len(piece), wanted)
+                if first < last:
+                    found[first:last] = piece[first - at : last - at]
+                at += len(piece)
+            self._ahead += wanted
+        self._tell([found])
+
+    def _tell(self, blocks: Sequence[Float32Array]) -> None:
+        pieces = [self._resampler.resample_chunk(block) for block in blocks if len(block)]
+        self._played = np.concatenate((self._played, *pieces))
+
+    def _stay_beside(self, n: int) -> None:
+        """A microphone that loses sound, a device that had none in time, and two clocks that differ move what is told against what is heard."""
+        self._spare.append(len(self._played) - self._ahead * RATE_HZ // self._rate - n)
+        if len(self._spare) < _SEEN:
+            return
+        least, most = min(self._spare), max(self._spare)
+        if least > _LATE_S * RATE_HZ:
+            self._played = self._played[least:]
+        elif most < -_EARLY_S * RATE_HZ:
+            self._played = np.concatenate((np.zeros(-most, np.float32), self._played))
+        else:
+            return
+        self._spare.clear()
+        self.moves += 1
 
     @property
     def waiting_s(self) -> float:
@@ -148,8 +209,10 @@ class Loudspeaker:
                 portaudio.streams -= 1
                 stream.close()
 
-    def _speak(self, block: NDArray[np.float32], frames: int, _times: object, _flags: object) -> None:
+    def _speak(self, block: NDArray[np.float32], frames: int, _times: object, flags: Any) -> None:
         """In PortAudio's thread: fills a block [shape=(frames, 1)] that is to be played."""
+        if flags is not None and flags.output_underflow:  # what follows is heard later than before
+            self.moves += 1
         out = np.zeros(frames, np.float32)
         at = 0
         with self._lock:
@@ -160,10 +223,11 @@ class Loudspeaker:
                 at += len(used)
                 if len(used) < len(piece):
                     self._pending.appendleft(piece[len(used) :])
+            self._left.append(out)
+            if len(self._left) > _MOST_LEFT:  # nobody listens
+                self._left.popleft()
+                self._torn = True
         block[:, 0] = out
-        self._left.append(out)
-        if len(self._left) > _MOST_LEFT:  # nobody listens
-            self._left.popleft()
 
     def _end(self) -> None:
         """In PortAudio's thread, when nothing is played any more."""

@@ -67,7 +67,11 @@ class OwnVoice(Protocol):
         """Since it was last heard."""
 
     def played(self, n: int) -> Float32Array:
-        """What leaves for the loudspeaker, as one stream."""
+        """What leaves for the loudspeaker, as one stream; n = 0: it ends here, and another begins."""
+
+    @property
+    def moves(self) -> object:
+        """Another value once that stream may be heard after another time than before."""
 
     def interrupt(self) -> bool:
         """Somebody speaks; whether it stopped anything."""
@@ -126,6 +130,7 @@ class Listener:
         self._segmenter, self._held = Segmenter(rules), _Held()
         self._barge_in = barge_in or BargeIn()
         self._canceller = EchoCanceller()
+        self._moves: object = None
         self._odds: SpeechOdds | None = None
         self._slot = Latest(Microphone())
         self._wanted, self._ended, self._changed = threading.Event(), threading.Event(), threading.Event()
@@ -222,6 +227,7 @@ class Listener:
         source, self._source = self._source, None
         if source is not None:
             source.close()
+            self._voice.played(0)  # nobody asks for it any more, and it may be what was said of somebody
         self._break_off()
         self._down, self._up_s = False, None
         if not self._wanted.is_set():
@@ -244,6 +250,8 @@ class Listener:
         self._canceller = EchoCanceller()
         self._source = source = self._make_microphone()
         name = source.open()
+        self._voice.played(0)  # what was played while nothing listened is heard by nobody
+        self._moves = self._voice.moves
         self._slot.set(Microphone(name))
         stalls = 0
         while self._wanted.is_set():
@@ -280,9 +288,14 @@ class Listener:
         if self._forgets:
             self._forgets = False
             self._break_off()  # it may have been told only after everything else was forgotten
-        now_s = self._clock.now_s()
         played = self._voice.played(BLOCK)
-        playing_s, silent_s = self._voice.playing_s(now_s), self._voice.silent_s(now_s)
+        if (
+            self._voice.moves != self._moves
+        ):  # what was learned of the echo would be taken for somebody who speaks
+            self._moves = self._voice.moves
+            self._canceller.forget_way()
+        # As it was when this was heard: whoever was held up has sound of before, when our voice may have been another
+        playing_s, silent_s = self._voice.playing_s(block.t_s), self._voice.silent_s(block.t_s)
         if playing_s is None and silent_s > TAIL_S:
             self._let_in = False
             self._canceller.listen(block.samples)
@@ -304,7 +317,7 @@ class Listener:
                 return
             if playing_s is not None and self._hands_free and self._voice.interrupt():
                 self._let_in = True
-                self._tell(Overheard(BargedIn(now_s), over_voice=True))
+                self._tell(Overheard(BargedIn(self._clock.now_s()), over_voice=True))
         self._utter(cleaned.samples, block.t_s, probability, over_voice=True)
 
     def _is_under_way(self) -> bool:

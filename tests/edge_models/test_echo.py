@@ -124,6 +124,24 @@ def test_a_way_that_changes_is_learned_again(rng: np.random.Generator) -> None:
     assert power_db(left[9 * S :]) < power_db(heard[9 * S : len(left)]) - 10.0
 
 
+def test_a_way_that_is_known_to_be_another_makes_nobody_of_us(rng: np.random.Generator) -> None:
+    """Where it is not known the echo is taken for somebody at once, for all of it comes unexpected."""
+    played = voice(8.0, rng)
+    before, after = through(played, way(rng, 0.08)), through(played, way(rng, 0.03))
+    heard = 0.3 * np.concatenate((before[: 4 * S], after[4 * S :])) + rng.standard_normal(8 * S) * 1e-5
+    loudest, left = [], played
+    for told in (False, True):
+        canceller = EchoCanceller()
+        cleaned(heard[: 4 * S], played[: 4 * S], canceller)
+        if told:
+            canceller.forget_way()
+        found = cleaned(heard[4 * S :], played[4 * S :], canceller)
+        loudest.append(max((one.rises_db for one in found if one.left_db > -50.0), default=-100.0))
+        left = joined(found)
+    assert power_db(left[2 * S :]) < power_db(heard[6 * S :]) - 15.0, "and it is learned soon"
+    assert loudest[0] > 13.0 and loudest[1] < 10.0, loudest
+
+
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_silence_and_harms_nothing(rubbish: float, rng: np.random.Generator) -> None:
     played = voice(5.0, rng)

@@ -66,7 +66,10 @@ _AUDIBLE = 0.02
 
 
 class Ear:
-    """At the sound server's monitor: when anything was heard, by a recorder of its own. It hears the person and our own voice."""
+    """At the sound server's monitor: when anything was heard, by a recorder of its own. It hears the person and our own voice.
+
+    Times are those of the sound itself, since it began: a process that is busy reads it late, and that is no silence.
+    """
 
     _RATE_HZ, _PIECE = 16_000, 160
 
@@ -95,9 +98,11 @@ class Ear:
 
     def _listen(self) -> None:
         assert self._recorder.stdout is not None
+        pieces = 0
         while piece := self._recorder.stdout.read(4 * self._PIECE):
+            pieces += 1
             if float(np.abs(np.frombuffer(piece, "<f4")).max(initial=0.0)) > _AUDIBLE:
-                self.heard_s.append(time.monotonic())
+                self.heard_s.append(pieces * self._PIECE / self._RATE_HZ)
 
 
 @dataclass

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_rubbish_is_made_harmless(sound: FakeSound) -> None:
 def test_what_is_played_is_one_unbroken_stream_beside_the_microphone(
     sound: FakeSound, rate: int, rng: np.random.Generator
 ) -> None:
-    """Blocks of the loudspeaker come unevenly beside those of 32 ms; a cushion is found that is enough, and nothing is missing or twice."""
+    """Blocks of the loudspeaker come unevenly beside those of 32 ms, and nothing is missing or twice."""
     speaker, stream = opened(sound, rate)
     noise = np.convolve(rng.standard_normal(8 * RATE_HZ), np.ones(8) / 8, "same").astype(np.float32) * 0.2
     speaker.play(noise, RATE_HZ)
@@ -129,6 +130,143 @@ def test_what_is_played_is_one_unbroken_stream_beside_the_microphone(
     assert len(lags) > 4 and len(set(lags)) == 1, "one constant lag"
     beside = noise[lags[0] : lags[0] + len(whole)]
     assert np.corrcoef(whole[: len(beside)], beside)[0, 1] > (0.9 if rate == 8_000 else 0.99)
+    speaker.close()
+
+
+def beside_a_device(speaker: Loudspeaker, stream: FakeStream, asks_ahead: Sequence[int]) -> FloatArray:
+    """What it tells with each 32 ms of a microphone, while the device plays on without a gap. asks_ahead: for each of them, how many blocks of
+    20 ms the device has asked for before it has to.
+    """
+    told, asked = [], 0
+    for at, ahead in enumerate(asks_ahead):
+        wanted = -(-(at + 1) * BLOCK // (RATE_HZ // 50)) + ahead
+        for _ in range(wanted - asked):
+            stream.speak()
+        asked = max(asked, wanted)
+        told.append(speaker.played(BLOCK))
+    return np.concatenate(told).astype(np.float64)
+
+
+def leads(told: FloatArray, sound: FloatArray) -> list[int]:
+    """By how many samples what is told comes before it is heard, where what is heard is the sound itself; for each half second."""
+    half, found = RATE_HZ // 2, []
+    for at in range(RATE_HZ, len(told) - half, half):
+        begins = at - RATE_HZ
+        cross = np.correlate(sound[begins : at + RATE_HZ + half], told[at : at + half], "valid")
+        best = int(np.argmax(cross))
+        beside = sound[begins + best : begins + best + half]
+        assert np.corrcoef(beside, told[at : at + half])[0, 1] > 0.99, (
+            "nothing is missing, and nothing is twice"
+        )
+        found.append(begins + best - at)
+    return found
+
+
+def test_a_device_that_is_held_up_moves_nothing(sound: FakeSound, rng: np.random.Generator) -> None:
+    """A processor that is busy: it asks for each block as late as it can, for seconds. What is told of our voice then, and not before, must neither
+    have holes nor come later than it is heard: the rest of it would be taken for somebody who speaks.
+    """
+    speaker, stream = opened(sound)
+    noise = np.convolve(rng.standard_normal(12 * RATE_HZ), np.ones(8) / 8, "same") * 0.2
+    speaker.play(noise.astype(np.float32), RATE_HZ)
+    ahead = [3] * 60 + [int(one) for one in rng.integers(0, 2, 150)] + [3] * 60
+    moves = speaker.moves
+    found = leads(beside_a_device(speaker, stream, ahead), noise)
+    assert len(found) > 10 and len(set(found)) == 1 and found[0] >= 0, found
+    assert speaker.moves == moves
+    speaker.close()
+
+
+def test_a_listener_that_is_held_up_moves_nothing(sound: FakeSound, rng: np.random.Generator) -> None:
+    """It reads the sound that waits for it faster afterwards, and each block finds beside it what was played then."""
+    speaker, stream = opened(sound)
+    noise = np.convolve(rng.standard_normal(12 * RATE_HZ), np.ones(8) / 8, "same") * 0.2
+    speaker.play(noise.astype(np.float32), RATE_HZ)
+    told, asked = [], 0
+    for at in range(250):
+        held_up_until = 130 if 100 <= at < 130 else at  # for about a second
+        wanted = -(-(held_up_until + 1) * BLOCK // (RATE_HZ // 50)) + 2
+        for _ in range(wanted - asked):
+            stream.speak()
+        asked = max(asked, wanted)
+        told.append(speaker.played(BLOCK))
+    found = leads(np.concatenate(told).astype(np.float64), noise)
+    assert len(found) > 10 and len(set(found)) == 1 and found[0] >= 0, found
+    speaker.close()
+
+
+def test_sound_that_a_microphone_loses_moves_what_is_told_and_that_is_known(
+    sound: FakeSound, rng: np.random.Generator
+) -> None:
+    speaker, stream = opened(sound)
+    noise = np.convolve(rng.standard_normal(16 * RATE_HZ), np.ones(8) / 8, "same") * 0.2
+    speaker.play(noise.astype(np.float32), RATE_HZ)
+    beside_a_device(speaker, stream, [2] * 80)
+    moves = speaker.moves
+    spoken(stream, 10)  # 0.2 s of which nothing is heard
+    told, asked = [], 0
+    for at in range(200):
+        wanted = -(-(at + 1) * BLOCK // (RATE_HZ // 50)) + 2
+        for _ in range(wanted - asked):
+            stream.speak()
+        asked = wanted
+        told.append(speaker.played(BLOCK))
+    assert speaker.moves == moves + 1
+    begins = 80 * BLOCK + 10 * 320
+    assert (
+        min(leads(np.concatenate(told)[100 * BLOCK :].astype(np.float64), noise[begins + 100 * BLOCK :])) >= 0
+    )
+    speaker.close()
+
+
+def test_a_device_that_had_no_sound_in_time_makes_a_move(sound: FakeSound) -> None:
+    speaker, _ = opened(sound)
+    block = np.zeros((960, 1), np.float32)
+    moves = speaker.moves
+    speaker._speak(block, 960, None, SimpleNamespace(output_underflow=False))
+    assert speaker.moves == moves
+    speaker._speak(block, 960, None, SimpleNamespace(output_underflow=True))
+    assert speaker.moves == moves + 1
+    speaker.close()
+
+
+def test_silence_that_was_told_is_played_before_what_comes_after_it(
+    sound: FakeSound, rng: np.random.Generator
+) -> None:
+    """The device asks late, and meanwhile somebody lets it speak: what it plays is as it was told, after the same time as before."""
+    speaker, stream = opened(sound)
+    noise = (np.convolve(rng.standard_normal(RATE_HZ), np.ones(8) / 8, "same") * 0.2).astype(np.float32)
+    heard, told = [], []
+    for at in range(140):
+        if at in {
+            10,
+            80,
+        }:  # the second time just after silence was told that the device has not asked for yet
+            speaker.play(noise, RATE_HZ)
+        if at not in {78, 79}:
+            heard += [stream.speak() for _ in range(5 if at == 80 else 1 if at % 5 in {0, 2} else 2)]
+        told.append(speaker.played(BLOCK))
+    places = []
+    for stream_of in (np.concatenate(heard)[::3], np.concatenate(told)):
+        cross = np.correlate(stream_of.astype(np.float64), noise.astype(np.float64), "valid")
+        middle = len(cross) // 2
+        places.append((int(np.argmax(cross[:middle])), middle + int(np.argmax(cross[middle:]))))
+    assert places[0][1] - places[0][0] == places[1][1] - places[1][0], places
+    speaker.close()
+
+
+def test_a_microphone_that_begins_is_told_nothing_of_before(sound: FakeSound) -> None:
+    speaker, stream = opened(sound)
+    speaker.play(np.full(48_000, 0.5, np.float32), 48_000)
+    speaker.played(BLOCK)
+    spoken(stream, 50)
+    moves = speaker.moves
+    assert speaker.played(0).shape == (0,)
+    assert speaker.moves == moves + 1
+    assert not speaker.played(BLOCK).any()
+    spoken(stream, 2)
+    speaker.play(np.full(48_000, -0.5, np.float32), 48_000)
+    assert not (speaker.played(BLOCK) > 0.3).any()
     speaker.close()
 
 

@@ -36,6 +36,7 @@ class Own:
     stops: bool = True
     interrupted: int = 0
     asked: int = 0
+    moves: int = 0
     sound: Float32Array = field(default_factory=lambda: np.zeros(512, np.float32))
 
     def playing_s(self, now_s: float) -> float | None:
@@ -45,7 +46,7 @@ class Own:
         return 0.0 if self.began_s is not None else now_s - self.ended_s
 
     def played(self, n: int) -> Float32Array:
-        self.asked += 1
+        self.asked += n > 0
         return self.sound[:n]
 
     def interrupt(self) -> bool:
@@ -132,6 +133,39 @@ def test_our_own_voice_in_the_microphone_is_nobody(ears: Ears) -> None:
         microphone.give(SoundBlock(0.5 * ears.own.sound, ears.clock.at_s))
         eventually(lambda: microphone.idle)
     assert ears.told == [] and ears.own.interrupted == 0
+
+
+@pytest.mark.parametrize("moved_by", [-640, 1600])
+def test_our_own_voice_is_nobody_where_it_comes_after_another_time(ears: Ears, moved_by: int) -> None:
+    """A device had no sound in time, or sound was lost. What was learned of the echo before would leave it as loud as somebody who speaks."""
+    ears.open()
+    sound = np.random.default_rng(7).normal(0.0, 0.1, 400 * 512).astype(np.float32)
+    ears.own.began_s = ears.clock.at_s
+    microphone, late = ears.room.now(), 1280
+    for at in range(10, 180):
+        if at == 120:
+            late += moved_by
+            ears.own.moves += 1
+        ears.clock.at_s += BLOCK_S
+        ears.own.sound = sound[at * 512 : (at + 1) * 512]
+        microphone.give(SoundBlock(0.3 * sound[at * 512 - late : (at + 1) * 512 - late], ears.clock.at_s))
+        eventually(lambda: microphone.idle)
+    assert ears.told == [] and ears.own.interrupted == 0
+
+
+def test_sound_that_waited_is_taken_for_what_it_was_when_it_was_heard(ears: Ears) -> None:
+    """The processor was busy, and our voice has ended long before its last words are read."""
+    ears.open()
+    ears.own.began_s = ears.clock.at_s - 5.0
+    ears.own.sound = np.random.default_rng(7).normal(0.0, 0.1, 512).astype(np.float32)
+    heard_s = ears.clock.at_s
+    ears.clock.at_s += 1.5
+    ears.own.began_s, ears.own.ended_s = None, heard_s + 0.5
+    microphone = ears.room.now()
+    for at in range(1, 20):
+        microphone.give(SoundBlock((0.5 + 0.95) / 2.0 * ears.own.sound, heard_s + at * BLOCK_S))
+        eventually(lambda: microphone.idle)
+    assert ears.told == []
 
 
 def test_the_echo_after_our_voice_is_nobody_and_later_everybody_is(ears: Ears) -> None:
