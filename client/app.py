@@ -24,7 +24,7 @@ import typer
 from client import config, log, weights
 from client.cli import commands
 from client.clock import Clock, SystemClock
-from client.devices.ports import Compression, FrameSource, LevelSource
+from client.devices.ports import Compression, FrameSource, LevelSource, Manner
 from client.errors import EnvironmentFault, HealthHelperError, Interrupted
 from client.language import said
 from client.parts import (
@@ -34,6 +34,8 @@ from client.parts import (
     Kept,
     MicrophoneEntry,
     Parts,
+    Reader,
+    VoiceEntry,
     WeightsEntry,
     WindowChoice,
     nothing_kept,
@@ -83,6 +85,8 @@ def real_parts(clock: Clock) -> Parts:
         restore_store=lambda typed: _restore_store(typed, clock, policy()),
         begin_store_anew=lambda: _begin_store_anew(clock, policy()),
         talk=partial(_talk, clock, policy),
+        voices=_voices,
+        reader=lambda language, manner: _reader(language, manner, clock),
         window=_window,
     )
 
@@ -331,6 +335,7 @@ def _talk(
     person: str | None = None,
     visit: Sequence[str] = (),
     microphone: str = "",
+    manner: Callable[[], Manner] = Manner,
 ) -> Talk:
     """See client.parts.MakeTalk."""
     from client.assistant import phrases
@@ -340,34 +345,22 @@ def _talk(
     from client.devices.speakers import Loudspeaker
     from client.devices.voices import SystemVoice, decoded
     from client.pipeline.clinic_talk import clinic_of
-    from client.pipeline.evidence import Careful, gathered, nothing
-    from client.pipeline.listening import show
+    from client.pipeline.evidence import Careful, Gathered, gathered
     from client.pipeline.talk import Clinic, Means, Talk
     from edge_models.nets import SpeechNet
 
     policy = policy_of()
 
     def converse() -> Conversation:
-        triage, store = _triage(), kept()
-        found = nothing()
-        if store is not None:
-            try:
-                found = gathered(
-                    store.observations, store.documents, store.consents, person, now=clock.utc(), visit=visit
-                )
-            except HealthHelperError:  # triage and articles answer all the same
-                log.event("evidence_unreadable")
-            except Exception as bug:  # noqa: BLE001 (likewise; it is shown as those of any other thread)
-                show(bug)
-        return Conversation(
-            triage,
-            language,
-            library=Careful(_knowledge()),
-            evidence=found.evidence,
-            readings=found.readings,
-            place=triage.place_of(policy.country, [region_of(_locale())]),
-            known=found.known,
-        )
+        triage = _triage()
+        place = triage.place_of(policy.country, [region_of(_locale())])
+        return Conversation(triage, language, library=Careful(_knowledge()), place=place)
+
+    def gather(visit: Sequence[str]) -> Gathered | None:
+        store = kept()
+        if store is None:
+            return None
+        return gathered(store.observations, store.documents, store.consents, person, visit=visit)
 
     def clinic() -> Clinic | str:
         store = kept()
@@ -395,12 +388,28 @@ def _talk(
         odds=lambda: SpeechNet(weights.load(SPEECH_NET)),
         loudspeaker=Loudspeaker,
         recogniser=None if policy.recogniser_folder is None else _recogniser(policy.recogniser_folder),
-        voices=[SystemVoice()],
+        voices=[SystemVoice(lambda: manner().voice)],
         clinic=clinic,
         call_staff=call_staff,
         prepare=prepare(),
+        gather=gather,
+        visit=visit,
     )
-    return Talk(means, language, clock)
+    return Talk(means, language, clock, rate_percent=lambda: manner().rate_percent)
+
+
+def _voices(language: str) -> Sequence[VoiceEntry]:
+    from client.devices.voices import SystemVoice
+
+    return [VoiceEntry(id=one.id, name=one.name) for one in SystemVoice().offered(language)]
+
+
+def _reader(language: str, manner: Callable[[], Manner], clock: Clock) -> Reader:
+    from client.devices.speakers import Loudspeaker
+    from client.devices.voices import SystemVoice
+    from client.pipeline.reading import Reading
+
+    return Reading(Loudspeaker, [SystemVoice(lambda: manner().voice)], language, clock, manner)
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from client.clock import Clock
-from client.devices.ports import Compression, FrameSource, LevelSource, SourceFacts
+from client.devices.ports import Compression, FrameSource, LevelSource, Manner, SourceFacts
 from client.pipeline.run import Engine
 from client.pipeline.session import Goal
 from client.pipeline.sync import SyncThread
@@ -68,6 +68,32 @@ class MicrophoneEntry:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceEntry:
+    """A voice of this machine for a language. id: the same after a restart. name: for people."""
+
+    id: str
+    name: str
+
+
+class Reader(Protocol):
+    """Reads aloud what it is given, in a thread of its own. Every command returns at once; for the settings, where somebody tries a voice."""
+
+    @property
+    def reading(self) -> bool:
+        """Whether anything is heard, or will be."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is heard; "" where something is."""
+
+    def read(self, text: str) -> None:
+        """Instead of what is being read."""
+
+    def close(self) -> None:
+        """Silent, for good; waits a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +179,11 @@ class MakeTalk(Protocol):
         person: str | None = None,
         visit: Sequence[str] = (),
         microphone: str = "",
+        manner: Callable[[], Manner] = Manner,
     ) -> Talking:
         """language: such as "es". kept: asked in a thread of the conversation, may wait; None while the store is locked: then nothing of
         anybody is known, and nothing leaves. person: who talks, None for a guest. visit: observations of a guest that were made at this
-        visit. microphone: as Parts.microphone_level takes it.
+        visit. microphone: as Parts.microphone_level takes it. manner: how answers are read aloud, asked for each sentence.
         """
 
 
@@ -194,6 +221,7 @@ class Parts:
         and there is a new one; all raise VaultFault or StoreFault.
     window: shows the window until it is closed; the exit status.
     talk: begins a conversation with the assistant. None: there is no assistant.
+    voices: of this system for a language; may wait; raises EnvironmentFault. reader: in a language, as it is wanted just then.
     """
 
     clock: Clock
@@ -216,3 +244,5 @@ class Parts:
     begin_store_anew: Callable[[], Kept]
     window: Callable[[Parts, WindowChoice], int]
     talk: MakeTalk | None = None
+    voices: Callable[[str], Sequence[VoiceEntry]] = lambda _language: ()
+    reader: Callable[[str, Callable[[], Manner]], Reader] | None = None

@@ -1232,6 +1232,10 @@
         <translation>يتطلب تغير النبض (RMSSD وSDNN) إشارة جيدة مدتها 60 ث أو أكثر.</translation>
     </message>
     <message>
+        <source>Reading aloud</source>
+        <translation>القراءة بصوت عالٍ</translation>
+    </message>
+    <message>
         <source>What is kept on this device</source>
         <translation>المحفوظ على هذا الجهاز</translation>
     </message>
@@ -3096,8 +3100,8 @@
         <translation>لا يمكن الجمع بين هذه الخيارات</translation>
     </message>
     <message>
-        <source>Give one of --add, --rename, --person, --delete, --share and --send-earlier; --record-number goes with --add and --person, --forever with --delete, --yes with --delete and --share, --confirm-record-number with --share and --send-earlier.</source>
-        <translation>أعطِ واحدًا من --add و--rename و--person و--delete و--share و--send-earlier؛ ‏--record-number مع --add و--person، و--forever مع --delete، و--yes مع --delete و--share، و--confirm-record-number مع --share و--send-earlier.</translation>
+        <source>Give one of --add, --rename, --person, --delete, --share, --share-assistant and --send-earlier; --record-number goes with --add and --person, --forever with --delete, --yes with --delete, --share and --share-assistant, --confirm-record-number with --share, --share-assistant and --send-earlier.</source>
+        <translation>أعطِ واحدًا من --add و--rename و--person و--delete و--share و--share-assistant و--send-earlier؛ ‏--record-number مع --add و--person، و--forever مع --delete، و--yes مع --delete و--share و--share-assistant، و--confirm-record-number مع --share و--share-assistant و--send-earlier.</translation>
     </message>
     <message>
         <source>This person has not agreed that anything is sent</source>
@@ -3984,6 +3988,10 @@
         <translation>يُرسل مشفرًا، تحت رقم عشوائي جديد. ويُسأل الضيف في كل مرة.</translation>
     </message>
     <message>
+        <source>What may be an emergency is noticed on this device in any case. You can take this back at any time: at the assistant, “What is sent…”, or in the settings, “Sharing…”.</source>
+        <translation>ما قد يكون حالة طارئة يُنتبه إليه على هذا الجهاز في كل الأحوال. يمكنك سحب موافقتك في أي وقت: عند المساعد، «ما الذي يُرسل…»، أو في الإعدادات، «مشاركة البيانات…».</translation>
+    </message>
+    <message>
         <source>The key store of this system is locked, so nothing can be sent</source>
         <translation>مخزن المفاتيح في هذا النظام مقفل، فلا يمكن إرسال أي شيء</translation>
     </message>
@@ -4304,6 +4312,14 @@
         <translation>ما يُحفظ باسم {name} من الآن فصاعدًا يُرسل إلى العيادة.</translation>
     </message>
     <message>
+        <source>Nothing more that {name} says to the assistant or asks it is sent.</source>
+        <translation>لن يُرسل بعد الآن شيء مما يقوله {name} للمساعد أو يسأله عنه.</translation>
+    </message>
+    <message>
+        <source>What {name} says to the assistant and asks it is sent to the clinic.</source>
+        <translation>يُرسل إلى العيادة ما يقوله {name} للمساعد وما يسأله عنه.</translation>
+    </message>
+    <message>
         <source>Sharing of {name}</source>
         <translation>مشاركة بيانات {name}</translation>
     </message>
@@ -4314,6 +4330,14 @@
     <message>
         <source>Agree</source>
         <translation>موافقة</translation>
+    </message>
+    <message>
+        <source>Take it back for the assistant</source>
+        <translation>سحب الموافقة على المساعد</translation>
+    </message>
+    <message>
+        <source>Decide for the assistant…</source>
+        <translation>اتخاذ قرار بشأن المساعد…</translation>
     </message>
     <message>
         <source>Sending to the clinic</source>
@@ -4534,6 +4558,22 @@
     <message>
         <source>Not agreed ({when}). Nothing is sent.</source>
         <translation>لم يوافق (‎{when}‎). لا يُرسل شيء.</translation>
+    </message>
+    <message>
+        <source>Assistant: agreed in writing. What is said to it and asked is sent.</source>
+        <translation>المساعد: وافق كتابيًا. يُرسل ما يُقال له وما يُسأل عنه.</translation>
+    </message>
+    <message>
+        <source>Assistant: not asked yet. Nothing that is said to it or asked is sent.</source>
+        <translation>المساعد: لم يُسأل بعد. لا يُرسل شيء مما يُقال له أو يُسأل عنه.</translation>
+    </message>
+    <message>
+        <source>Assistant: agreed on {when}. What is said to it and asked is sent.</source>
+        <translation>المساعد: وافق بتاريخ ‎{when}‎. يُرسل ما يُقال له وما يُسأل عنه.</translation>
+    </message>
+    <message>
+        <source>Assistant: not agreed ({when}). Nothing that is said to it or asked is sent.</source>
+        <translation>المساعد: لم يوافق (‎{when}‎). لا يُرسل شيء مما يُقال له أو يُسأل عنه.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator.</source>
@@ -5116,12 +5156,20 @@
         <translation>أُوقفت الإجابة.</translation>
     </message>
     <message>
+        <source>It can be asked again now.</source>
+        <translation>يمكن سؤالها من جديد الآن.</translation>
+    </message>
+    <message>
         <source>Answered on this device: nobody has agreed to ask the clinic&apos;s cloud yet.</source>
         <translation>أُجيب على هذا الجهاز: لم يوافق أحد بعد على سؤال سحابة العيادة.</translation>
     </message>
     <message>
         <source>Answered on this device, as you wish.</source>
         <translation>أُجيب على هذا الجهاز، كما ترغب.</translation>
+    </message>
+    <message>
+        <source>Answered on this device: the clinic&apos;s cloud has too much to do just now.</source>
+        <translation>أُجيب على هذا الجهاز: لدى سحابة العيادة ضغط كبير الآن.</translation>
     </message>
     <message>
         <source>Answered on this device: the clinic&apos;s cloud did not answer just now.</source>
@@ -5134,6 +5182,14 @@
     <message>
         <source>Nothing here can make text of speech now. Please type.</source>
         <translation>لا شيء هنا يستطيع الآن تحويل الكلام إلى نص. يُرجى الكتابة.</translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s cloud has too much to do. It can be asked again in {seconds} s.</source>
+        <translation>لدى سحابة العيادة ضغط كبير. يمكن سؤالها من جديد بعد {seconds} ث.</translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s cloud has too much to do. It can be asked again in {minutes} min.</source>
+        <translation>لدى سحابة العيادة ضغط كبير. يمكن سؤالها من جديد بعد {minutes} د.</translation>
     </message>
     <message>
         <source>The clinic&apos;s cloud did not answer in full; this device has answered itself.</source>
@@ -5168,8 +5224,16 @@
         <translation>إيقاف الميكروفون</translation>
     </message>
     <message>
-        <source>Staff have been called.</source>
-        <translation>استُدعي الموظفون.</translation>
+        <source>Ask again in {seconds} s</source>
+        <translation>إعادة السؤال بعد {seconds} ث</translation>
+    </message>
+    <message>
+        <source>Ask again in {minutes} min</source>
+        <translation>إعادة السؤال بعد {minutes} د</translation>
+    </message>
+    <message>
+        <source>Staff can see on this device that you asked for help. If nobody comes soon, ask somebody near you.</source>
+        <translation>يمكن للعاملين أن يروا على هذا الجهاز أنك طلبت المساعدة. إن لم يأتِ أحد قريبًا فاطلب المساعدة من شخص بقربك.</translation>
     </message>
     <message>
         <source>Call your local emergency number</source>
@@ -5300,10 +5364,6 @@
         <translation>إذا رفضت، فإنك تكتب أو يُفهم كلامك على هذا الجهاز فقط، وتأتي الإجابات من هذا الجهاز.</translation>
     </message>
     <message>
-        <source>What may be an emergency is noticed on this device in any case. You can take this back here at any time.</source>
-        <translation>ما قد يكون حالة طارئة يُنتبه إليه على هذا الجهاز في كل الأحوال. يمكنك سحب موافقتك هنا في أي وقت.</translation>
-    </message>
-    <message>
         <source>Forget this conversation</source>
         <translation>محو هذه المحادثة</translation>
     </message>
@@ -5320,8 +5380,36 @@
         <translation>أُبلغ شخص هنا بأنه قد يحتاج إلى المساعدة فورًا، ولم يؤكد أنه قرأ ذلك.</translation>
     </message>
     <message>
+        <source>Speed of reading aloud</source>
+        <translation>سرعة القراءة</translation>
+    </message>
+    <message>
+        <source>Voice</source>
+        <translation>الصوت</translation>
+    </message>
+    <message>
+        <source>Try how it is read aloud</source>
+        <translation>تجربة القراءة بصوت عالٍ</translation>
+    </message>
+    <message>
+        <source>So the assistant reads its answers aloud, and what may be an emergency. Where the clinic&apos;s voice reads, only the speed holds.</source>
+        <translation>هكذا يقرأ المساعد إجاباته بصوت عالٍ، وكذلك ما قد يكون حالة طارئة. وحين يقرأ صوت العيادة لا تسري إلا السرعة.</translation>
+    </message>
+    <message>
+        <source>The system&apos;s choice</source>
+        <translation>ما يختاره النظام</translation>
+    </message>
+    <message>
+        <source>This is how it is read aloud. Your heart rate was 72 beats a minute.</source>
+        <translation>هكذا تُقرأ الإجابات بصوت عالٍ. كان معدل ضربات قلبك 72 نبضة في الدقيقة.</translation>
+    </message>
+    <message>
         <source>Stop reading</source>
         <translation>إيقاف القراءة</translation>
+    </message>
+    <message>
+        <source>This device has no voice for this language. Install espeak-ng, or a voice of the system for it.</source>
+        <translation>لا يوجد على هذا الجهاز صوت لهذه اللغة. ثبّت espeak-ng أو صوتًا من النظام لها.</translation>
     </message>
     <message>
         <source>I have read this</source>

@@ -1232,6 +1232,10 @@
         <translation>La variabilidad (RMSSD, SDNN) necesita 60 s o más de buena señal.</translation>
     </message>
     <message>
+        <source>Reading aloud</source>
+        <translation>Lectura en voz alta</translation>
+    </message>
+    <message>
         <source>What is kept on this device</source>
         <translation>Lo guardado en este dispositivo</translation>
     </message>
@@ -3096,8 +3100,8 @@
         <translation>Estas opciones no se pueden combinar</translation>
     </message>
     <message>
-        <source>Give one of --add, --rename, --person, --delete, --share and --send-earlier; --record-number goes with --add and --person, --forever with --delete, --yes with --delete and --share, --confirm-record-number with --share and --send-earlier.</source>
-        <translation>Dé una de --add, --rename, --person, --delete, --share y --send-earlier; --record-number va con --add y --person, --forever con --delete, --yes con --delete y --share, --confirm-record-number con --share y --send-earlier.</translation>
+        <source>Give one of --add, --rename, --person, --delete, --share, --share-assistant and --send-earlier; --record-number goes with --add and --person, --forever with --delete, --yes with --delete, --share and --share-assistant, --confirm-record-number with --share, --share-assistant and --send-earlier.</source>
+        <translation>Dé una de --add, --rename, --person, --delete, --share, --share-assistant y --send-earlier; --record-number va con --add y --person, --forever con --delete, --yes con --delete, --share y --share-assistant, --confirm-record-number con --share, --share-assistant y --send-earlier.</translation>
     </message>
     <message>
         <source>This person has not agreed that anything is sent</source>
@@ -3984,6 +3988,10 @@
         <translation>Se envía cifrado, con un nuevo número aleatorio. A un invitado se le pregunta cada vez.</translation>
     </message>
     <message>
+        <source>What may be an emergency is noticed on this device in any case. You can take this back at any time: at the assistant, “What is sent…”, or in the settings, “Sharing…”.</source>
+        <translation>Lo que puede ser una emergencia se detecta en este dispositivo en todo caso. Puede revocar esto en cualquier momento: en el asistente, «Qué se envía…», o en los ajustes, «Compartir datos…».</translation>
+    </message>
+    <message>
         <source>The key store of this system is locked, so nothing can be sent</source>
         <translation>El almacén de claves de este sistema está bloqueado, así que no se puede enviar nada</translation>
     </message>
@@ -4304,6 +4312,14 @@
         <translation>Lo que se guarde de {name} a partir de ahora se envía a la clínica.</translation>
     </message>
     <message>
+        <source>Nothing more that {name} says to the assistant or asks it is sent.</source>
+        <translation>Ya no se envía nada de lo que {name} diga o pregunte al asistente.</translation>
+    </message>
+    <message>
+        <source>What {name} says to the assistant and asks it is sent to the clinic.</source>
+        <translation>Lo que {name} diga y pregunte al asistente se envía a la clínica.</translation>
+    </message>
+    <message>
         <source>Sharing of {name}</source>
         <translation>Compartir datos de {name}</translation>
     </message>
@@ -4314,6 +4330,14 @@
     <message>
         <source>Agree</source>
         <translation>Aceptar</translation>
+    </message>
+    <message>
+        <source>Take it back for the assistant</source>
+        <translation>Revocar lo del asistente</translation>
+    </message>
+    <message>
+        <source>Decide for the assistant…</source>
+        <translation>Decidir sobre el asistente…</translation>
     </message>
     <message>
         <source>Sending to the clinic</source>
@@ -4534,6 +4558,22 @@
     <message>
         <source>Not agreed ({when}). Nothing is sent.</source>
         <translation>No aceptado ({when}). No se envía nada.</translation>
+    </message>
+    <message>
+        <source>Assistant: agreed in writing. What is said to it and asked is sent.</source>
+        <translation>Asistente: aceptado por escrito. Lo que se le dice y pregunta se envía.</translation>
+    </message>
+    <message>
+        <source>Assistant: not asked yet. Nothing that is said to it or asked is sent.</source>
+        <translation>Asistente: aún no se ha preguntado. No se envía nada de lo que se le dice o pregunta.</translation>
+    </message>
+    <message>
+        <source>Assistant: agreed on {when}. What is said to it and asked is sent.</source>
+        <translation>Asistente: aceptado el {when}. Lo que se le dice y pregunta se envía.</translation>
+    </message>
+    <message>
+        <source>Assistant: not agreed ({when}). Nothing that is said to it or asked is sent.</source>
+        <translation>Asistente: no aceptado ({when}). No se envía nada de lo que se le dice o pregunta.</translation>
     </message>
     <message>
         <source>Ask the clinic&apos;s administrator.</source>
@@ -5116,12 +5156,20 @@
         <translation>La respuesta se detuvo.</translation>
     </message>
     <message>
+        <source>It can be asked again now.</source>
+        <translation>Ya se le puede preguntar de nuevo.</translation>
+    </message>
+    <message>
         <source>Answered on this device: nobody has agreed to ask the clinic&apos;s cloud yet.</source>
         <translation>Respondido en este dispositivo: todavía nadie ha aceptado que se pregunte a la nube de la clínica.</translation>
     </message>
     <message>
         <source>Answered on this device, as you wish.</source>
         <translation>Respondido en este dispositivo, como usted desea.</translation>
+    </message>
+    <message>
+        <source>Answered on this device: the clinic&apos;s cloud has too much to do just now.</source>
+        <translation>Respondido en este dispositivo: la nube de la clínica tiene demasiado trabajo en este momento.</translation>
     </message>
     <message>
         <source>Answered on this device: the clinic&apos;s cloud did not answer just now.</source>
@@ -5134,6 +5182,14 @@
     <message>
         <source>Nothing here can make text of speech now. Please type.</source>
         <translation>Ahora nada aquí puede convertir el habla en texto. Por favor, escriba.</translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s cloud has too much to do. It can be asked again in {seconds} s.</source>
+        <translation>La nube de la clínica tiene demasiado trabajo. Se le puede preguntar de nuevo en {seconds} s.</translation>
+    </message>
+    <message>
+        <source>The clinic&apos;s cloud has too much to do. It can be asked again in {minutes} min.</source>
+        <translation>La nube de la clínica tiene demasiado trabajo. Se le puede preguntar de nuevo en {minutes} min.</translation>
     </message>
     <message>
         <source>The clinic&apos;s cloud did not answer in full; this device has answered itself.</source>
@@ -5168,8 +5224,16 @@
         <translation>Apagar el micrófono</translation>
     </message>
     <message>
-        <source>Staff have been called.</source>
-        <translation>Se ha avisado al personal.</translation>
+        <source>Ask again in {seconds} s</source>
+        <translation>Preguntar de nuevo en {seconds} s</translation>
+    </message>
+    <message>
+        <source>Ask again in {minutes} min</source>
+        <translation>Preguntar de nuevo en {minutes} min</translation>
+    </message>
+    <message>
+        <source>Staff can see on this device that you asked for help. If nobody comes soon, ask somebody near you.</source>
+        <translation>El personal puede ver en este dispositivo que usted ha pedido ayuda. Si nadie viene pronto, pida ayuda a alguien cercano.</translation>
     </message>
     <message>
         <source>Call your local emergency number</source>
@@ -5300,10 +5364,6 @@
         <translation>Si dice que no, usted escribe, o lo que dice se entiende solo en este dispositivo, y las respuestas vienen de este dispositivo.</translation>
     </message>
     <message>
-        <source>What may be an emergency is noticed on this device in any case. You can take this back here at any time.</source>
-        <translation>Lo que puede ser una emergencia se detecta en este dispositivo en todo caso. Puede revocar esto aquí en cualquier momento.</translation>
-    </message>
-    <message>
         <source>Forget this conversation</source>
         <translation>Borrar esta conversación</translation>
     </message>
@@ -5320,8 +5380,36 @@
         <translation>Aquí se avisó a una persona de que puede necesitar ayuda de inmediato, y no indicó que lo hubiera leído.</translation>
     </message>
     <message>
+        <source>Speed of reading aloud</source>
+        <translation>Velocidad de la lectura</translation>
+    </message>
+    <message>
+        <source>Voice</source>
+        <translation>Voz</translation>
+    </message>
+    <message>
+        <source>Try how it is read aloud</source>
+        <translation>Probar cómo se lee en voz alta</translation>
+    </message>
+    <message>
+        <source>So the assistant reads its answers aloud, and what may be an emergency. Where the clinic&apos;s voice reads, only the speed holds.</source>
+        <translation>Así lee el asistente en voz alta sus respuestas y lo que puede ser una emergencia. Donde lee la voz de la clínica, solo vale la velocidad.</translation>
+    </message>
+    <message>
+        <source>The system&apos;s choice</source>
+        <translation>La que elija el sistema</translation>
+    </message>
+    <message>
+        <source>This is how it is read aloud. Your heart rate was 72 beats a minute.</source>
+        <translation>Así se lee en voz alta. Su frecuencia cardíaca fue de 72 latidos por minuto.</translation>
+    </message>
+    <message>
         <source>Stop reading</source>
         <translation>Parar la lectura</translation>
+    </message>
+    <message>
+        <source>This device has no voice for this language. Install espeak-ng, or a voice of the system for it.</source>
+        <translation>Este dispositivo no tiene voz para este idioma. Instale espeak-ng o una voz del sistema para él.</translation>
     </message>
     <message>
         <source>I have read this</source>

@@ -192,9 +192,10 @@ class Conversation:
         """For the last question, with the passages that fit it."""
         return replace(self._evidence, passages=self._passages)
 
-    def know(self, evidence: Evidence, readings: Readings) -> None:
-        """After a new scan, or when the person shares a document or takes it back. Passages are looked up here, not given."""
+    def know(self, evidence: Evidence, readings: Readings, known: Known | None = None) -> None:
+        """After a new scan, or when the person shares a document or takes it back. Passages are looked up here, not given. known: None: as before."""
         self._evidence, self._readings = replace(evidence, passages=()).numbered(), readings
+        self._known = self._known if known is None else known
 
     # --- What the person says
 

@@ -16,8 +16,8 @@ from client.errors import BadInput, Interrupted
 from client.language import said
 from client.parts import Kept, Parts
 from client.pipeline.right_person import must_read_number, whose_number
-from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
-from client.store.consents import CLOUD_VERSION, Subject
+from client.pipeline.sharing import ON_PAPER_VERSION, assistant_question, question, server_of
+from client.store.consents import ASSISTANT_VERSION, CLOUD_VERSION, Subject
 from client.store.observations import Person, name_key
 
 _DECISIONS = {"yes": True, "no": False}
@@ -132,6 +132,24 @@ def record_sharing(kept: Kept, person: Person, clock: Clock, *, given: bool, yes
         )
 
 
+def record_assistant(kept: Kept, person: Person, clock: Clock, *, given: bool, yes: bool = True) -> None:
+    """The same for what is said to the assistant and asked. A window that is open asks the clinic nothing more once this is kept."""
+    if given:
+        if kept.outbox.enrolled() is None:
+            raise not_enrolled()
+        for words in assistant_question():
+            print(words, file=sys.stderr)
+        sure(f"Does {person.name} agree?", yes=yes)
+    kept.consents.record(person.id, Subject.ASSISTANT, ASSISTANT_VERSION, given, LANGUAGE, clock.utc())
+    if given:
+        print(f"{person.name} agrees: what they say to the assistant and ask it is sent.", file=sys.stderr)
+    else:
+        print(
+            f"{person.name} does not agree: nothing more that they say to the assistant or ask it is sent.",
+            file=sys.stderr,
+        )
+
+
 def note_what_is_on_paper(kept: Kept, person: Person, clock: Clock) -> None:
     """Where the policy says that nobody is asked, because it is agreed in writing: that this is so, once."""
     if kept.policy.ask_for_consent or kept.outbox.enrolled() is None:
@@ -217,12 +235,23 @@ def add(app: typer.Typer, parts: Parts) -> None:
         ] = False,
         yes: Annotated[
             bool,
-            typer.Option("--yes", help="Do not ask: with --delete; with --share: they were asked and agree."),
+            typer.Option(
+                "--yes",
+                help="Do not ask: with --delete; with --share and --share-assistant: they were asked and agree.",
+            ),
         ] = False,
         share: Annotated[
             tuple[str, str] | None,
             typer.Option(
                 "--share", metavar="NAME yes|no", help="Whether what is kept of them is sent to the clinic."
+            ),
+        ] = None,
+        share_assistant: Annotated[
+            tuple[str, str] | None,
+            typer.Option(
+                "--share-assistant",
+                metavar="NAME yes|no",
+                help="Whether what they say to the assistant and ask it is sent to the clinic.",
             ),
         ] = None,
         send_earlier: Annotated[
@@ -237,12 +266,13 @@ def add(app: typer.Typer, parts: Parts) -> None:
     ) -> None:
         """The people for whom scans are kept on this device; add, rename, delete, and what they have agreed to."""
         _check(
-            [new, rename, person, delete, share, send_earlier],
+            [new, rename, person, delete, share, share_assistant, send_earlier],
             with_delete=forever and delete is None,
-            with_question=yes and delete is None and share is None,
+            with_question=yes and delete is None and share is None and share_assistant is None,
             with_number=(record_number is not None and new is None and person is None)
             or (person is not None and record_number is None),
-            with_sharing=confirm is not None and share is None and send_earlier is None,
+            with_sharing=confirm is not None
+            and all(one is None for one in (share, share_assistant, send_earlier)),
         )
         with parts.store() as kept:
             if new is not None:
@@ -258,17 +288,13 @@ def add(app: typer.Typer, parts: Parts) -> None:
                 print(f"{whose.name} {became}.", file=sys.stderr)
             elif delete is not None:
                 _delete(kept, person_named(kept, delete), parts.clock, forever=forever, yes=yes)
-            elif share is not None:
-                name, decision = share
-                if decision.lower() not in _DECISIONS:
-                    raise BadInput(
-                        title=said("It is not clear whether they agree"),
-                        remedy=said("Say yes or no: people --share NAME yes."),
-                    )
-                given, whose = _DECISIONS[decision.lower()], person_named(kept, name)
+            elif share is not None or share_assistant is not None:
+                name, decision = share or share_assistant or ("", "")
+                given, whose = _decision(decision), person_named(kept, name)
                 if given or confirm is not None:  # to take it back is never made difficult
                     right_person(kept, whose, confirm)
-                record_sharing(kept, whose, parts.clock, given=given, yes=yes)
+                record = record_sharing if share is not None else record_assistant
+                record(kept, whose, parts.clock, given=given, yes=yes)
             elif send_earlier is not None:
                 whose = person_named(kept, send_earlier)
                 right_person(kept, whose, confirm)
@@ -277,14 +303,24 @@ def add(app: typer.Typer, parts: Parts) -> None:
             remind(kept)
 
 
+def _decision(typed: str) -> bool:
+    if typed.lower() not in _DECISIONS:
+        raise BadInput(
+            title=said("It is not clear whether they agree"),
+            remedy=said("Say yes or no: people --share NAME yes."),
+        )
+    return _DECISIONS[typed.lower()]
+
+
 def _check(actions: Sequence[object], **misplaced: bool) -> None:
     """misplaced: options without what they go with."""
     if sum(action is not None for action in actions) > 1 or any(misplaced.values()):
         raise BadInput(
             title=said("These options do not go together"),
             remedy=said(
-                "Give one of --add, --rename, --person, --delete, --share and --send-earlier; --record-number goes with --add and --person, "
-                "--forever with --delete, --yes with --delete and --share, --confirm-record-number with --share and --send-earlier."
+                "Give one of --add, --rename, --person, --delete, --share, --share-assistant and --send-earlier; --record-number goes with --add "
+                "and --person, --forever with --delete, --yes with --delete, --share and --share-assistant, --confirm-record-number with "
+                "--share, --share-assistant and --send-earlier."
             ),
         )
 
@@ -320,10 +356,15 @@ def _send_earlier(kept: Kept, person: Person, clock: Clock) -> None:
 
 
 def _agreement(kept: Kept, person: Person) -> str:
-    newest = kept.consents.newest(person.id, Subject.CLOUD)
-    if newest is None:
-        return ""
-    return ", agrees that it is sent" if newest.given else ", does not agree that it is sent"
+    told = ""
+    for subject, what in (
+        (Subject.CLOUD, "it is sent"),
+        (Subject.ASSISTANT, "the assistant asks the clinic"),
+    ):
+        newest = kept.consents.newest(person.id, subject)
+        if newest is not None:
+            told += f", {'agrees' if newest.given else 'does not agree'} that {what}"
+    return told
 
 
 def _list(kept: Kept) -> None:

@@ -151,6 +151,17 @@ class Spoken:
     rate_hz: int
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How somebody wants to be read to. voice: one of this system by its identifier, where it speaks the language; "": its own choice.
+
+    rate_percent: see Voice.synthesize.
+    """
+
+    voice: str = ""
+    rate_percent: int = 100
+
+
 class Voice(Protocol):
     """Makes sound of text, a sentence at a time. Of the system, or of the clinic's cloud."""
 

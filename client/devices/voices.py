@@ -9,11 +9,14 @@ Windows was not tried.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -52,7 +55,7 @@ Add-Type -AssemblyName System.Speech
 $voice = New-Object System.Speech.Synthesis.SpeechSynthesizer
 $culture = [Globalization.CultureInfo]::GetCultureInfo('{culture}')
 if (-not ($voice.GetInstalledVoices($culture).Count)) {{ exit 3 }}
-$voice.SelectVoice($voice.GetInstalledVoices($culture)[0].VoiceInfo.Name)
+$voice.SelectVoice({name})
 $voice.Rate = {rate}
 $sound = New-Object IO.MemoryStream
 $voice.SetOutputToWaveStream($sound)
@@ -62,10 +65,35 @@ $sound.WriteTo([Console]::OpenStandardOutput())
 """
 
 
-class SystemVoice:
-    """See client.devices.ports.Voice. Of the program that is there; none where there is none."""
+_FIRST = "$voice.GetInstalledVoices($culture)[0].VoiceInfo.Name"
+_LIST = """
+[Console]::OutputEncoding = [Text.Encoding]::UTF8
+Add-Type -AssemblyName System.Speech
+$voice = New-Object System.Speech.Synthesis.SpeechSynthesizer
+$culture = [Globalization.CultureInfo]::GetCultureInfo('{culture}')
+foreach ($one in $voice.GetInstalledVoices($culture)) {{ [Console]::Out.WriteLine($one.VoiceInfo.Name) }}
+"""
+_PLAIN_NAME = re.compile(r"[\w .()-]{1,100}")
+"""Of a voice of Windows: it stands between quotes in a script."""
+_MBROLA = Path("/usr/share/mbrola")
 
-    def __init__(self) -> None:
+
+@dataclass(frozen=True, slots=True)
+class VoiceFound:
+    """A voice of this system. id: the same after a restart. name: as the system calls it."""
+
+    id: str
+    name: str
+
+
+class SystemVoice:
+    """See client.devices.ports.Voice. Of the program that is there; none where there is none. chosen: one of `offered` by its identifier,
+    asked anew for each sentence; any other: the system's own for the language.
+    """
+
+    def __init__(self, chosen: Callable[[], str] = str) -> None:
+        self._chosen = chosen
+        self._offered: dict[str, Sequence[VoiceFound]] = {}
         self._espeak = shutil.which("espeak-ng")
         self._powershell = shutil.which("powershell.exe") if sys.platform == "win32" else None
 
@@ -81,14 +109,54 @@ class SystemVoice:
         base = _base(language)
         if not self.speaks(language):
             raise _no_voice()
+        wanted = self._wanted(language)
         if self._espeak:
             words = str(round(_WORDS_PER_MINUTE * rate_percent / 100))
-            command = [self._espeak, "-v", _ESPEAK[base], "-s", words, "-b", "1", "--stdin", "--stdout"]
+            named = wanted or _ESPEAK[base]
+            command = [self._espeak, "-v", named, "-s", words, "-b", "1", "--stdin", "--stdout"]
         else:
             rate = max(-10, min(10, round((rate_percent - 100) / 10)))
-            script = _SCRIPT.format(culture=_WINDOWS[base], rate=rate)
-            command = [str(self._powershell), "-NoProfile", "-NonInteractive", "-Command", script]
+            name = f"'{wanted}'" if wanted else _FIRST
+            command = self._asked(_SCRIPT.format(culture=_WINDOWS[base], rate=rate, name=name))
         return _sound(_run(command, " ".join(text.split())[:_LONGEST]))
+
+    def offered(self, language: str) -> Sequence[VoiceFound]:
+        """Those of this system for a language, once for all; may wait. Raises EnvironmentFault where the system does not say."""
+        base = _base(language)
+        if not self.speaks(language):
+            return ()
+        if base not in self._offered:
+            if self._espeak:
+                told = _run([self._espeak, f"--voices={_base(_ESPEAK[base])}"], "")
+                self._offered[base] = _of_espeak(told.decode(errors="replace"))
+            else:
+                told = _run(self._asked(_LIST.format(culture=_WINDOWS[base])), "")
+                names = [line.strip() for line in told.decode(errors="replace").splitlines()]
+                self._offered[base] = [VoiceFound(one, one) for one in names if _PLAIN_NAME.fullmatch(one)]
+        return self._offered[base]
+
+    def _wanted(self, language: str) -> str:
+        """The chosen one, if it is of this language; what stands in a file of settings is no word of a command before."""
+        chosen = self._chosen()
+        return chosen if chosen and any(one.id == chosen for one in self.offered(language)) else ""
+
+    def _asked(self, script: str) -> list[str]:
+        return [str(self._powershell), "-NoProfile", "-NonInteractive", "-Command", script]
+
+
+def _of_espeak(told: str) -> Sequence[VoiceFound]:
+    """Of its table: priority, language, age and gender, name, file. It also lists voices of MBROLA that are not installed."""
+    found: list[VoiceFound] = []
+    for line in told.splitlines()[1:]:
+        parts = line.split()
+        if len(parts) < 5 or parts[1] == "variant":
+            continue
+        name, file = parts[3], parts[4]
+        mbrola = re.fullmatch(r"mb/mb-([a-z]{2}[0-9])", file)
+        there = mbrola is not None and (_MBROLA / mbrola[1] / mbrola[1]).is_file()
+        if there or not file.startswith("mb/"):
+            found.append(VoiceFound(file, name.replace("_", " ")))
+    return found
 
 
 def _base(language: str) -> str:

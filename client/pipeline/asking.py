@@ -129,6 +129,7 @@ class Asker:
             if not cancelled.is_set():
                 self._tell(Came(number, what))
 
+        line: Line | None = None
         try:
             line = self._taken(cancelled)
             if line is None:
@@ -144,7 +145,7 @@ class Asker:
             self._give_back(line, cancelled)
             tell(None)
         except Exception as error:  # noqa: BLE001 (whoever asked is told; a bug of ours must not leave them waiting)
-            self._drop()
+            self._drop(line)
             tell(error)
 
     def _taken(self, cancelled: threading.Event) -> Line | None:
@@ -163,12 +164,13 @@ class Asker:
             if not cancelled.is_set() and self._line is line:
                 self._line, self._spare = None, line
 
-    def _drop(self) -> None:
-        """A connection that something went wrong with is not used again."""
+    def _drop(self, line: Line | None) -> None:
+        """A connection that something went wrong with is not used again. By now another may be in use, of a newer question."""
         with self._lock:
-            line, self._line = self._line, None
-        if line is not None:
-            line.close()
+            if line is None or self._line is not line:
+                return
+            self._line = None
+        line.close()
 
 
 class ClinicVoice:

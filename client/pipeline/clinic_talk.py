@@ -11,6 +11,7 @@ from client.cloud.hearing import CloudRecogniser
 from client.devices.ports import Recogniser, Spoken, Voice
 from client.language import said
 from client.pipeline.asking import ClinicVoice, Line, OwnLine
+from client.pipeline.sharing import assistant_agreed
 from client.pipeline.talk import Clinic
 from client.policy import Policy
 from client.store.consents import ASSISTANT_VERSION, Consents, Subject
@@ -33,10 +34,7 @@ def clinic_of(
     def agreed() -> bool | None:
         if person is None:
             return None
-        newest = consents.newest(person, Subject.ASSISTANT)
-        if newest is None:
-            return None if policy.ask_for_consent else True  # in writing
-        return newest.given if newest.version == ASSISTANT_VERSION or not newest.given else None
+        return assistant_agreed(consents.newest(person, Subject.ASSISTANT), policy)
 
     def decide(given: bool) -> None:  # noqa: FBT001 (the decision itself)
         consents.record(person, Subject.ASSISTANT, ASSISTANT_VERSION, given, language, clock.utc())

@@ -7,7 +7,7 @@ Of a guest: what was measured at this visit, for all guests of a device are one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from client import log
@@ -33,7 +33,7 @@ from client.store.moments import new_id
 from client.store.observations import Line, Observation, Observations
 
 VISIT = timedelta(hours=1)
-"""What was measured so lately, or entered, is of this visit."""
+"""What was measured so lately, or entered, is of this visit, whenever that is asked."""
 _LOOKED_AT = 50
 _READY = str(wire.UploadState.READY)
 _READINGS: Mapping[str, str] = {
@@ -49,17 +49,29 @@ _READINGS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """One reading that triage may look at. name: of Readings."""
+
+    name: str
+    value: float = field(repr=False)
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
-    """evidence, readings: for a Conversation. known: what of the person is masked wherever it stands."""
+    """evidence: for a Conversation. measured: the newest first. known: what of the person is masked wherever it stands."""
 
     evidence: Evidence
-    readings: Readings
+    measured: tuple[Measured, ...] = ()
     known: Known = NOBODY
 
-
-def nothing() -> Gathered:
-    """Of somebody of whom nothing is known."""
-    return Gathered(Evidence(), Readings())
+    def readings(self, now: datetime) -> Readings:
+        """Of this visit, the newest of each."""
+        found: dict[str, float] = {}
+        for one in self.measured:
+            if now - one.taken_at <= VISIT and not lies_ahead(one.taken_at, now):
+                found.setdefault(one.name, one.value)
+        return Readings(**found)
 
 
 class Careful:
@@ -85,7 +97,6 @@ def gathered(
     consents: Consents,
     person: str | None,
     *,
-    now: datetime,
     visit: Sequence[str] = (),
 ) -> Gathered:
     """visit: observations of a guest that are of this visit. Simulated scans are nobody's. Raises StoreFault."""
@@ -99,7 +110,7 @@ def gathered(
     read = [(line, _values(wholes[line.id])) for line in lines if line.id in wholes]
     facts = _facts(read)
     found = Evidence(tuple(facts), (), tuple(_documents(documents, consents, person)))
-    return Gathered(found.numbered(), _readings(read, now), _known(observations, person))
+    return Gathered(found.numbered(), _measured(read), _known(observations, person))
 
 
 def _values(kept: Observation) -> Mapping[str, wire.Value]:
@@ -141,16 +152,13 @@ def _facts(read: Iterable[tuple[Line, Mapping[str, wire.Value]]]) -> list[Fact]:
     return found[:MOST_FACTS]
 
 
-def _readings(read: Iterable[tuple[Line, Mapping[str, wire.Value]]], now: datetime) -> Readings:
-    """Of this visit, the newest of each."""
-    found: dict[str, float] = {}
-    for line, values in read:
-        if now - line.taken_at > VISIT or lies_ahead(line.taken_at, now):
-            continue
-        for name, value in values.items():
-            if name in _READINGS and value.value is not None:
-                found.setdefault(_READINGS[name], value.value)
-    return Readings(**found)
+def _measured(read: Iterable[tuple[Line, Mapping[str, wire.Value]]]) -> tuple[Measured, ...]:
+    return tuple(
+        Measured(_READINGS[name], value.value, line.taken_at)
+        for line, values in read
+        for name, value in values.items()
+        if name in _READINGS and value.value is not None
+    )
 
 
 def _documents(documents: Documents, consents: Consents, person: str | None) -> list[DocumentRef]:

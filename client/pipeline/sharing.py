@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from client.language import said
+from client.policy import Policy
+from client.store.consents import ASSISTANT_VERSION, Consent
 
 ON_PAPER_VERSION = 0
 """Of a consent that whoever manages this computer has in writing: no text of ours was shown."""
@@ -45,3 +47,31 @@ def question(name: str, clinic: str) -> tuple[str, ...]:
         if name
         else said("It is sent encrypted, under a new random number. A guest is asked each time."),
     )
+
+
+def assistant_question() -> tuple[str, ...]:
+    """ASSISTANT_VERSION of what is asked before the assistant asks the clinic, paragraph by paragraph; the first is the question. Whoever
+    changes a word that matters raises the version.
+    """
+    return (
+        said("May what you say to the assistant and ask it be sent to the clinic?"),
+        said(
+            "What is sent: what you say, as sound, to be written down; what you say and type, as text; the last measurements; the documents that "
+            "you agreed to send; and your age as a range of years."
+        ),
+        said("What is never sent: your name, your record number, and the pictures of a scan."),
+        said(
+            "If you say no, you type or are understood on this device only, and the answers come from this device."
+        ),
+        said(
+            "What may be an emergency is noticed on this device in any case. You can take this back at any time: at the assistant, “What is sent…”, "
+            "or in the settings, “Sharing…”."
+        ),
+    )
+
+
+def assistant_agreed(newest: Consent | None, policy: Policy) -> bool | None:
+    """Whether the assistant may ask the clinic for a person, or None where they have to be asked. newest: what they have decided."""
+    if newest is None:
+        return None if policy.ask_for_consent else True  # in writing
+    return newest.given if newest.version == ASSISTANT_VERSION or not newest.given else None

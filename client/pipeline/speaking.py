@@ -62,7 +62,7 @@ class Speaker:
         language: str,
         clock: Clock,
         *,
-        rate_percent: int = 100,
+        rate_percent: Callable[[], int] = lambda: 100,
     ) -> None:
         """voices: the best first, of those that may be used now; asked with whether it is firm, when only those of this device are wanted."""
         self._loudspeaker, self._voices, self._language = loudspeaker, voices, language
@@ -76,6 +76,8 @@ class Speaker:
         self._generation = 0
         self._making: Sentence | None = None
         self._sink: SoundSink | None = None
+        self._sinks = 0
+        """How many were opened."""
         self._began_s: float | None = None
         self._silent_s: float | None = None
         self._ended = False
@@ -144,9 +146,14 @@ class Speaker:
             return [*found, *(one.sentence.text for one in self._given)]
 
     def played(self, n: int) -> Float32Array:
-        """See SoundSink.played; silence where no loudspeaker is open. For the thread that listens."""
+        """See SoundSink.played; silence where no loudspeaker is open. For the thread that listens, which asks for none where it begins or ends."""
         sink = self._sink
         return np.zeros(n, np.float32) if sink is None else sink.played(n)
+
+    @property
+    def moves(self) -> tuple[int, int]:
+        """Another value once what is played may be heard after another time than before."""
+        return self._sinks, getattr(self._sink, "moves", 0)  # of a loudspeaker that knows it
 
     def forget(self) -> None:
         """What was said, too."""
@@ -267,7 +274,7 @@ class Speaker:
             if self._rests.get(voice.name, 0.0) > self._clock.now_s() or not voice.speaks(self._language):
                 continue
             try:
-                spoken = voice.synthesize(sentence.text, self._language, self._rate_percent)
+                spoken = voice.synthesize(sentence.text, self._language, self._rate_percent())
             except HealthHelperError:
                 self._rests[voice.name] = self._clock.now_s() + _REST_S
                 log.event("voice_failed")
@@ -283,6 +290,7 @@ class Speaker:
             sink.open()
             with self._changed:
                 self._sink = sink
+                self._sinks += 1
         return self._sink
 
     def _failed(self, generation: int, trouble: str) -> None:

@@ -12,6 +12,7 @@ this device's own. Nothing is written, and no word of anybody gets into a log.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,12 +34,14 @@ from client.assistant.conversation import (
 from client.assistant.triage import CATEGORIES, Level
 from client.clock import Clock
 from client.cloud import faults
+from client.cloud.backoff import LONGEST_RETRY_AFTER_S
 from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatStart, ChatUrgency
 from client.devices.ports import Recogniser, Recognition, SoundSink, SoundSource, Voice
 from client.errors import HealthHelperError
 from client.language import said
 from client.pipeline import turn_taking
 from client.pipeline.asking import Asker, Came, Line, to_chat
+from client.pipeline.evidence import Gathered
 from client.pipeline.listening import (
     BargedIn,
     Listener,
@@ -58,8 +61,14 @@ FIRST_WITHIN_S = 8.0
 """The first event of an answer; else this device answers itself."""
 NEXT_WITHIN_S = 15.0
 """Any later one."""
+LATE_WITHIN_S = 30.0
+"""So long an answer that nobody is shown any more is still heard, for how urgent it holds things to be."""
+LOOKS_AGAIN_S = 60.0
+"""After so long it is looked again what is kept of the person: documents come to be read, and people decide otherwise elsewhere."""
 _RESTS_S = 30.0
 """So long a cloud that failed is not asked again by itself."""
+_COUNTED_S = 120
+"""A wait is told in seconds up to so many."""
 _OVER_VOICE_S = 2.0
 _BUSY_S, _IDLE_S = 0.03, 0.25
 _CLOSE_S = 2.0
@@ -89,6 +98,9 @@ class Means:
     converse: begins one, with triage and evidence; raises HealthHelperError. prepare: what may be done meanwhile, piece by piece, so that
     later texts cost no more than the first. recogniser, voices: of this device. clinic: what there is, or in a sentence why there is none; raises
     StoreFault. call_staff: whether somebody can see that somebody is wanted; raises StoreFault.
+
+    gather: what is kept of the person and of this visit, None where that cannot be known now; raises StoreFault. No gather: what the
+    conversation was begun with holds. visit: see client.pipeline.talk_state.Talking.renew.
     """
 
     converse: Callable[[], Conversation]
@@ -100,6 +112,8 @@ class Means:
     clinic: Callable[[], Clinic | str]
     call_staff: Callable[[], bool]
     prepare: Iterable[Callable[[], object]] = ()
+    gather: Callable[[Sequence[str]], Gathered | None] | None = None
+    visit: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +127,29 @@ class _Utterance:
 
 
 class Talk:
-    """See client.pipeline.talk_state.Talking. rate_percent: how fast is spoken."""
+    """See client.pipeline.talk_state.Talking. rate_percent: how fast is spoken; asked for each sentence."""
 
-    def __init__(self, means: Means, language: str, clock: Clock, *, rate_percent: int = 100) -> None:
+    def __init__(
+        self, means: Means, language: str, clock: Clock, *, rate_percent: Callable[[], int] = lambda: 100
+    ) -> None:
         self._means, self._language, self._clock = means, language, clock
         self._slot = Latest(TalkState(language=language))
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._closing = threading.Event()
         self._conversation: Conversation | None = None
+        self._visit = tuple(means.visit)
+        self._gathered: Gathered | None = None
+        self._gatherings, self._gathered_s = 0, 0.0
         self._clinic: Clinic | None = None
         self._why_no_clinic = ""
         self._agreed: bool | None = None
         self._unkept_no = False
-        """Somebody has taken their consent back, and the store could not keep that."""
+        """Somebody has taken their consent back, and the store may not have kept that."""
         self._shows = True
         self._clinic_rests_until_s = float("-inf")
+        self._clinic_wants_rest_until_s = float("-inf")
+        """It has said so itself: not even somebody who presses a button asks it sooner."""
+        self._wait_told = ""
         self._mode, self._muted = Mode.TYPED, True
         self._speaks: bool | None = None
         # What the person says
@@ -141,6 +163,9 @@ class Talk:
         self._judged = False
         # What is answered
         self._model: ModelAnswer | None = None
+        self._late: ModelAnswer | None = None
+        """Ended by the checker: nothing of it is shown any more, but it may still raise the level."""
+        self._late_asked, self._late_until_s = 0, 0.0
         self._asked = self._answering_turn = self._released = 0
         self._answer_due_s = 0.0
         self._answerer = ""
@@ -203,6 +228,12 @@ class Talk:
 
     def consent(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
         self._post(partial(self._consent, given))
+
+    def decided(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        self._post(partial(self._decided, given))
+
+    def renew(self, visit: Sequence[str]) -> None:
+        self._post(partial(self._renew, tuple(visit)))
 
     def rate(self, turn: int, good: bool) -> None:  # noqa: FBT001 (the verdict itself)
         self._post(partial(self._rate, turn, good))
@@ -274,7 +305,50 @@ class Talk:
     def _begin(self) -> None:
         self._find_clinic()
         self._conversation = self._means.converse()
+        self._gathered_s = self._clock.now_s()
+        self._gathered = self._gather(self._visit)
+        self._follow()
         log.event("talk_began")
+
+    # --- What is known of the person
+
+    def _gather(self, visit: Sequence[str]) -> Gathered | None:
+        """None where that cannot be known now: triage and articles answer all the same."""
+        try:
+            return None if self._means.gather is None else self._means.gather(visit)
+        except HealthHelperError:
+            log.event("evidence_unreadable")
+        except Exception as bug:  # noqa: BLE001 (likewise; it is shown as those of any other thread)
+            show(bug)
+        return None
+
+    def _renew(self, visit: tuple[str, ...]) -> None:
+        """In a thread of its own: the store may have something else to do, and an emergency does not wait for it."""
+        self._visit, self._gathered_s = visit, self._clock.now_s()
+        self._gatherings += 1
+        if self._means.gather is not None:
+            self._start("gather", partial(self._gather_anew, self._gatherings, visit))
+
+    def _gather_anew(self, number: int, visit: tuple[str, ...]) -> None:
+        found = self._gather(visit)
+        if found is not None:
+            self._post(partial(self._know, number, found))
+
+    def _know(self, number: int, found: Gathered) -> None:
+        if number == self._gatherings:  # else there is a newer one, or it comes
+            self._gathered = found
+            self._follow()
+
+    def _follow(self) -> None:
+        """What was measured is of this visit for a while only."""
+        found = self._gathered
+        if found is not None and self._conversation is not None:
+            self._conversation.know(found.evidence, found.readings(self._clock.utc()), found.known)
+
+    def _start(self, name: str, job: Callable[[], None]) -> None:
+        thread = threading.Thread(target=job, name=name, daemon=True)
+        self._threads = [*(other for other in self._threads if other.is_alive()), thread]
+        thread.start()
 
     def _find_clinic(self) -> None:
         try:
@@ -348,6 +422,9 @@ class Talk:
             outside = self._clinic.recogniser
             if outside.ready(self._language):
                 return outside, True
+        return self._own_recogniser()
+
+    def _own_recogniser(self) -> tuple[Recogniser, bool] | None:
         own = self._means.recogniser
         return (own, False) if own is not None and own.ready(self._language) else None
 
@@ -373,6 +450,8 @@ class Talk:
         self._speaker.interrupt()  # it may have begun meanwhile
         self._utterances += 1
         found = self._recogniser()
+        if found is not None and found[1] and not self._still_agreed():
+            found = self._own_recogniser()
         recognition = None if found is None else found[0].begin(self._language)
         if recognition is not None:
             recognition.push(samples)
@@ -393,9 +472,7 @@ class Talk:
             one.recognition.cancel()
             return
         self._understanding[one.number] = one.recognition
-        thread = threading.Thread(target=self._understand, args=(one, ended), name="understand", daemon=True)
-        self._threads = [*(other for other in self._threads if other.is_alive()), thread]
-        thread.start()
+        self._start("understand", partial(self._understand, one, ended))
 
     def _understand(self, one: _Utterance, ended: SpeechEnded) -> None:
         """In a thread of its own: the rest of an utterance takes a while. What the clinic fails in this device tries."""
@@ -419,7 +496,7 @@ class Talk:
                     again.push(ended.samples)
                     text, fault = again.finish().text, ""
             if one.outside:
-                self._post(self._clinic_failed)
+                self._post(partial(self._clinic_failed, error))
         self._post(partial(self._understood, one, ended.t_s, text, fault))
 
     def _understood(self, one: _Utterance, ended_s: float, text: str, fault: str) -> None:
@@ -432,6 +509,7 @@ class Talk:
         together = " ".join([*(part for _, part in sorted(self._parts)), text])
         known = Level.NONE if self._conversation is None else self._conversation.level
         try:
+            self._follow()
             level = Level.NONE if self._conversation is None else self._conversation.judged(together).level
         except Exception:  # noqa: BLE001 (`_ask` judges again, tells the person what stands against it, and gives no answer)
             self._ask(together)
@@ -487,6 +565,7 @@ class Talk:
             if self._conversation is None:
                 self._begin()
             assert self._conversation is not None
+            self._follow()
             heard = self._conversation.heard(text)
         except HealthHelperError as fault:
             self._not_judged(f"{fault.title}. {fault.remedy}")
@@ -525,6 +604,7 @@ class Talk:
         """The last turn is what triage says. Everything else ends."""
         assert self._conversation is not None
         self._end_answer()
+        self._drop_late()
         self._speaker.stop()
         self._safety_open, self._waits_for_seen = True, False
         self._may_retry = False
@@ -532,7 +612,7 @@ class Talk:
         self._read(at, firm=True)
 
     def _answer(self) -> None:
-        if self._why_here():
+        if self._why_here() or not self._still_agreed():
             self._answer_here()
             return
         try:
@@ -558,6 +638,8 @@ class Talk:
             self._answer_here()
             return
         patient_id = self._clinic.patient_id(question.conversation_id)
+        self._wait_told = ""
+        self._late = None  # whoever asks hears nothing more of what was asked before
         self._model = self._conversation.listen_to_model()
         self._answering_turn, self._released = len(self._conversation.turns) - 1, 0
         self._answerer = said("the clinic's")
@@ -567,6 +649,7 @@ class Talk:
     def _came(self, came: Came) -> None:
         model = self._model
         if model is None or came.asked != self._asked:
+            self._came_late(came)
             return
         self._answer_due_s = self._clock.now_s() + NEXT_WITHIN_S
         match came.what:
@@ -580,7 +663,9 @@ class Talk:
                 self._take(model.raise_to(urgency))
                 self._take(model.done(reason))
                 self._model = None  # its connection is used again
-            case ChatError():
+            case ChatError(retry_after_s=retry_after_s):
+                if retry_after_s is not None:
+                    self._clinic_wants_rest(retry_after_s)
                 self._fail_answer()
             case None | Exception() as error:
                 if error is not None and not isinstance(error, HealthHelperError):
@@ -588,7 +673,31 @@ class Talk:
                 self._clinic_failed(error)
                 self._fail_answer()
         if model.over and self._model is model:
-            self._end_answer()
+            self._hear_out(model)
+
+    def _hear_out(self, model: ModelAnswer) -> None:
+        """The checker has ended it. What the model holds to be urgent counts all the same, and may only come now."""
+        self._model, self._late = None, model
+        self._late_asked, self._late_until_s = self._asked, self._clock.now_s() + LATE_WITHIN_S
+        self._asked = 0
+
+    def _came_late(self, came: Came) -> None:
+        late = self._late
+        if late is None or came.asked != self._late_asked:
+            return
+        match came.what:
+            case ChatStart(urgency=urgency) | ChatUrgency(urgency=urgency):
+                self._take(late.raise_to(urgency))
+            case ChatDone(urgency=urgency):
+                self._late = None  # its connection is used again
+                self._take(late.raise_to(urgency))
+            case ChatError() | None | Exception():
+                self._drop_late()
+
+    def _drop_late(self) -> None:
+        late, self._late = self._late, None
+        if late is not None and self._asker is not None:
+            self._asker.cancel()
 
     def _take(self, events: Sequence[Event]) -> None:
         assert self._conversation is not None
@@ -638,11 +747,28 @@ class Talk:
             self._fault, self._may_retry = said("The answer was stopped."), True
 
     def _clinic_failed(self, error: Exception | None = None) -> None:
-        rests_s = _RESTS_S
+        self._clinic_rests_until_s = self._clock.now_s() + _RESTS_S
         if isinstance(error, faults.CloudFault) and error.retry_after_s is not None:
-            rests_s = max(rests_s, error.retry_after_s)
-        self._clinic_rests_until_s = self._clock.now_s() + rests_s
+            self._clinic_wants_rest(error.retry_after_s)
         log.event("clinic_failed")
+
+    def _clinic_wants_rest(self, rests_s: float) -> None:
+        until_s = self._clock.now_s() + min(rests_s, LONGEST_RETRY_AFTER_S)
+        self._clinic_wants_rest_until_s = max(self._clinic_wants_rest_until_s, until_s)
+        self._wait_told = _wait_words(self._retry_in_s())
+
+    def _told_fault(self) -> str:
+        """With when it can be asked again. The words stand still while the time runs, for whoever has them read aloud."""
+        if not (self._may_retry and self._judged and self._wait_told):
+            return self._fault
+        told = self._wait_told if self._retry_in_s() else said("It can be asked again now.")
+        return f"{self._fault} {told}"
+
+    def _retry_in_s(self) -> int:
+        """Until the clinic's cloud may be asked again; 0: now, or it is not asked in any case."""
+        if self._clinic is None or not self._agreed:
+            return 0
+        return math.ceil(max(0.0, self._clinic_wants_rest_until_s - self._clock.now_s()))
 
     def _may_ask(self) -> bool:
         return not self._why_here()
@@ -655,6 +781,8 @@ class Talk:
             return said("Answered on this device: nobody has agreed to ask the clinic's cloud yet.")
         if not self._agreed:
             return said("Answered on this device, as you wish.")
+        if self._retry_in_s():
+            return said("Answered on this device: the clinic's cloud has too much to do just now.")
         if self._clock.now_s() < self._clinic_rests_until_s:
             return said("Answered on this device: the clinic's cloud did not answer just now.")
         return ""
@@ -713,6 +841,8 @@ class Talk:
         if not self._judged:
             self._ask(self._last)
             return
+        if self._retry_in_s():
+            return
         self._end_answer()
         self._speaker.interrupt()
         self._fault, self._may_retry = "", False
@@ -724,13 +854,38 @@ class Talk:
         if self._clinic is None:
             return
         if not given:
-            self._agreed = False
-            self._fail_answer()
-            self._take_speech_back()
+            self._withhold()
             self._unkept_no = True
         self._clinic.decide(given)
         self._agreed, self._unkept_no = given, False
         self._open_ears()
+
+    def _decided(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        if self._clinic is None:
+            return
+        if not given:
+            self._withhold()
+        self._agreed, self._unkept_no = given, not given  # it is told before it is kept
+        self._open_ears()
+
+    def _withhold(self) -> None:
+        """Nothing more leaves."""
+        self._agreed = False
+        self._fail_answer()
+        self._drop_late()
+        self._take_speech_back()
+
+    def _still_agreed(self) -> bool:
+        """Before something leaves: nobody has taken it back meanwhile, in another program or window. Of a guest there is nothing to be read."""
+        assert self._clinic is not None
+        try:
+            agreed = self._clinic.agreed()
+        except HealthHelperError as fault:
+            self._fault, self._may_retry = f"{fault.title}. {fault.remedy}", self._last is not None
+            return False
+        if agreed is False:
+            self._decided(False)
+        return agreed is not False
 
     def _take_speech_back(self) -> None:
         """What is on its way outside as sound."""
@@ -768,6 +923,7 @@ class Talk:
 
     def _forget(self) -> None:
         self._end_answer()
+        self._drop_late()
         self._drop_speech()
         self._speaker.forget()
         if self._conversation is not None:
@@ -789,6 +945,10 @@ class Talk:
         if self._model is not None and now_s >= self._answer_due_s:
             self._clinic_failed()
             self._fail_answer()
+        if self._late is not None and now_s >= self._late_until_s:
+            self._drop_late()
+        if self._conversation is not None and now_s - self._gathered_s >= LOOKS_AGAIN_S:
+            self._renew(self._visit)
         waits = self._being_said is not None or bool(self._understanding)
         if self._parts and not waits and now_s >= self._due_s:
             self._end_turn()
@@ -838,8 +998,9 @@ class Talk:
             answerer=self._answerer,
             voice=self._speaker.voice or self._first_voice(),
             why=" ".join(one for one in (self._why_here(), self._speaker.trouble) if one),
-            fault=self._fault,
+            fault=self._told_fault(),
             may_retry=self._may_retry,
+            retry_in_s=self._retry_in_s() if self._may_retry and self._judged else 0,
             asks_consent=self._clinic is not None and self._agreed is None,
             staff_called=self._staff_called,
             staff_trouble=self._staff_trouble,
@@ -870,6 +1031,19 @@ class Talk:
         if self._model is not None:
             return Phase.ANSWERING
         return Phase.LISTENING if open_ else Phase.IDLE
+
+
+def _wait_words(seconds: int) -> str:
+    if seconds <= 0:
+        return ""
+    if seconds <= _COUNTED_S:
+        return said(
+            "The clinic's cloud has too much to do. It can be asked again in {seconds} s.", seconds=seconds
+        )
+    return said(
+        "The clinic's cloud has too much to do. It can be asked again in {minutes} min.",
+        minutes=math.ceil(seconds / 60.0),
+    )
 
 
 def _why_replaced(why: str) -> str:

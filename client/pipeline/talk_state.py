@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -46,7 +46,8 @@ class TalkState:
 
     safety: the standing banner. microphone: its name, "" while it is closed; trouble: what is wrong with it and what to do, "" where nothing is.
     loudness: at it. recogniser, answerer, voice: what is in use, for people ("the clinic's", "on this device"), "" for none; why: in a sentence,
-    why not the better one. fault: why the last answer is not whole. may_retry: the last question can be asked again without typing.
+    why not the better one. fault: why the last answer is not whole. may_retry: the last question can be asked again without typing,
+    in retry_in_s seconds: the clinic has asked for so long; 0: now.
     asks_consent: nothing leaves until somebody has said yes or no to it. staff_called: the button was pressed; staff_trouble: why nobody
     could be told, "" where they can see it. rates: which turn was good.
     """
@@ -70,6 +71,7 @@ class TalkState:
     why: str = ""
     fault: str = ""
     may_retry: bool = False
+    retry_in_s: int = 0
     asks_consent: bool = False
     staff_called: bool = False
     staff_trouble: str = ""
@@ -109,6 +111,12 @@ class Talking(Protocol):
 
     def consent(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
         """Whether what is said and asked may go to the clinic's cloud."""
+
+    def decided(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        """The same, decided and kept elsewhere. What is taken back holds at once, also for what is on its way."""
+
+    def renew(self, visit: Sequence[str]) -> None:
+        """There may be more to be known of whoever talks, or less. visit: observations of a guest that were made at this visit."""
 
     def rate(self, turn: int, good: bool) -> None:  # noqa: FBT001 (the verdict itself)
         """Whether an answer helped."""

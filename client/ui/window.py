@@ -249,7 +249,9 @@ class Window(QMainWindow):
         settings.sync.connect(self.go_to_sync)
         settings.tasks.connect(self.go_to_tasks)
         self._saving.chosen.connect(self._set_person)
+        self._saving.assistant_decided.connect(self._tell_talk)
         self.documents.added.connect(self._shelf.wake_sync)
+        self.documents.added.connect(self._renew_talk)
         for page in (self.documents, self.sync, self.tasks):
             page.unlock.connect(self._shelf.open)
             page.failed.connect(self._people.tell_fault)
@@ -299,6 +301,7 @@ class Window(QMainWindow):
     def go_to_chat(self) -> None:
         """The assistant."""
         if self._parts.talk is not None:
+            self._renew_talk(anew=False)  # something may have been deleted, put back or read meanwhile
             self._show(self.chat, self.to_chat)
             if self.pages.currentWidget() is self.chat:
                 self.chat.focus_first()
@@ -352,6 +355,7 @@ class Window(QMainWindow):
             self._whose.person,
             tuple(self._visit),
             self._preferences.microphone,
+            lambda: self._preferences.manner,
         )
 
     def _forget_talk(self) -> None:
@@ -362,7 +366,16 @@ class Window(QMainWindow):
     def _kept_of_visit(self, line_id: str) -> None:
         """There is more to talk about."""
         self._visit.append(line_id)
-        self.chat.renew()
+        self._renew_talk()
+
+    def _renew_talk(self, *, anew: bool = True) -> None:
+        """There may be more to be known of whoever is chosen, or less."""
+        self.chat.renew(tuple(self._visit), anew=anew)
+
+    def _tell_talk(self, person: str, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        """Of what a conversation under way may send."""
+        if self._whose.person == person:
+            self.chat.decided(given)
 
     def _open_fact(self, name: str) -> None:
         """The measurements of one vital sign."""
@@ -749,7 +762,7 @@ class Window(QMainWindow):
         self._read_tasks()
         if self._was_shut:
             self._was_shut = False
-            self.chat.renew()  # what it began without is there now
+            self._renew_talk()  # what it began without is there now
         self._was_enrolled = bool(state.server)
         if not self._noted:
             self._noted = True

@@ -14,14 +14,18 @@ from client.app import real_parts
 from client.assistant.conversation import Role
 from client.assistant.triage import Level
 from client.clock import SystemClock
+from client.devices.ports import Manner
 from client.parts import Kept
+from client.pipeline.talk import Talk
 from client.pipeline.talk_state import Phase, Talking, TalkState
 from client.policy import Policy
+from client.store import scans
 from client.store.consents import Subject
 from client.store.entries import to_observation
 from client.store.observations import Kind
-from tests.client.pipeline.fakes import HandClock
+from tests.client.pipeline.fakes import HandClock, estimate, scan_result
 from tests.client.pipeline.talk_fakes import Box, FakeVoice, eventually
+from tests.client.pipeline.test_outgoing import record
 from tests.client.store.conftest import MemoryVault, kept_in
 
 CLOCK = SystemClock()
@@ -38,17 +42,18 @@ class Desk:
     """The application's conversations, with a loudspeaker and a voice that nobody hears."""
 
     def __init__(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.kept, self.voice = kept, FakeVoice()
+        self.kept, self.voice, self.manner = kept, FakeVoice(), Manner()
         self.policy = Policy(country="PT")
         monkeypatch.setattr("client.devices.speakers.Loudspeaker", lambda: Box(HandClock()))
-        monkeypatch.setattr("client.devices.voices.SystemVoice", lambda: self.voice)
+        monkeypatch.setattr("client.devices.voices.SystemVoice", lambda _chosen: self.voice)
         monkeypatch.setattr(app, "load_policy", lambda: self.policy)
         self.made: list[Talking] = []
 
     def begin(self, person: str | None = None, *visit: str, locked: bool = False) -> Talking:
         make = real_parts(CLOCK).talk
         assert make is not None
-        found = make("en", lambda: None if locked else self.kept, person, visit)
+        kept = (lambda: None) if locked else (lambda: self.kept)
+        found = make("en", kept, person, visit, manner=lambda: self.manner)
         self.made.append(found)
         eventually(lambda: found.state.revision > 0)
         return found
@@ -80,6 +85,33 @@ def test_it_answers_from_what_is_kept_and_from_articles(desk: Desk) -> None:
     state = answered(talk)
     assert any(one.uri.startswith("article:") for one in state.turns[-1].citations)
     assert "no clinic" in state.why and not state.asks_consent
+
+
+def test_what_is_kept_in_mid_conversation_is_answered_from(desk: Desk) -> None:
+    talk = desk.begin()
+    result = scan_result(estimate(66.0))
+    made = scans.to_observation(record(result=result, taken_at=CLOCK.utc(), simulated=False), person=None)
+    desk.kept.observations.save(made)
+    talk.renew([made.line.id])
+    eventually(lambda: known(talk))
+    talk.say("what was my heart rate")
+    assert "66" in answered(talk).turns[-1].text
+
+
+def known(talk: Talking) -> bool:
+    """Whether anything is of the person."""
+    assert isinstance(talk, Talk)
+    return talk._gathered is not None and bool(talk._gathered.evidence.facts)
+
+
+def test_it_is_read_aloud_as_is_wanted_just_then(desk: Desk) -> None:
+    talk = desk.begin()
+    talk.say("what is a normal heart rate")
+    answered(talk)
+    for percent in (80, 150):
+        desk.manner = Manner("", percent)
+        talk.read_aloud(len(talk.state.turns) - 1)
+        eventually(partial(_read_at, desk, percent), lambda: desk.voice.rates)
 
 
 def test_an_emergency_names_the_number_of_the_place(desk: Desk) -> None:
@@ -146,3 +178,7 @@ def test_staff_see_that_somebody_is_wanted_who_was_never_measured(desk: Desk) ->
 
 def _is_called(talk: Talking) -> bool:
     return talk.state.staff_called
+
+
+def _read_at(desk: Desk, percent: int) -> bool:
+    return desk.voice.rates[-1:] == [percent]

@@ -19,7 +19,7 @@ import pytest
 
 from client.app import kept_of, real_parts
 from client.clock import SystemClock
-from client.parts import CameraEntry, Kept, Parts, WindowChoice
+from client.parts import CameraEntry, Kept, Parts, VoiceEntry, WindowChoice
 from client.pipeline.session import Goal
 from client.policy import Policy
 from client.store.opening import begin_anew, restore
@@ -123,6 +123,7 @@ def room(display: None, tmp_path: Path) -> Iterator[Room]:
         cameras=list,
         microphones=list,
         microphone_level=FakeMicrophone().make,
+        voices=lambda _language: [VoiceEntry("gmw/en", "English (Great Britain)")],
         store=lambda: kept_in(folder, vault),
         restore_store=restored,
         begin_store_anew=begun_anew,

@@ -9,6 +9,7 @@ from typing import Any
 from client.assistant.conversation import Emergency, Role, Turn
 from client.assistant.evidence import Citation
 from client.assistant.triage import Level
+from client.devices.ports import Manner
 from client.parts import Kept, nothing_kept
 from client.pipeline.talk_state import Mode, Phase, TalkState
 from tests.ui.conftest import Room
@@ -96,6 +97,12 @@ class FakeTalk:
         self.calls.append(("consent", given))
         self.show(asks_consent=False)
 
+    def decided(self, given: bool) -> None:
+        self.calls.append(("decided", given))
+
+    def renew(self, visit: Sequence[str]) -> None:
+        self.calls.append(("renew", tuple(visit)))
+
     def rate(self, turn: int, good: bool) -> None:
         self.calls.append(("rate", turn, good))
         self.show(rates={**self.state.rates, turn: good})
@@ -120,13 +127,14 @@ class FakeTalk:
 @dataclass
 class Talks:
     """Every conversation that was begun. fault: raised instead of beginning one. begun: the newest, of whom, with what of this visit, through
-    which microphone. kept: what it was given to ask for the store.
+    which microphone. kept: what it was given to ask for the store; manner: how it is to be read aloud.
     """
 
     made: list[FakeTalk] = field(default_factory=list)
     fault: Callable[[], Exception] | None = None
     begun: tuple[str | None, tuple[str, ...], str] = (None, (), "")
     kept: Callable[[], Kept | None] = nothing_kept
+    manner: Callable[[], Manner] = Manner
 
     def make(
         self,
@@ -135,9 +143,11 @@ class Talks:
         person: str | None = None,
         visit: Sequence[str] = (),
         microphone: str = "",
+        manner: Callable[[], Manner] = Manner,
     ) -> FakeTalk:
         if self.fault is not None:
             raise self.fault()
+        self.manner = manner
         self.kept, self.begun = kept, (person, tuple(visit), microphone)
         self.made.append(FakeTalk(language, TalkState(language=language)))
         return self.made[-1]

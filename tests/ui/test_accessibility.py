@@ -17,6 +17,7 @@ from client.language import Sentence
 from client.parts import Kept
 from client.pipeline import sharing
 from client.pipeline.sync import Sending, SyncState, SyncStatus
+from client.policy import Policy
 from client.store.entries import to_observation as to_entry
 from client.store.observations import Deleted, Kind, Person, new_id
 from client.store.outbox import Counts, ItemKind
@@ -100,7 +101,7 @@ def pages(window: Window) -> Iterator[tuple[str, QWidget]]:
         ("deleted", DeletedDialog(window, _deleted(), 30)),
         ("number", _wrong_number(window)),
         ("sharing", SharingDialog(window, sharing.question("Ana", "clinic.example.org"))),
-        ("shared", SharedDialog(window, "Ana", "clinic.example.org", None)),
+        ("shared", SharedDialog(window, "Ana", "clinic.example.org", None, None, Policy())),
         ("delete", DeletePersonDialog(window, "Ana", 30, may_be_sent=True)),
         ("enrol", EnrolDialog(window, None, lambda *_: None)),
     ):

@@ -45,6 +45,9 @@ from tests.ui.test_unsaved import measured, opened
 from tests.ui.test_window import with_person
 
 BOTH = (ASKED, ANSWER)
+STAFF_SEE = (
+    "Staff can see on this device that you asked for help. If nobody comes soon, ask somebody near you."
+)
 
 
 @pytest.fixture
@@ -158,10 +161,22 @@ def test_an_answer_can_be_stopped_asked_again_read_and_judged(room: Room, talks:
     assert page.wrong.isVisible() and not page.wrong.action.isVisible()
 
 
+def test_asking_again_waits_as_long_as_the_clinic_wants(room: Room, talks: Talks) -> None:
+    _running, window, page = at_page(room)
+    show(page, talks, turns=BOTH, fault="It has too much to do.", may_retry=True, retry_in_s=20)
+    assert page.wrong.action.text() == "Ask again in 20 s" and not page.wrong.action.isEnabled()
+    shot(window, "chat-waits")
+    QTest.mouseClick(page.wrong.action, Qt.MouseButton.LeftButton)
+    assert not calls(talks, "retry")
+    show(page, talks, retry_in_s=0)
+    click(button_named(page.wrong, "Ask again"))
+    assert calls(talks, "retry")
+
+
 def test_staff_are_called_from_the_page(room: Room, talks: Talks) -> None:
     _running, _window, page = at_page(room)
     click(page.staff)
-    assert calls(talks, "call_staff") and page.staff_told.text() == "Staff have been called."
+    assert calls(talks, "call_staff") and page.staff_told.text() == STAFF_SEE
 
 
 def test_an_assistant_that_does_not_begin_is_told_and_tried_again(room: Room, talks: Talks) -> None:
@@ -608,11 +623,27 @@ def test_a_conversation_knows_who_talks_and_what_was_kept_of_this_visit(room: Ro
     show(page, talks, turns=BOTH)
     window._kept_of_visit("another")
     assert not talks.now.closed and len(page.transcript.boxes) == 2  # what was said stays
+    assert talks.now.calls[-1] == ("renew", (*visit, "another"))
     with_person(running, window, "Ana")
     wait_for(lambda: len(talks.made) == 3, "a conversation of hers")
     assert begun_as(talks) == (window._whose.person, (), "desk") and window._whose.person is not None
     running.shelf.close()
     assert not known(talks)
+
+
+def test_what_is_kept_or_added_in_mid_conversation_reaches_it(room: Room, talks: Talks) -> None:
+    _running, window, page = at_page(room)
+    show(page, talks, turns=BOTH)
+    measured(window)
+    window._save()
+    wait_for(lambda: window.pages.currentWidget() is window.history, "the history")
+    [scan] = window._visit
+    assert calls(talks, "renew")[-1:] == [("renew", (scan,))] and not talks.now.closed
+    before = len(calls(talks, "renew"))
+    window.documents.added.emit()
+    assert len(calls(talks, "renew")) == before + 1
+    window.go_to_chat()  # something may have been deleted meanwhile
+    assert len(calls(talks, "renew")) == before + 2 and len(talks.made) == 1
 
 
 def test_a_store_that_opens_later_is_known_then(room: Room, talks: Talks) -> None:
@@ -719,8 +750,8 @@ def test_an_emergency_is_first_in_focus_said_at_once_and_stays_until_it_was_read
     show(page, talks, partial="x")
     assert len(heard) == 1
     click(banner.call)
-    assert calls(talks, "call_staff") and banner.told.text() == "Staff have been called."
-    assert [words for words, _ in heard[1:]] == ["Staff have been called."]
+    assert calls(talks, "call_staff") and banner.told.text() == STAFF_SEE
+    assert [words for words, _ in heard[1:]] == [STAFF_SEE]
     show(page, talks, speaking=Highlight(0, 0))
     click(banner.stop)
     assert calls(talks, "stop") and not banner.stop.isVisible() and banner.isVisible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from client.parts import Kept
 from client.pipeline.sharing import ON_PAPER_VERSION
 from client.policy import Policy
 from client.ui.pages.dialogs import SharingDialog
+from client.ui.pages.saving import SharedDialog
 from client.ui.preferences import CONSENT_VERSION
 from tests.ui.clinic import with_clinic
 from tests.ui.conftest import Room
+from tests.ui.fake_talk import with_talks
 from tests.ui.looking import button_named, click, in_dialog, press, shot, wait_for
 from tests.ui.test_sync import asked
 from tests.ui.test_unsaved import measured, opened
@@ -131,6 +134,45 @@ def test_it_is_taken_back_and_given_again_in_the_settings(room: Room) -> None:
     window._set_person(None)
     window.settings.sharing.emit()
     assert "a guest is asked each time" in window.notice.words
+
+
+def test_what_the_assistant_may_ask_is_taken_back_and_given_again_beside_it(room: Room) -> None:
+    with_clinic(room)
+    talks = with_talks(room)
+    running, window = opened(room)
+    with_person(running, window, "Ana")
+    ana = window._whose.person
+    window.go_to_chat()
+    window.go_to_settings()
+
+    def pressed(word: str) -> Callable[[QDialog], None]:
+        return lambda dialog: click(button_named(dialog, word))
+
+    def press_it(*words: str) -> None:
+        def act(dialog: QDialog) -> None:
+            assert isinstance(dialog, SharedDialog) and dialog.close_it.isDefault()
+            shot(dialog, f"shared-{words[0].replace(' ', '-')}")
+            checks.extend(in_dialog(pressed(word)) for word in words[1:])
+            click(button_named(dialog, words[0]))
+
+        checks = [in_dialog(act)]
+        window.settings.sharing.emit()
+        wait_for(lambda: not window._shelf.busy and len(checks) == len(words), "the answers")
+        wait_for(lambda: not window._shelf.busy and window.notice.words, "the word")
+        for check in checks:
+            check()
+
+    press_it("Decide for the assistant…", "Send to the clinic")
+    assert "What Ana says to the assistant" in window.notice.words
+    assert talks.now.calls[-1] == ("decided", True)
+    window.notice.hide()
+    press_it("Take it back for the assistant")
+    assert "Nothing more that Ana says" in window.notice.words and talks.now.calls[-1] == ("decided", False)
+    noted = asked(window, lambda kept: kept.consents.all(ana))
+    assert [(one.subject, one.version, one.given) for one in noted] == [
+        ("assistant", 1, True),
+        ("assistant", 1, False),
+    ]
 
 
 def test_the_agreement_of_the_first_page_is_in_the_store_once(room: Room) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
@@ -126,14 +126,14 @@ class ChatPage(Page):
         self._rest = QWidget()
         row = Flow(self._rest)
         self.staff = button(said("Call staff"), self._staff)
-        self.staff_told = label("")
-        self.staff_told.setWordWrap(False)
+        self.staff_told = label("")  # a sentence, below the buttons
         self.sent = button(said("What is sent…"), self.ask_consent)
         self.forget_it = button(said("Forget this conversation…"), self._ask_forget)
-        for widget in (self.staff, self.staff_told, self.sent, self.forget_it):
+        for widget in (self.staff, self.sent, self.forget_it):
             row.addWidget(widget)
         self.in_use = label("", "muted")
         self.column.addWidget(self._rest)
+        self.column.addWidget(self.staff_told)
         self.column.addWidget(self.in_use)
         self.column.addStretch(0)
 
@@ -181,13 +181,23 @@ class ChatPage(Page):
         else:
             self._timer.stop()
 
-    def renew(self) -> None:
-        """There is more to be known of whoever asks; where nothing was said yet, a conversation that knows it begins."""
+    def renew(self, visit: Sequence[str], *, anew: bool = True) -> None:
+        """There is more to be known of whoever asks, or less: the conversation is told. visit: see Talking.renew. anew: where nothing was said
+        yet, one that knows it begins instead.
+        """
         untouched = not self._asked and not self._view.may_forget and self._state.mode is Mode.TYPED
-        if self._talk is not None and untouched:
+        if self._talk is None:
+            return
+        if anew and untouched:
             typed = self.composer.toPlainText()
             self.forget()
             self.composer.setPlainText(typed)
+        else:
+            self._talk.renew(visit)
+
+    def decided(self, given: bool) -> None:  # noqa: FBT001 (the decision itself)
+        """It was decided elsewhere whether what is said and asked may be sent, and is kept there."""
+        self._do(lambda talk: talk.decided(given))
 
     def end(self) -> None:
         """The window closes."""
@@ -398,7 +408,8 @@ class ChatPage(Page):
             self._tell(before.turns, now, speaks=state.phase is Phase.SPEAKING)
         self.consent.say(*self._consent_words(now))
         self.reminder.say(now.reminder, said("Call staff") if now.reminder else "")
-        self.wrong.say(now.fault, said("Ask again") if now.may_retry else "")
+        self.wrong.say(now.fault, now.retry)
+        self.wrong.action.setEnabled(now.may_retry)
         self.trouble.say(now.trouble, "")
         self._show_status(before, now)
         self._show_voice(state, now)
@@ -442,7 +453,7 @@ class ChatPage(Page):
             announce(self.status, now.status)
         self.in_use.setText(now.in_use)
         self.staff_told.setText(now.staff_told)
-        self.staff_told.setVisible(bool(now.staff_told))
+        self.staff_told.setVisible(bool(now.staff_told) and not now.alone)
 
     def _show_voice(self, state: TalkState, now: ChatView) -> None:
         self.mode.setCurrentIndex(self.mode.findData(now.mode))

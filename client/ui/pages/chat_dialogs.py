@@ -7,8 +7,9 @@ from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from client.assistant.knowledge import Article
 from client.language import said
+from client.pipeline.sharing import assistant_question
 from client.ui.pages.dialogs import Dialog
-from client.ui.views.chat import CitationView, consent_words, right_to_left, shown
+from client.ui.views.chat import CitationView, right_to_left, shown
 from client.ui.widgets.layout import button, label
 
 
@@ -18,7 +19,7 @@ class TalkConsentDialog(Dialog):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent, said("What is sent"))
         self.choice: bool | None = None
-        for at, words in enumerate(consent_words()):
+        for at, words in enumerate(assistant_question()):
             self.column.addWidget(label(words, "" if at else "heading"))
         self.no = button(said("Answer here only"), lambda: self._chosen(given=False))
         self.buttons(said("Send to the clinic"), lambda: self._chosen(given=True), between=self.no)

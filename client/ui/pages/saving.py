@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDialog, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from client.clock import Clock
 from client.errors import HealthHelperError
 from client.language import said
 from client.parts import Kept
-from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
-from client.store.consents import CLOUD_VERSION, Consent, Subject
+from client.pipeline.sharing import ON_PAPER_VERSION, assistant_agreed, question, server_of
+from client.policy import Policy
+from client.store.consents import ASSISTANT_VERSION, CLOUD_VERSION, Consent, Subject
 from client.store.observations import Observation, Person
 from client.store.tasks import Task
+from client.ui.pages.chat_dialogs import TalkConsentDialog
 from client.ui.pages.dialogs import Dialog, RecordNumberDialog, SharingDialog
 from client.ui.pages.job import Job
 from client.ui.shelf import Open, Shelf
 from client.ui.views.guard import must_read_number
-from client.ui.views.sharing import Standing, holds, standing
-from client.ui.widgets.layout import label
+from client.ui.views.sharing import Standing, assistant_holds, holds, standing
+from client.ui.widgets.layout import button, label
 from client.ui.widgets.notice import Notice
 
 NotKept = Callable[[HealthHelperError | None], None]
@@ -36,9 +38,12 @@ class Saved:
 
 
 class Saving(Job):
-    """chosen(str): the person whose record number was read, instead of the one who was chosen."""
+    """chosen(str): the person whose record number was read, instead of the one who was chosen. assistant_decided(str, bool): whether
+    the assistant may ask the clinic for this person; what is taken back is told before it is kept.
+    """
 
     chosen = Signal(object)
+    assistant_decided = Signal(object, bool)
 
     def __init__(self, window: QWidget, shelf: Shelf, notice: Notice, clock: Clock, language: str) -> None:
         super().__init__(window, shelf, notice, clock)
@@ -110,11 +115,18 @@ class Saving(Job):
             not_now(None)
 
     def _note(
-        self, person: str | None, version: int, *, given: bool, then: Callable[[], None], not_now: NotKept
+        self,
+        person: str | None,
+        version: int,
+        *,
+        subject: Subject = Subject.CLOUD,
+        given: bool,
+        then: Callable[[], None],
+        not_now: NotKept,
     ) -> None:
         now = self.clock.utc()
         self.shelf.ask_kept(
-            lambda kept: kept.consents.record(person, Subject.CLOUD, version, given, self._language, now),
+            lambda kept: kept.consents.record(person, subject, version, given, self._language, now),
             lambda _: then(),
             not_now,
         )
@@ -131,37 +143,75 @@ class Saving(Job):
         self.shelf.ask_kept(note, lambda _: None, self.tell_fault)
 
     def change_sharing(self, person: str | None) -> None:
-        """Give or take back what a person has agreed to."""
+        """Give or take back what a person has agreed to: that what is kept is sent, and that the assistant asks the clinic."""
         if person is None:
             self.notice.tell(said("Choose a person at the top first; a guest is asked each time."))
             return
 
-        def got(newest: Consent | None) -> None:
+        def look(kept: Kept) -> tuple[Consent | None, Consent | None]:
+            return kept.consents.newest(person, Subject.CLOUD), kept.consents.newest(
+                person, Subject.ASSISTANT
+            )
+
+        def got(found: tuple[Consent | None, Consent | None]) -> None:
             state = self.shelf.state
             if not isinstance(state, Open):
                 return
-            name = self.name_of(person)
-            given = newest is not None and newest.given
-            dialog = SharedDialog(self.window, name, server_of(state.server), newest)
+            clinic = server_of(state.server)
+            dialog = SharedDialog(self.window, self.name_of(person), clinic, *found, state.policy)
             if dialog.exec() != QDialog.DialogCode.Accepted:
                 return
-            words = (
-                said(
-                    "Nothing more of {name} is sent. What was sent before stays at the clinic until {name} is deleted for ever.",
-                    name=name,
-                )
-                if given
-                else said("What is kept of {name} from now on is sent to the clinic.", name=name)
-            )
-            self._note(
-                person,
-                CLOUD_VERSION,
-                given=not given,
-                then=lambda: self.notice.tell(words),
-                not_now=self._tell_not_noted,
-            )
+            if dialog.choice == "assistant":
+                self._change_assistant(person, given=bool(assistant_agreed(found[1], state.policy)))
+            else:
+                self._change_copy(person, given=found[0] is not None and found[0].given)
 
-        self.shelf.ask_kept(lambda kept: kept.consents.newest(person, Subject.CLOUD), got, self.tell_fault)
+        self.shelf.ask_kept(look, got, self.tell_fault)
+
+    def _change_copy(self, person: str, *, given: bool) -> None:
+        name = self.name_of(person)
+        words = (
+            said(
+                "Nothing more of {name} is sent. What was sent before stays at the clinic until {name} is deleted for ever.",
+                name=name,
+            )
+            if given
+            else said("What is kept of {name} from now on is sent to the clinic.", name=name)
+        )
+        self._note(
+            person,
+            CLOUD_VERSION,
+            given=not given,
+            then=lambda: self.notice.tell(words),
+            not_now=self._tell_not_noted,
+        )
+
+    def _change_assistant(self, person: str, *, given: bool) -> None:
+        """What is taken back holds before the store has it, and without a question."""
+        name = self.name_of(person)
+        if given:
+            self.assistant_decided.emit(person, False)
+            words = said("Nothing more that {name} says to the assistant or asks it is sent.", name=name)
+        else:
+            dialog = TalkConsentDialog(self.window)
+            dialog.exec()
+            if not dialog.choice:
+                return
+            words = said("What {name} says to the assistant and asks it is sent to the clinic.", name=name)
+
+        def noted() -> None:
+            if not given:
+                self.assistant_decided.emit(person, True)
+            self.notice.tell(words)
+
+        self._note(
+            person,
+            ASSISTANT_VERSION,
+            subject=Subject.ASSISTANT,
+            given=not given,
+            then=noted,
+            not_now=self._tell_not_noted,
+        )
 
     def _tell_not_noted(self, fault: HealthHelperError | None) -> None:
         if fault is not None:
@@ -187,15 +237,69 @@ class Saving(Job):
 
 
 class SharedDialog(Dialog):
-    """What a person has decided about sending, and the other decision. Accepted: that one."""
+    """What a person has decided about sending and about the assistant, and the other decisions. Accepted: the one that choice names,
+    "copy" or "assistant".
+    """
 
-    def __init__(self, parent: QWidget, name: str, clinic: str, newest: Consent | None) -> None:
+    def __init__(
+        self,
+        parent: QWidget,
+        name: str,
+        clinic: str,
+        newest: Consent | None,
+        of_assistant: Consent | None,
+        policy: Policy,
+    ) -> None:
         super().__init__(parent, said("Sharing of {name}", name=name))
-        given = newest is not None and newest.given
-        self.column.addWidget(label(holds(newest), "heading"))
+        self.choice = ""
+        given, asks = newest is not None and newest.given, bool(assistant_agreed(of_assistant, policy))
+        self._inside = QWidget()
+        self._inside.setObjectName("page")
+        self._words = QVBoxLayout(self._inside)
+        self._words.addWidget(label(holds(newest), "heading"))
         for words in question(name, clinic)[0 if not given else 1 :]:
-            self.column.addWidget(label(words))
-        self.buttons(said("Take it back") if given else said("Agree"), self.accept)
-        self.cancel.setText(said("Close"))
-        self.cancel.setDefault(True)
-        self.cancel.setFocus()
+            self._words.addWidget(label(words))
+        self.copy = button(said("Take it back") if given else said("Agree"), lambda: self._chosen("copy"))
+        self._add_act(self.copy)
+        if policy.assistant or asks:
+            self._words.addWidget(label(assistant_holds(of_assistant, policy), "heading"))
+            self.assistant = button(
+                said("Take it back for the assistant") if asks else said("Decide for the assistant…"),
+                lambda: self._chosen("assistant"),
+            )
+            self._add_act(self.assistant)
+        self._words.addStretch(1)
+        self._add_area(self.windowTitle(), parent.height())
+        self.column.addWidget(self.wrong)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        self.close_it = button(said("Close"), self.reject, primary=True)
+        self.close_it.setDefault(True)
+        row.addWidget(self.close_it)
+        self.column.addLayout(row)
+        self.close_it.setFocus()
+
+    def _add_area(self, name: str, room: int) -> None:
+        """Large letters may need more room than there is. room: the window's height."""
+        area = QScrollArea()
+        area.setWidget(self._inside)
+        area.setWidgetResizable(True)
+        area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrows scroll it
+        area.setAccessibleName(name)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        margins = self.column.contentsMargins()
+        width = self.minimumWidth() - margins.left() - margins.right()
+        height = max(self._words.totalHeightForWidth(width), self._words.totalMinimumSize().height())
+        area.setMinimumHeight(min(height + 4, max(160, room - 200)))
+        area.setMinimumWidth(self._words.totalMinimumSize().width())
+        self.column.addWidget(area, 1)
+
+    def _add_act(self, act: QPushButton) -> None:
+        row = QHBoxLayout()
+        row.addWidget(act)
+        row.addStretch(1)
+        self._words.addLayout(row)
+
+    def _chosen(self, choice: str) -> None:
+        self.choice = choice
+        self.accept()

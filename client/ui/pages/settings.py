@@ -1,4 +1,4 @@
-"""The settings page: language, look, camera with its picture, microphone, time of a scan, what is kept and how it is locked."""
+"""The settings page: language, look, camera with its picture, microphone, voice, time of a scan, what is kept and how it is locked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from client.pipeline.sharing import clinic_of, server_of
 from client.ui import look
 from client.ui.pages.camera import CameraChoice
 from client.ui.pages.microphone import MicrophoneChoice
+from client.ui.pages.voice import VoiceChoice
 from client.ui.preferences import LOCK_AFTER_MIN, Preferences
 from client.ui.shelf import Closed, Open, Opening, Shelf, ShelfState, Unusable, may_begin_anew
 from client.ui.translations import LANGUAGES
@@ -57,6 +58,7 @@ class SettingsPage(Page):
         self._add_look(language)
         self._add_camera()
         self._add_microphone()
+        self._add_voice(language)
         self._add_store()
         self._add_clinic()
         self._add_staff()
@@ -66,9 +68,10 @@ class SettingsPage(Page):
         self.show_store()
 
     def end(self) -> None:
-        """Let go of the camera and of the microphone."""
+        """Let go of the camera, of the microphone and of the loudspeaker."""
         self.camera.end()
         self.microphone.end()
+        self.voice.end()
 
     def _add_look(self, language: str) -> None:
         frame, inside = card(said("Language and look"))
@@ -124,6 +127,15 @@ class SettingsPage(Page):
         self.microphone = MicrophoneChoice(self._parts, self._preferences)
         self.microphone.changed.connect(self.changed.emit)
         inside.addWidget(self.microphone)
+        self.column.addWidget(frame)
+
+    def _add_voice(self, language: str) -> None:
+        self.voice = VoiceChoice(self._parts, self._preferences, language)
+        if self._parts.reader is None:  # nothing reads aloud
+            return
+        frame, inside = card(said("Reading aloud"))
+        self.voice.changed.connect(self.changed.emit)
+        inside.addWidget(self.voice)
         self.column.addWidget(frame)
 
     def _add_store(self) -> None:

@@ -5,6 +5,7 @@ What people, models and documents wrote is shown as plain text, without signs th
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ _MOST_MARKS = 4
 _LONGEST_WORD, _PIECE = 40, 20
 _BREAK = "\u200b"
 _TITLE_LETTERS = 36
+_COUNTED_S = 120
 
 MODES: Mapping[Mode, str] = {
     Mode.TYPED: marked("Type"),
@@ -91,7 +93,7 @@ class BannerView:
 class ChatView:
     """alone: the banner is all that is shown. reminder: of what was read already and still holds; or "". partial: of what is being said now. status: what goes on. in_use: what hears, answers and speaks, and why.
 
-    trouble: of the microphone; fault: of the last answer; with may_retry it can be asked again. mute: on its button; muted: whether it is off.
+    trouble: of the microphone; fault: of the last answer; retry: on the button that asks again, "" for none; may_retry: it may be pressed by now. mute: on its button; muted: whether it is off.
     """
 
     banner: BannerView | None
@@ -104,6 +106,7 @@ class ChatView:
     in_use: str
     trouble: str
     fault: str
+    retry: str
     may_retry: bool
     asks_consent: bool
     mode: Mode
@@ -166,7 +169,8 @@ def view(state: TalkState, cleaned: Cleaned | None = None, read: Emergency | Non
         in_use=_in_use(state),
         trouble=state.trouble,
         fault=" ".join(one for one in (state.staff_trouble, state.fault) if one),
-        may_retry=state.may_retry and not safety,
+        retry=_retry(state.retry_in_s) if state.may_retry and not safety else "",
+        may_retry=state.may_retry and not safety and not state.retry_in_s,
         asks_consent=state.asks_consent,
         mode=state.mode,
         may_type=not safety,
@@ -184,11 +188,21 @@ def view(state: TalkState, cleaned: Cleaned | None = None, read: Emergency | Non
     )
 
 
+def _retry(in_s: int) -> str:
+    if not in_s:
+        return said("Ask again")
+    if in_s <= _COUNTED_S:
+        return said("Ask again in {seconds} s", seconds=in_s)
+    return said("Ask again in {minutes} min", minutes=math.ceil(in_s / 60.0))
+
+
 def _told(state: TalkState) -> str:
     """What became of a call for staff."""
     if not state.staff_called:
         return ""
-    return state.staff_trouble or said("Staff have been called.")
+    return state.staff_trouble or said(
+        "Staff can see on this device that you asked for help. If nobody comes soon, ask somebody near you."
+    )
 
 
 def _banner(safety: Emergency, told: str) -> BannerView:
@@ -409,24 +423,6 @@ def typed(text: str) -> tuple[str, str]:
 
 
 # --- What is asked of the person
-
-
-def consent_words() -> tuple[str, ...]:
-    """Of what leaves, paragraph by paragraph; the first is the question. Whoever changes a word that matters raises the consent's version."""
-    return (
-        said("May what you say to the assistant and ask it be sent to the clinic?"),
-        said(
-            "What is sent: what you say, as sound, to be written down; what you say and type, as text; the last measurements; the documents that "
-            "you agreed to send; and your age as a range of years."
-        ),
-        said("What is never sent: your name, your record number, and the pictures of a scan."),
-        said(
-            "If you say no, you type or are understood on this device only, and the answers come from this device."
-        ),
-        said(
-            "What may be an emergency is noticed on this device in any case. You can take this back here at any time."
-        ),
-    )
 
 
 def forget_words() -> tuple[str, str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from client.language import said
-from client.parts import CameraEntry, MicrophoneEntry
+from client.parts import CameraEntry, MicrophoneEntry, VoiceEntry
 
 
 def choices(
-    unchosen: str, found: Sequence[CameraEntry] | Sequence[MicrophoneEntry], kept: str
+    unchosen: str, found: Sequence[CameraEntry] | Sequence[MicrophoneEntry] | Sequence[VoiceEntry], kept: str
 ) -> list[tuple[str, str]]:
     """Words and id of each: what is taken where nobody chose, what was found, and the one that was chosen where it is not there now."""
     rows = [(unchosen, ""), *((one.name, one.id) for one in found)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.language import said
-from client.pipeline.sharing import ON_PAPER_VERSION, server_of
+from client.pipeline.sharing import ON_PAPER_VERSION, assistant_agreed, server_of
 from client.policy import Policy
 from client.store.consents import CLOUD_VERSION, Consent
 
@@ -56,3 +56,18 @@ def holds(newest: Consent | None) -> str:
     if newest.given:
         return said("Agreed on {when}. What is kept is sent.", when=when)
     return said("Not agreed ({when}). Nothing is sent.", when=when)
+
+
+def assistant_holds(newest: Consent | None, policy: Policy) -> str:
+    """What a person has decided of the assistant, for the settings."""
+    agreed = assistant_agreed(newest, policy)
+    if newest is None:
+        return (
+            said("Assistant: agreed in writing. What is said to it and asked is sent.")
+            if agreed
+            else said("Assistant: not asked yet. Nothing that is said to it or asked is sent.")
+        )
+    when = f"{newest.at.astimezone():%Y-%m-%d %H:%M}"
+    if agreed:
+        return said("Assistant: agreed on {when}. What is said to it and asked is sent.", when=when)
+    return said("Assistant: not agreed ({when}). Nothing that is said to it or asked is sent.", when=when)

@@ -95,6 +95,27 @@ def test_to_take_it_back_nobody_is_asked(
     assert command("people", "--share", "Ada", "no").status == 0 and asked == []
 
 
+def test_what_the_assistant_may_ask_is_agreed_to_and_taken_back_as_easily(
+    command: Command, store: Callable[[], Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("people", "--add", "Ada")
+    assert command("people", "--share-assistant", "Ada", "yes", "--yes").status == 2, "there is no clinic"
+    enrol(store)
+    asked = answers(monkeypatch, True)
+    said = command("people", "--share-assistant", "ada", "yes")
+    assert said.status == 0 and asked == ["Does Ada agree?"]
+    assert "What is never sent" in said.err and "agrees that the assistant asks the clinic" in said.out
+    said = command("people", "--share-assistant", "Ada", "no")
+    assert said.status == 0 and len(asked) == 1 and "nothing more that they say" in said.err
+    assert "does not agree that the assistant asks the clinic" in said.out
+    with store() as kept:
+        [ada] = kept.observations.people()
+        found = [(one.subject, one.version, one.given) for one in kept.consents.all(ada.id)]
+    assert found == [("assistant", 1, True), ("assistant", 1, False)]
+    assert command("people", "--share-assistant", "Ada", "perhaps").status == 2
+    assert command("people", "--share-assistant", "Ada", "no", "--share", "Ada", "no").status == 2
+
+
 def test_a_guest_is_shown_what_they_agree_to_once(
     command: Command, bench: Bench, store: Callable[[], Kept]
 ) -> None:

@@ -51,6 +51,66 @@ def test_slower_takes_longer() -> None:
     assert slow > 1.8 * fast
 
 
+def chosen_voice(chosen: str) -> SystemVoice:
+    return SystemVoice(lambda: chosen)
+
+
+@real
+def test_a_voice_of_the_language_is_chosen_and_any_other_word_is_none() -> None:
+    offered = SystemVoice().offered("en-GB")
+    assert {"gmw/en", "gmw/en-US"} <= {one.id for one in offered} and len(offered) == len(set(offered))
+    assert all(one.name and "_" not in one.name for one in offered)
+    plain, other = (
+        chosen_voice(chosen).synthesize("Hello there.", "en", 100).samples
+        for chosen in ("", "gmw/en-GB-scotland")
+    )
+    assert len(plain) != len(other)
+    for chosen in ("roa/es", "--phonout=/tmp/never", "../x"):
+        assert chosen_voice(chosen)._wanted("en") == ""
+    assert chosen_voice("roa/es")._wanted("es") == "roa/es"
+
+
+def test_voices_that_are_listed_and_not_installed_are_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voices, "_MBROLA", tmp_path)
+    (tmp_path / "es4").mkdir()
+    (tmp_path / "es4" / "es4").touch()
+    told = """Pty Language       Age/Gender VoiceName          File                 Other Languages
+ 3  es-es           --/F      spanish-mbrola-3   mb/mb-es3            (es 3)
+ 4  es-es           --/M      spanish-mbrola-4   mb/mb-es4            (es 4)
+ 5  es              --/M      Spanish_(Spain)    roa/es
+ 5  variant         --/M      Storm              !v/Storm             (es 5)
+"""
+    assert [(one.id, one.name) for one in voices._of_espeak(told)] == [
+        ("mb/mb-es4", "spanish-mbrola-4"),
+        ("roa/es", "Spanish (Spain)"),
+    ]
+
+
+def test_of_windows_a_name_with_anything_but_letters_stands_in_no_script(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def run(command: list[str], _text: str) -> bytes:
+        asked.append(command[-1])
+        return b"Microsoft Zira Desktop\r\nIt's $(one)\r\n" if "foreach" in command[-1] else b""
+
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "espeak-ng" else name)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(voices, "_run", run)
+    for chosen, named in (
+        ("Microsoft Zira Desktop", "'Microsoft Zira Desktop'"),
+        ("It's $(one)", voices._FIRST),
+    ):
+        voice = chosen_voice(chosen)
+        assert [one.id for one in voice.offered("en")] == ["Microsoft Zira Desktop"]
+        with pytest.raises(EnvironmentFault):
+            voice.synthesize("Hello.", "en", 100)
+        assert f"SelectVoice({named})" in asked[-1]
+
+
 @real
 def test_what_is_said_stands_in_no_list_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []

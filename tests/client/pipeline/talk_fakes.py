@@ -32,6 +32,7 @@ from client.devices.ports import Level, Recogniser, SoundBlock, Spoken, Transcri
 from client.errors import EnvironmentFault, SourceStalled
 from client.evaluation import hostile_models
 from client.pipeline.asking import Line
+from client.pipeline.evidence import Gathered
 from client.pipeline.talk import Clinic, Means, Talk
 from client.pipeline.talk_state import TalkState
 from edge_models.types import Float32Array
@@ -210,6 +211,7 @@ class FakeVoice:
     def __init__(self, name: str = "this device's voice") -> None:
         self.name = name
         self.said: list[str] = []
+        self.rates: list[int] = []
         self.fails: Exception | None = None
         self.gate: threading.Event | None = None
 
@@ -222,6 +224,7 @@ class FakeVoice:
         if self.fails is not None:
             raise self.fails
         self.said.append(text)
+        self.rates.append(rate_percent)
         return Spoken(np.full(VOICE_HZ, 0.1, np.float32), VOICE_HZ)
 
 
@@ -388,6 +391,7 @@ class Stage:
     staff: Callable[[], bool] = lambda: True
     wants_clinic_recogniser: bool = False
     has_recogniser: bool = True
+    gather: Callable[[Sequence[str]], Gathered | None] | None = None
 
     def __post_init__(self) -> None:
         self.room, self.box, self.voice = Room(self.clock), Box(self.clock), FakeVoice()
@@ -411,6 +415,8 @@ class Stage:
             voices=[self.voice],
             clinic=self._clinic,
             call_staff=self._staff,
+            gather=self.gather,
+            visit=("before",),
         )
         self.talk = Talk(means, self.language, self.clock)
         self.room.settled = self.talk._jobs.empty
@@ -488,7 +494,7 @@ class Stage:
 
 def threads() -> set[threading.Thread]:
     """Of a conversation, that are there now."""
-    ours = ("talk", "listen", "speak", "ask", "understand", "prepare")
+    ours = ("talk", "listen", "speak", "ask", "understand", "prepare", "gather")
     return {one for one in threading.enumerate() if one.name.startswith(ours)}
 
 

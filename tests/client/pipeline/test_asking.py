@@ -102,6 +102,26 @@ def test_what_is_cancelled_tells_nothing_more_and_is_cut_off(heard: Heard) -> No
     assert len(heard.of(number)) == told and heard.clinic.connections == 2
 
 
+def test_what_was_cancelled_and_ends_late_cuts_nothing_off_that_came_after(heard: Heard) -> None:
+    gate = threading.Event()
+
+    def slow() -> Iterator[ChatEvent]:
+        yield START
+        assert gate.wait(10.0)
+        yield DONE
+
+    heard.clinic.answers = [slow, saying("One. ", Hang())]
+    first = heard.ask()
+    eventually(lambda: heard.of(first) == [START])
+    late = heard.asker._thread
+    assert late is not None
+    second = heard.ask()
+    eventually(lambda: len(heard.of(second)) == 2)
+    gate.set()
+    late.join(10.0)
+    assert heard.clinic.closed == 1 and len(heard.of(second)) == 2 and heard.of(first) == [START]
+
+
 def test_an_error_is_told_and_its_connection_is_not_used_again(heard: Heard) -> None:
     heard.clinic.answers = [lambda: [START, faults.ConnectionBroken()]]
     number = heard.ask()

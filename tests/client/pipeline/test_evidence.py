@@ -13,7 +13,7 @@ import pytest
 from client.assistant.evidence import Passage
 from client.assistant.masking import NOBODY, masked
 from client.errors import EnvironmentFault
-from client.pipeline.evidence import Careful, Gathered, gathered, nothing
+from client.pipeline.evidence import Careful, Gathered, gathered
 from client.store import entries, scans
 from client.store.consents import Consents, Subject
 from client.store.database import FILE_NAME, Database
@@ -74,7 +74,7 @@ class Desk:
         return made.id
 
     def gather(self, person: str | None, *visit: str) -> Gathered:
-        return gathered(self.observations, self.documents, self.consents, person, now=NOW, visit=visit)
+        return gathered(self.observations, self.documents, self.consents, person, visit=visit)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_guest_is_told_of_this_visit_only(desk: Desk) -> None:
     assert desk.gather(None).evidence.facts == () and desk.gather(None).known == NOBODY
     found = desk.gather(None, now.line.id, named.line.id)
     assert {one.value for one in found.evidence.facts if one.name == "heart_rate"} == {70.0}
-    assert found.readings.heart_rate == 70.0
+    assert found.readings(NOW).heart_rate == 70.0
     assert of_before.line.id not in {one.id for one in found.evidence.facts}
 
 
@@ -136,9 +136,12 @@ def test_readings_are_of_this_visit_and_the_newest_of_each(desk: Desk) -> None:
     desk.entry(desk.ada, Kind.BLOOD_PRESSURE, 40.0, systolic=150.0, diastolic=95.0, pulse=99.0)
     desk.scan(desk.ada, 30.0, 88.0)
     desk.scan(desk.ada, -30.0, 170.0)
-    found = desk.gather(desk.ada).readings
+    gathered_once = desk.gather(desk.ada)
+    found = gathered_once.readings(NOW)
     assert (found.spo2, found.temperature, found.systolic, found.diastolic) == (None, 38.5, 150.0, 95.0)
     assert found.heart_rate == 88.0, "a clock that was ahead says nothing of now"
+    later = gathered_once.readings(NOW + timedelta(minutes=25))
+    assert (later.temperature, later.systolic, later.heart_rate) == (None, None, 88.0), "an hour goes on"
     assert {"spo2", "systolic"} <= {one.name for one in desk.gather(desk.ada).evidence.facts}
 
 
@@ -175,7 +178,6 @@ def test_a_library_in_trouble_keeps_nothing_from_being_answered() -> None:
 
     assert Careful(Torn()).search("pulse", "en") == ()
     assert Careful(Shelf(PASSAGE)).search("pulse", "en") == (PASSAGE,)
-    assert nothing().evidence.facts == ()
 
 
 def test_a_bug_of_the_library_keeps_no_emergency_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:

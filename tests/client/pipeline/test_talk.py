@@ -5,23 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from client.assistant.conversation import Role
+from client.assistant.evidence import Evidence
+from client.assistant.masking import Known
 from client.assistant.triage import Level
 from client.cloud import faults
 from client.cloud.chat import ChatCitation, ChatDelta, ChatDone, ChatError, ChatEvent, ChatUrgency
 from client.evaluation.hostile_models import MODELS
 from client.pipeline import talk as module
+from client.pipeline.evidence import Gathered, Measured
 from client.pipeline.listening import Overheard
 from client.pipeline.talk import Talk
 from client.pipeline.talk_state import Highlight, Mode, Phase, TalkState
 from edge_models.speech import Began
-from tests.client.assistant.conversing import LANGUAGES
+from tests.client.assistant.conversing import EVIDENCE, LANGUAGES
 from tests.client.pipeline.talk_fakes import (
     DONE,
     START,
@@ -245,6 +249,109 @@ def test_without_a_clinic_this_device_answers_and_says_why(stage: Stage) -> None
     assert stage.decisions == []
 
 
+def test_what_was_taken_back_in_the_settings_holds_at_once_also_for_what_is_on_its_way(stage: Stage) -> None:
+    stage.wants_clinic_recogniser = True
+    talk = hands_free(stage)
+    talk.speak_answers(False)
+    stage.clinic.answers = [saying("This is a long story. And more", Hang())]
+    talk.say("tell me a story")
+    stage.until(lambda state: "long story" in last_text(state))
+    stage.room.hear(0.95, 20)
+    stage.until(lambda state: state.phase is Phase.HEARING)
+    talk.decided(False)
+    stage.until(lambda state: state.answerer == "on this device")
+    assert stage.clinic.closed == 1 and stage.clinic_recogniser.utterances[0].cancelled.is_set()
+    assert stage.decisions == [], "it is kept already"
+    talk.say("and then")
+    state = stage.until(lambda state: state.why and answered(state) and state.turns[-2].text == "and then")
+    assert len(stage.clinic.asked) == 1 and "as you wish" in state.why
+    stage.agreed = True
+    talk.decided(True)
+    stage.until(lambda state: not state.why)
+
+
+def test_what_another_program_has_taken_back_holds_before_anything_leaves(stage: Stage) -> None:
+    stage.wants_clinic_recogniser = True
+    talk = hands_free(stage, "what is a pulse")
+    stage.agreed = False
+    stage.room.speech()
+    stage.turn(0.3)
+    state = stage.until(answered)
+    assert state.answerer == "on this device" and "as you wish" in state.why
+    assert not stage.clinic_recogniser.utterances and stage.clinic.connections == 0
+    talk.say("and what is a breath")
+    stage.until(lambda state: len(state.turns) == 4)
+    assert stage.clinic.connections == 0
+
+
+# --- What is kept of the person
+
+
+def test_what_is_kept_in_mid_conversation_reaches_it(stage: Stage) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def gather(visit: Sequence[str]) -> Gathered:
+        asked.append(tuple(visit))
+        return Gathered(EVIDENCE if "new" in visit else Evidence(), (), Known((), ("Ada Quill",)))
+
+    stage.gather = gather
+    talk = stage.begin()
+    talk.say("what was my heart rate")
+    stage.until(answered)
+    assert asked == [("before",)] and stage.clinic.asked[0].evidence == ()
+    talk.renew(["before", "new"])
+    eventually(lambda: asked[1:] == [("before", "new")] and not gathering())
+    talk.say("what was my heart rate, says Ada Quill")
+    stage.until(lambda state: len(state.turns) == 4 and answered(state))
+    sent = stage.clinic.asked[1]
+    assert [one.name for one in sent.evidence] == [one.name for one in EVIDENCE.facts]
+    assert "Quill" not in sent.turns[-1].text
+    stage.turn(module.LOOKS_AGAIN_S + 1.0)
+    eventually(lambda: asked[2:] == [("before", "new")], lambda: "it is looked again by itself")
+
+
+def test_a_store_in_trouble_takes_nothing_away_and_an_older_answer_is_not_taken(stage: Stage) -> None:
+    gate, wanted = threading.Event(), [Gathered(EVIDENCE)]
+
+    def gather(visit: Sequence[str]) -> Gathered | None:
+        if visit == ("slow",):
+            assert gate.wait(10.0)
+            return Gathered(Evidence())
+        if not wanted:
+            raise fault()
+        return wanted.pop()
+
+    stage.gather, stage.has_clinic = gather, False
+    talk = stage.begin()
+    talk.renew(["slow"])
+    eventually(gathering)
+    talk.renew(["broken"])
+    talk.say("what was my heart rate")
+    state = stage.until(answered)
+    gate.set()
+    eventually(lambda: not gathering())
+    talk.say("what was my heart rate")
+    state = stage.until(lambda state: len(state.turns) == 4)
+    assert all("72" in one.text for one in state.turns[1::2])
+
+
+def test_a_reading_is_of_this_visit_for_an_hour_from_when_it_was_taken(stage: Stage) -> None:
+    at = stage.clock.utc() - timedelta(minutes=50)
+    stage.gather = lambda _visit: Gathered(Evidence(), (Measured("heart_rate", 150.0, at),))
+    talk = stage.begin()
+    talk.say("I feel dizzy")
+    assert stage.until(lambda state: state.turns).level is Level.EMERGENCY
+    talk.forget()
+    stage.until(lambda state: not state.turns)
+    stage.turn(11 * 60.0)
+    talk.say("I feel dizzy")
+    assert stage.until(answered).level is Level.NONE
+
+
+def gathering() -> bool:
+    return any(one.name == "gather" for one in threads())
+
+
 # --- The clinic's answer
 
 
@@ -322,6 +429,38 @@ def test_a_cloud_that_failed_is_left_alone_for_a_while(stage: Stage) -> None:
     stage.until(lambda state: state.answerer == "the clinic's")
 
 
+@pytest.mark.parametrize("end", [faults.RateLimited(90.0), ChatError("rate_limited", 90.0)])
+def test_a_cloud_that_says_when_is_not_asked_sooner_whoever_presses(
+    stage: Stage, end: ChatError | Exception
+) -> None:
+    stage.clinic.answers = [lambda: [START, end]]
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    state = stage.until(lambda state: state.may_retry)
+    assert "asked again in 90 s" in state.fault and state.retry_in_s == 90 and "too much to do" in state.why
+    fault = state.fault
+    stage.turn(60.0)
+    talk.retry()
+    talk.rate(len(state.turns) - 1, True)
+    state = stage.until(
+        lambda state: state.rates and state.retry_in_s == 30
+    )  # what came before was looked at
+    assert len(stage.clinic.asked) == 1 and state.fault == fault, "words that stand still are told once"
+    stage.turn(30.5)
+    state = stage.until(lambda state: not state.retry_in_s)
+    assert "again now" in state.fault and state.may_retry and len(stage.clinic.asked) == 1
+    talk.retry()
+    state = stage.until(lambda state: state.answerer == "the clinic's" and answered(state))
+    assert not state.fault and len(stage.clinic.asked) == 2
+
+
+def test_a_wait_that_is_long_is_told_in_minutes_and_has_an_end(stage: Stage) -> None:
+    stage.clinic.answers = [lambda: [START, ChatError("budget_spent", 30 * 86_400.0)]]
+    stage.begin().say("what is a pulse")
+    state = stage.until(lambda state: state.may_retry)
+    assert "in 60 min" in state.fault and state.retry_in_s == 3600
+
+
 def test_a_slow_cloud_is_not_waited_for(stage: Stage) -> None:
     stage.clinic.answers = [lambda: [Hang()], saying("You can ask a nurse about it. And more", Hang())]
     talk = stage.begin()
@@ -365,6 +504,59 @@ def test_an_end_that_raises_the_level_counts_too(stage: Stage) -> None:
     stage.clinic.answers = [saying("You can ask a nurse about it.", end)]
     stage.begin().say("something is odd")
     assert stage.until(lambda state: state.phase is Phase.SAFETY).level is Level.EMERGENCY
+
+
+UNPROVED = "Your heart rate was 250 per minute. "
+"""The checker ends an answer with that in it."""
+
+
+def ended_by_the_checker(stage: Stage, *then: ChatEvent | Hang) -> tuple[Talk, threading.Event]:
+    """Its answer goes on with `then` once the event is set."""
+    gate = threading.Event()
+
+    def answer() -> Iterator[ChatEvent | Exception | Hang]:
+        yield START
+        yield ChatDelta(UNPROVED)
+        yield ChatDelta("More of it. ")
+        assert gate.wait(10.0)
+        yield from then
+
+    stage.clinic.answers = [answer]
+    talk = stage.talk or stage.begin()
+    talk.say("something is odd")
+    state = stage.until(lambda state: state.answerer == "on this device")
+    assert state.phase is Phase.IDLE and state.level is Level.NONE and "could not be proved" in state.fault
+    return talk, gate
+
+
+@pytest.mark.parametrize("by", [ChatUrgency("emergency"), ChatDone("end_turn", 1, 1, "emergency")])
+def test_what_the_model_holds_to_be_urgent_counts_though_its_answer_was_ended(
+    stage: Stage, by: ChatEvent
+) -> None:
+    talk, gate = ended_by_the_checker(stage, ChatUrgency("urgent"), by, Hang())
+    talk.stop()
+    gate.set()
+    state = stage.until(lambda state: state.phase is Phase.SAFETY)
+    assert state.level is Level.EMERGENCY and state.turns[-1].role is Role.SAFETY
+    stage.heard_aloud("Call 112.")
+    assert not any("250" in one or "More of it" in one for one in stage.texts())
+    if isinstance(by, ChatUrgency):
+        eventually(lambda: stage.clinic.closed == 1, lambda: "nothing more is wanted of it")
+
+
+def test_what_comes_too_late_or_of_a_forgotten_conversation_raises_nothing(stage: Stage) -> None:
+    talk, gate = ended_by_the_checker(stage, ChatUrgency("urgent"), Hang())
+    talk.forget()
+    stage.until(lambda state: not state.turns)
+    gate.set()
+    eventually(lambda: stage.clinic.closed == 1)
+    talk, gate = ended_by_the_checker(stage, ChatUrgency("urgent"), Hang())
+    stage.turn(module.LATE_WITHIN_S + 0.1)
+    eventually(lambda: stage.clinic.closed == 2, lambda: "nobody works on for nothing")
+    gate.set()
+    talk.say("thanks")
+    stage.until(lambda state: state.answerer == "the clinic's" and answered(state))
+    assert stage.state.level is Level.NONE
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -82,9 +83,13 @@ def until(talk: Talk, holds: Callable[[TalkState], object]) -> TalkState:
 
 
 class Person:
-    """In the room: silent, or speaking. What is said goes through a pipe as it is said, so it is known when it is heard."""
+    """In the room: silent, or speaking. What is said waits in a pipe as a whole: nobody falls silent because this process is busy, and what comes in
+    two halves would be two utterances. Silence goes there piece by piece, so it is known when what is said is heard.
+    """
 
     CHUNK_S = 0.02
+    _PIPE_BYTES = 1 << 20
+    """At 22 kHz 11 s."""
 
     def __init__(self, rate_hz: int) -> None:
         program = shutil.which("pacat")
@@ -96,6 +101,9 @@ class Person:
             stderr=subprocess.DEVNULL,
         )
         self._chunk = round(self.CHUNK_S * rate_hz)
+        assert self._player.stdin is not None
+        fcntl.fcntl(self._player.stdin, fcntl.F_SETPIPE_SZ, self._PIPE_BYTES)
+        self._rate_hz = rate_hz
         self._says: deque[Float32Array] = deque()
         self.began_s: float | None = None
         """When the first of what is said went out."""
@@ -105,8 +113,7 @@ class Person:
 
     def say(self, spoken: Spoken) -> None:
         self.began_s = None
-        whole = np.trim_zeros(spoken.samples)
-        self._says.extend(whole[at : at + self._chunk] for at in range(0, len(whole), self._chunk))
+        self._says.append(np.trim_zeros(spoken.samples))
 
     def leave(self) -> None:
         self._ended.set()
@@ -119,12 +126,13 @@ class Person:
         due_s = time.perf_counter()
         while not self._ended.is_set():
             chunk = self._says.popleft() if self._says else np.zeros(self._chunk, np.float32)
-            if self.began_s is None and float(np.abs(chunk).max(initial=0.0)) > 0.02:
-                self.began_s = time.perf_counter()
+            loud = np.flatnonzero(np.abs(chunk) > 0.02)
+            if self.began_s is None and len(loud):
+                self.began_s = time.perf_counter() + float(loud[0]) / self._rate_hz
             self._player.stdin.write(chunk.astype("<f4").tobytes())
             self._player.stdin.flush()
-            due_s += self.CHUNK_S
-            time.sleep(max(0.0, due_s - time.perf_counter()))
+            due_s = max(due_s, time.perf_counter() - self.CHUNK_S) + len(chunk) / self._rate_hz
+            self._ended.wait(max(0.0, due_s - time.perf_counter()))
 
 
 class Heard(Loudspeaker):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from client.assistant.conversation import Emergency, Role, Turn
 from client.assistant.evidence import Citation
 from client.assistant.triage import Level
+from client.pipeline.sharing import assistant_question
 from client.pipeline.talk_state import Highlight, Mode, Phase, TalkState
 from client.ui.views import chat
 
@@ -28,6 +29,9 @@ ANSWER = Turn(
     ("It was 72 per minute.", "That is usual."),
 )
 BOTH = TalkState(turns=(ASKED, ANSWER), voice="the system's")
+STAFF_SEE = (
+    "Staff can see on this device that you asked for help. If nobody comes soon, ask somebody near you."
+)
 CHEST = Emergency(Level.EMERGENCY, "chest_pain", "Call 112 now.", "Call a nurse", "112")
 
 
@@ -177,7 +181,7 @@ def test_an_emergency_stands_alone_with_its_number_until_it_was_read() -> None:
     assert banner.heading in banner.spoken and banner.number in banner.spoken and banner.text in banner.spoken
     assert not (found.may_listen or found.may_talk or found.may_retry)
     called = chat.view(replace(BOTH, safety=CHEST, phase=Phase.SAFETY, staff_called=True)).banner
-    assert called is not None and called.told == "Staff have been called." and called.told in called.spoken
+    assert called is not None and called.told == STAFF_SEE and called.told in called.spoken
     after = chat.view(replace(BOTH, level=Level.EMERGENCY, safety=CHEST), read=CHEST)
     assert after.banner is None and after.may_type and after.may_forget and not after.alone
     assert banner.heading in after.reminder and "112" in after.reminder and not found.reminder
@@ -194,7 +198,15 @@ def test_a_call_of_which_nobody_hears_is_not_said_to_be_one() -> None:
     )
     assert found.banner is not None and found.banner.told == "Nobody can be told from here."
     assert found.fault == "Nobody can be told from here. The answer broke off."
-    assert found.staff_told == "" and chat.view(called).staff_told == "Staff have been called."
+    assert found.staff_told == "" and chat.view(called).staff_told == STAFF_SEE
+
+
+def test_the_button_that_asks_again_waits_as_long_as_the_clinic_wants() -> None:
+    failed = replace(BOTH, fault="The clinic's cloud has too much to do.", may_retry=True)
+    for in_s, words in ((0, "Ask again"), (7, "Ask again in 7 s"), (601, "Ask again in 11 min")):
+        found = chat.view(replace(failed, retry_in_s=in_s))
+        assert found.retry == words and found.may_retry is (in_s == 0)
+    assert chat.view(replace(failed, may_retry=False)).retry == ""
 
 
 def test_an_emergency_is_not_hidden_by_a_phase_that_goes_on() -> None:
@@ -318,7 +330,7 @@ def test_what_is_typed_is_asked_whole_or_not_at_all() -> None:
 
 
 def test_the_consent_says_what_leaves_what_never_does_and_that_it_can_be_taken_back() -> None:
-    question, sent, never, otherwise, back = chat.consent_words()
+    question, sent, never, otherwise, back = assistant_question()
     assert question.endswith("?")
     for word in ("say", "type", "measurements", "documents", "age"):
         assert word in sent

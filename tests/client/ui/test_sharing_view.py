@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from client.pipeline.sharing import ON_PAPER_VERSION, question, server_of
+from client.pipeline.sharing import ON_PAPER_VERSION, assistant_agreed, question, server_of
 from client.policy import Policy
 from client.store.consents import CLOUD_VERSION, Consent
 from client.store.observations import Person
 from client.store.tasks import HELP, Task
 from client.ui.views.guard import must_read_number, whose_number
-from client.ui.views.sharing import holds, standing
+from client.ui.views.sharing import assistant_holds, holds, standing
 from client.ui.views.tasks import row, told
 from tests.client.store.conftest import NOW
 
@@ -115,3 +115,18 @@ def test_a_task_in_a_list() -> None:
     called = row(Task("id", None, None, None, HELP, NOW, NOW, None), str)
     assert (called.whose, called.what) == ("Guest", "Somebody asked for help.")
     assert row(task("of_2030", kind="hologram"), lambda _: "").what.startswith("hologram: ")
+
+
+@pytest.mark.parametrize(
+    ("newest", "policy", "words"),
+    [
+        (None, ASKS, "not asked yet"),
+        (None, IN_WRITING, "in writing"),
+        (consent(given=True), ASKS, "agreed on"),
+        (consent(given=False), IN_WRITING, "not agreed"),
+        (consent(given=True, version=99), ASKS, "Nothing"),
+    ],
+)
+def test_what_holds_of_the_assistant(newest: Consent | None, policy: Policy, words: str) -> None:
+    told = assistant_holds(newest, policy)
+    assert words in told and ("Nothing" in told) is not bool(assistant_agreed(newest, policy))
