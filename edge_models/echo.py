@@ -36,6 +36,8 @@ _LEAST_GAIN = 0.03
 _LOUD_STAYS = 0.8
 _FLOOR_RISES = 10 ** (0.1 * 3.0 * _HOP / RATE_HZ)
 """A noise that begins is known after some seconds: what is taken for it rises by 3 dB a second, and falls at once."""
+_MOSTLY = 0.5
+"""Where what is expected of our voice has so much of the power of all that is heard, and taking it out makes it louder, it is not heard there."""
 _SMALL = 1e-9
 _LEAST_DB = -100.0
 
@@ -120,6 +122,10 @@ class EchoCanceller:
             left = heard - echo
             may_be = 0.5 * np.sum(powers * self._doubt, axis=0)
             self._learn(left, powers, may_be)
+            if _is_elsewhere(heard, echo):  # our voice has a hole there, or came at another time
+                left = heard
+                around = np.abs(np.fft.rfft(np.concatenate((self._last_left, heard)))) ** 2
+                may_be = np.maximum(may_be, around)
         return self._weigh_down(left, may_be), float(may_be.sum()) / _HOP**2
 
     def _learn(self, left: FloatArray, powers: FloatArray, may_be: FloatArray) -> None:
@@ -146,6 +152,12 @@ class EchoCanceller:
         cleaned = self._tail + whole[:_HOP]
         self._tail = whole[_HOP:]
         return cleaned
+
+
+def _is_elsewhere(heard: FloatArray, echo: FloatArray) -> bool:
+    """Whether the echo that was expected is not in what is heard. Somebody who speaks into it makes it louder, and less so without it."""
+    expected, left, whole = (float(np.mean(one**2)) for one in (echo, heard - echo, heard))
+    return left > whole and expected > _MOSTLY * whole
 
 
 def _smooth(spectrum: FloatArray) -> FloatArray:

@@ -146,6 +146,7 @@ def data_files(root: Path = ROOT) -> list[tuple[str, str]]:
         *_matching(root, "assets/i18n/*.ts"),
         *_matching(root, "assets/triage/*.toml"),
         *_matching(root, "assets/triage/*.reader"),
+        *_matching(root, "assets/triage/*.net"),
         *_matching(root, "assets/assistant/*.toml"),
         *_matching(root, "assets/knowledge/*.toml"),
         *_matching(root, "assets/knowledge/*/*.md"),

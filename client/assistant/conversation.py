@@ -193,9 +193,15 @@ class Conversation:
         return replace(self._evidence, passages=self._passages)
 
     def know(self, evidence: Evidence, readings: Readings, known: Known | None = None) -> None:
-        """After a new scan, or when the person shares a document or takes it back. Passages are looked up here, not given. known: None: as before."""
+        """After a new scan, or when the person shares a document or takes it back. Passages are looked up here, not given. known: besides what
+        was known before, for that may stand in what was said.
+        """
         self._evidence, self._readings = replace(evidence, passages=()).numbered(), readings
-        self._known = self._known if known is None else known
+        if known is not None:
+            self._known = Known(
+                tuple(dict.fromkeys((*self._known.names, *known.names))),
+                tuple(dict.fromkeys((*self._known.numbers, *known.numbers))),
+            )
 
     # --- What the person says
 

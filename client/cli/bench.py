@@ -183,6 +183,14 @@ def _add_assistant(bench: typer.Typer, parts: Parts) -> None:
         trials: Annotated[
             int, typer.Option(metavar="N", min=1, max=10_000, help="Of interrupting our voice.")
         ] = 200,
+        turn: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FILE",
+                help="Only judge these figures of whole turns: what tests/scenarios/test_assistant_story.py writes to the file that "
+                "HH_ASSISTANT_STORY_JSON names.",
+            ),
+        ] = None,
     ) -> None:
         """Whether the assistant notices emergencies, is led astray by models and documents, hears people, and can be interrupted.
 
@@ -190,6 +198,12 @@ def _add_assistant(bench: typer.Typer, parts: Parts) -> None:
         """
         from client.evaluation import assistant as measuring
 
+        if turn is not None:
+            text, missed = measuring.turn(turn)
+            print(f"{text}\n\nTargets missed: {'; '.join(missed) or 'none'}.")
+            if missed:
+                raise typer.Exit(WORSE)
+            return
         if part is not None and part not in set(measuring.Part):
             raise BadInput(
                 title=f"There is no part {part}", remedy=f"Choose one of {', '.join(measuring.Part)}."
@@ -225,39 +239,40 @@ def _add_teaching(bench: typer.Typer) -> None:
     @bench.command(name="teach")
     def teach(
         sets: Annotated[
-            Path, typer.Option(metavar="FOLDER", help="With development.jsonl and teaching/LANGUAGE.jsonl.")
+            Path,
+            typer.Option(
+                metavar="FOLDER", help="With development.jsonl, validation.jsonl and teaching/LANGUAGE.jsonl."
+            ),
         ] = Path("assets/benchmark/assistant/triage"),
         out: Annotated[
-            Path, typer.Option("--out", metavar="FOLDER", help="Where LANGUAGE.reader is written.")
+            Path, typer.Option("--out", metavar="FOLDER", help="Where the weights are written.")
         ] = Path("assets/triage"),
-        language: Annotated[str | None, typer.Option("--language", metavar="CODE", help="Only this.")] = None,
     ) -> None:
-        """Teach the second reader of triage anew, from sentences (in a checkout). A minute or two.
+        """Teach the second reader of triage anew, from sentences (in a checkout). Some minutes.
 
-        Says of each language how good it is alone, on sentences that it was not taught with (five parts in turn).
+        Says of each language how good rules and reader are together, on sentences that they were not taught with: those of validation.jsonl, on
+        which also the threshold is chosen. They are learned from in the end too.
         """
         from client.assistant.triage import shipped
-        from client.evaluation.second_reader_fit import teach_language
+        from client.evaluation.second_reader_fit import teach as taught_with
 
-        triage = shipped()
-        if language is not None and language not in triage.languages:
-            raise BadInput(
-                title=f"There are no rules for {language}",
-                remedy=f"Choose one of {', '.join(triage.languages)}.",
-            )
         with _stopped_cleanly():
-            for one in triage.languages if language is None else [language]:
-                taught = teach_language(triage, one, sets)
+            with typer.progressbar(length=100, label="Learning", file=sys.stderr) as bar:
+                taught = taught_with(
+                    shipped(), sets, lambda share: bar.update(max(0, int(100 * share) - bar.pos))
+                )
+            for name, content in taught.files.items():
                 try:
-                    (out / f"{one}.reader").write_bytes(taught.content)
+                    (out / name).write_bytes(content)
                 except OSError as error:
                     raise EnvironmentFault(
-                        title=f"{one}.reader could not be written ({error.strerror})",
+                        title=f"{name} could not be written ({error.strerror})",
                         remedy="Choose another folder with --out.",
                     ) from error
+            for one, count in taught.sentences.items():
                 print(
-                    f"{one}: {taught.sentences} sentences; alone it finds {taught.recall:.1%} and takes "
-                    f"{taught.false_alarms:.1%} of the harmless for an emergency"
+                    f"{one}: {count} sentences; of those not yet learned from, {taught.recall[one]:.1%} of the emergencies are found and "
+                    f"{taught.false_alarms[one]:.1%} of the harmless taken for one"
                 )
 
 

@@ -130,7 +130,12 @@ class SoundSink(Protocol):
         """The next n samples of what leaves for the device, at 16 kHz, silence included: what an echo is made of.
 
         Asked for with each block of a microphone, it is one unbroken stream beside that; whoever asks late is brought up to now.
+        n = 0: a microphone begins or ends; the stream begins anew with what leaves from now on, and nothing of before is told.
         """
+
+    @property
+    def moves(self) -> int:
+        """Grows whenever that stream may be heard after another time than before: where it began anew, or was moved, or the device had no sound."""
 
     @property
     def waiting_s(self) -> float:

@@ -48,7 +48,7 @@ class Loudspeaker:
         self._ahead = 0
         """Frames that were told before the device has asked for them."""
         self._spare: deque[int] = deque(maxlen=_SEEN)
-        self._torn = False
+        self._torn = self._slipped = False
         self._over = False
         self.moves = 0
         """How often what is told was moved against what is heard, or may have been."""
@@ -127,6 +127,10 @@ class Loudspeaker:
             if n == 0 or len(self._played) < n:
                 return np.zeros(n, np.float32)
             self._played, self._flows = self._played[-n:], True
+        if self._slipped:  # it may have thrown away much that it had asked for, at once
+            self._slipped = False
+            self._played = self._played[-n:]
+            self._spare.clear()
         self._stay_beside(n)
         while len(self._played) < n:
             self._peek(max(_PEEKS, n - len(self._played)))
@@ -211,8 +215,11 @@ class Loudspeaker:
 
     def _speak(self, block: NDArray[np.float32], frames: int, _times: object, flags: Any) -> None:
         """In PortAudio's thread: fills a block [shape=(frames, 1)] that is to be played."""
-        if flags is not None and flags.output_underflow:  # what follows is heard later than before
+        if (
+            flags is not None and flags.output_underflow
+        ):  # what follows is heard after another time than before
             self.moves += 1
+            self._slipped = True
         out = np.zeros(frames, np.float32)
         at = 0
         with self._lock:

@@ -8,6 +8,7 @@ Windows was not tried.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import shutil
@@ -88,7 +89,7 @@ class VoiceFound:
 
 class SystemVoice:
     """See client.devices.ports.Voice. Of the program that is there; none where there is none. chosen: one of `offered` by its identifier,
-    asked anew for each sentence; any other: the system's own for the language.
+    asked anew for each sentence; any other, and where espeak-ng fails with it: the system's own for the language.
     """
 
     def __init__(self, chosen: Callable[[], str] = str) -> None:
@@ -106,19 +107,25 @@ class SystemVoice:
         return _base(language) in known
 
     def synthesize(self, text: str, language: str, rate_percent: int) -> Spoken:
-        base = _base(language)
         if not self.speaks(language):
             raise _no_voice()
-        wanted = self._wanted(language)
+        base, wanted, plain = _base(language), self._wanted(language), " ".join(text.split())[:_LONGEST]
         if self._espeak:
-            words = str(round(_WORDS_PER_MINUTE * rate_percent / 100))
-            named = wanted or _ESPEAK[base]
-            command = [self._espeak, "-v", named, "-s", words, "-b", "1", "--stdin", "--stdout"]
+            if wanted:
+                with contextlib.suppress(
+                    EnvironmentFault
+                ):  # what may be an emergency is heard, in whatever voice
+                    return _sound(_run(self._by_espeak(wanted, rate_percent), plain))
+            command = self._by_espeak(_ESPEAK[base], rate_percent)
         else:
             rate = max(-10, min(10, round((rate_percent - 100) / 10)))
             name = f"'{wanted}'" if wanted else _FIRST
             command = self._asked(_SCRIPT.format(culture=_WINDOWS[base], rate=rate, name=name))
-        return _sound(_run(command, " ".join(text.split())[:_LONGEST]))
+        return _sound(_run(command, plain))
+
+    def _by_espeak(self, named: str, rate_percent: int) -> list[str]:
+        words = str(round(_WORDS_PER_MINUTE * rate_percent / 100))
+        return [str(self._espeak), "-v", named, "-s", words, "-b", "1", "--stdin", "--stdout"]
 
     def offered(self, language: str) -> Sequence[VoiceFound]:
         """Those of this system for a language, once for all; may wait. Raises EnvironmentFault where the system does not say."""
@@ -138,7 +145,13 @@ class SystemVoice:
     def _wanted(self, language: str) -> str:
         """The chosen one, if it is of this language; what stands in a file of settings is no word of a command before."""
         chosen = self._chosen()
-        return chosen if chosen and any(one.id == chosen for one in self.offered(language)) else ""
+        if not chosen:
+            return ""
+        try:
+            offered = self.offered(language)
+        except EnvironmentFault:  # nobody waits for it again
+            offered = self._offered[_base(language)] = ()
+        return chosen if any(one.id == chosen for one in offered) else ""
 
     def _asked(self, script: str) -> list[str]:
         return [str(self._powershell), "-NoProfile", "-NonInteractive", "-Command", script]

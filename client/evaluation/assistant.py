@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,6 +30,8 @@ from client.evaluation.assistant_voice import Measured
 
 SCHEMA = "health-helper/assistant/1"
 _NET = "speech_silero"
+TURN_S = 1.5
+"""Somebody waits no longer for the first word of an answer, in the middle, the model's time left out."""
 Tell = Callable[[str], None]
 
 
@@ -54,6 +57,30 @@ class Found:
     misses: tuple[str, ...]
     heard: tuple[Measured, ...] = ()
     trials: tuple[Trial, ...] = ()
+
+
+def turn(figures: Path) -> tuple[str, list[str]]:
+    """Of whole turns with the clinic, as tests/scenarios/test_assistant_story.py writes them: in words, and what is missed.
+
+    Raises BadInput where it is no such file.
+    """
+    try:
+        values = json.loads(figures.read_text(encoding="utf-8"))
+        median_s, most_s = (
+            float(values["end_of_speech_to_first_word"][name]) for name in ("median_s", "most_s")
+        )
+        turns = int(values["turns"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            title=f"{figures.name} holds no figures of a turn",
+            remedy="Let tests/scenarios/test_assistant_story.py write it: HH_ASSISTANT_STORY_JSON names the file.",
+        ) from error
+    text = (
+        f"## A turn with the clinic, {turns} of them\n\nEnd of speech to the first word of the answer, without the model's time: "
+        f"{median_s:.2f} s median (wanted: {TURN_S:.1f} at most), {most_s:.2f} at worst."
+    )
+    within = median_s <= TURN_S
+    return text, [] if within else [f"turn: {median_s:.2f} s to the first word, over {TURN_S:.1f}"]
 
 
 def measured(part: Part, recordings: Path, trials: int, clock: Clock, tell: Tell) -> Found:

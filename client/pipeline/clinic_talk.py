@@ -39,6 +39,10 @@ def clinic_of(
     def decide(given: bool) -> None:  # noqa: FBT001 (the decision itself)
         consents.record(person, Subject.ASSISTANT, ASSISTANT_VERSION, given, language, clock.utc())
 
+    def shares_documents() -> bool:
+        newest = None if person is None else consents.newest(person, Subject.CLOUD)
+        return newest is not None and newest.given
+
     def patient_id(conversation_id: str) -> str:
         """A guest is another one in each conversation, and nobody's number leads back to it."""
         return person or str(uuid.uuid5(uuid.UUID(conversation_id), "guest"))
@@ -62,4 +66,6 @@ def clinic_of(
         recogniser=recogniser,
         voice=voice,
         close=close,
+        of_guest=person is None,
+        shares_documents=shares_documents,
     )

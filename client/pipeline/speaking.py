@@ -153,7 +153,8 @@ class Speaker:
     @property
     def moves(self) -> tuple[int, int]:
         """Another value once what is played may be heard after another time than before."""
-        return self._sinks, getattr(self._sink, "moves", 0)  # of a loudspeaker that knows it
+        sink = self._sink
+        return self._sinks, 0 if sink is None else sink.moves
 
     def forget(self) -> None:
         """What was said, too."""

@@ -65,6 +65,8 @@ LATE_WITHIN_S = 30.0
 """So long an answer that nobody is shown any more is still heard, for how urgent it holds things to be."""
 LOOKS_AGAIN_S = 60.0
 """After so long it is looked again what is kept of the person: documents come to be read, and people decide otherwise elsewhere."""
+_LOOKS_S = 1.0
+"""So often it is looked whether what is being said may still leave: in another program somebody may have taken that back."""
 _RESTS_S = 30.0
 """So long a cloud that failed is not asked again by itself."""
 _COUNTED_S = 120
@@ -80,6 +82,8 @@ class Clinic:
 
     patient_id: as whom, by the conversation's identifier: a guest is another one in each. connect: opens nothing yet. agreed: whether the person has, or
     None where they have to be asked; decide: keeps what they say; both raise StoreFault. close: ends what recogniser and voice have open.
+    of_guest: nothing of them is kept, so agreed says None again once they have agreed. shares_documents: whether those that the cloud has read
+    may be named to it; raises StoreFault.
     """
 
     patient_id: Callable[[str], str]
@@ -89,6 +93,13 @@ class Clinic:
     recogniser: Recogniser | None = None
     voice: Voice | None = None
     close: Callable[[], None] = lambda: None
+    of_guest: bool = False
+    shares_documents: Callable[[], bool] = lambda: True
+
+    def holds(self) -> bool:
+        """Whether what was agreed to does so still. Raises StoreFault."""
+        agreed = self.agreed()
+        return self.of_guest if agreed is None else agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,8 @@ class Talk:
         self._conversation: Conversation | None = None
         self._visit = tuple(means.visit)
         self._gathered: Gathered | None = None
+        self._why_unknown = said("Answered on this device: the store is locked.")
+        self._gathering: threading.Thread | None = None
         self._gatherings, self._gathered_s = 0, 0.0
         self._clinic: Clinic | None = None
         self._why_no_clinic = ""
@@ -155,6 +168,7 @@ class Talk:
         # What the person says
         self._utterances = 0
         self._being_said: _Utterance | None = None
+        self._looks_s = 0.0
         self._understanding: dict[int, Recognition] = {}
         self._threads: list[threading.Thread] = []
         self._parts: list[tuple[int, str]] = []
@@ -174,7 +188,9 @@ class Talk:
         self._safety_open = self._waits_for_seen = False
         self._staff_called, self._staff_trouble = False, ""
         self._asker: Asker | None = None
-        self._speaker = Speaker(means.loudspeaker, self._voices, language, clock, rate_percent=rate_percent)
+        self._speaker = Speaker(
+            means.loudspeaker, self._voices_now, language, clock, rate_percent=rate_percent
+        )
         self._listener = Listener(
             means.microphone,
             means.odds,
@@ -313,12 +329,14 @@ class Talk:
     # --- What is known of the person
 
     def _gather(self, visit: Sequence[str]) -> Gathered | None:
-        """None where that cannot be known now: triage and articles answer all the same."""
+        """None where that cannot be known now: triage and articles answer all the same, and nobody else, for whose name is to be masked?"""
         try:
             return None if self._means.gather is None else self._means.gather(visit)
-        except HealthHelperError:
+        except HealthHelperError as fault:
+            self._why_unknown = f"{fault.title}. {fault.remedy}"
             log.event("evidence_unreadable")
         except Exception as bug:  # noqa: BLE001 (likewise; it is shown as those of any other thread)
+            self._why_unknown = said("This failed, by a bug of Health Helper's own.")
             show(bug)
         return None
 
@@ -327,7 +345,7 @@ class Talk:
         self._visit, self._gathered_s = visit, self._clock.now_s()
         self._gatherings += 1
         if self._means.gather is not None:
-            self._start("gather", partial(self._gather_anew, self._gatherings, visit))
+            self._gathering = self._start("gather", partial(self._gather_anew, self._gatherings, visit))
 
     def _gather_anew(self, number: int, visit: tuple[str, ...]) -> None:
         found = self._gather(visit)
@@ -345,10 +363,11 @@ class Talk:
         if found is not None and self._conversation is not None:
             self._conversation.know(found.evidence, found.readings(self._clock.utc()), found.known)
 
-    def _start(self, name: str, job: Callable[[], None]) -> None:
+    def _start(self, name: str, job: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=job, name=name, daemon=True)
         self._threads = [*(other for other in self._threads if other.is_alive()), thread]
         thread.start()
+        return thread
 
     def _find_clinic(self) -> None:
         try:
@@ -452,6 +471,7 @@ class Talk:
         found = self._recogniser()
         if found is not None and found[1] and not self._still_agreed():
             found = self._own_recogniser()
+        self._looks_s = self._clock.now_s() + _LOOKS_S
         recognition = None if found is None else found[0].begin(self._language)
         if recognition is not None:
             recognition.push(samples)
@@ -637,6 +657,8 @@ class Talk:
         except ValueError:  # nothing that could be sent is left of it
             self._answer_here()
             return
+        if question.documents and not self._shares_documents():
+            question = replace(question, documents=())
         patient_id = self._clinic.patient_id(question.conversation_id)
         self._wait_told = ""
         self._late = None  # whoever asks hears nothing more of what was asked before
@@ -663,9 +685,8 @@ class Talk:
                 self._take(model.raise_to(urgency))
                 self._take(model.done(reason))
                 self._model = None  # its connection is used again
-            case ChatError(retry_after_s=retry_after_s):
-                if retry_after_s is not None:
-                    self._clinic_wants_rest(retry_after_s)
+            case ChatError():
+                self._heed(came.what)
                 self._fail_answer()
             case None | Exception() as error:
                 if error is not None and not isinstance(error, HealthHelperError):
@@ -691,7 +712,10 @@ class Talk:
             case ChatDone(urgency=urgency):
                 self._late = None  # its connection is used again
                 self._take(late.raise_to(urgency))
-            case ChatError() | None | Exception():
+            case ChatError() | None | Exception() as end:
+                self._heed(end)
+                if isinstance(end, Exception) and not isinstance(end, HealthHelperError):
+                    show(end)
                 self._drop_late()
 
     def _drop_late(self) -> None:
@@ -748,9 +772,13 @@ class Talk:
 
     def _clinic_failed(self, error: Exception | None = None) -> None:
         self._clinic_rests_until_s = self._clock.now_s() + _RESTS_S
-        if isinstance(error, faults.CloudFault) and error.retry_after_s is not None:
-            self._clinic_wants_rest(error.retry_after_s)
+        self._heed(error)
         log.event("clinic_failed")
+
+    def _heed(self, end: ChatError | Exception | None) -> None:
+        """How long the clinic wants to be left alone, where it says so."""
+        if isinstance(end, (ChatError, faults.CloudFault)) and end.retry_after_s is not None:
+            self._clinic_wants_rest(end.retry_after_s)
 
     def _clinic_wants_rest(self, rests_s: float) -> None:
         until_s = self._clock.now_s() + min(rests_s, LONGEST_RETRY_AFTER_S)
@@ -781,6 +809,8 @@ class Talk:
             return said("Answered on this device: nobody has agreed to ask the clinic's cloud yet.")
         if not self._agreed:
             return said("Answered on this device, as you wish.")
+        if self._means.gather is not None and self._gathered is None:
+            return self._why_unknown
         if self._retry_in_s():
             return said("Answered on this device: the clinic's cloud has too much to do just now.")
         if self._clock.now_s() < self._clinic_rests_until_s:
@@ -795,6 +825,22 @@ class Talk:
         if firm or clinic is None or clinic.voice is None or not self._may_ask():
             return self._means.voices
         return [clinic.voice, *self._means.voices]
+
+    def _voices_now(self, firm: bool) -> Sequence[Voice]:  # noqa: FBT001 (as Speaker asks)
+        """For a sentence, in the thread that speaks: a text goes to the clinic's voice only while that is agreed to, see `_still_agreed`."""
+        voices, clinic = self._voices(firm), self._clinic
+        if clinic is None or clinic.voice is None or clinic.voice not in voices:
+            return voices
+        try:
+            if clinic.holds():
+                return voices
+        except HealthHelperError:
+            return self._means.voices
+        self._post(self._look_whether_agreed)
+        return self._means.voices
+
+    def _look_whether_agreed(self) -> None:
+        self._still_agreed()
 
     def _first_voice(self) -> str:
         voices = self._voices(False)
@@ -876,16 +922,26 @@ class Talk:
         self._take_speech_back()
 
     def _still_agreed(self) -> bool:
-        """Before something leaves: nobody has taken it back meanwhile, in another program or window. Of a guest there is nothing to be read."""
+        """Before something leaves: nobody has taken it back meanwhile, in another program or window, nor is it gone with the person. Of a guest
+        there is nothing to be read.
+        """
         assert self._clinic is not None
         try:
-            agreed = self._clinic.agreed()
+            holds = self._clinic.holds()
         except HealthHelperError as fault:
             self._fault, self._may_retry = f"{fault.title}. {fault.remedy}", self._last is not None
             return False
-        if agreed is False:
+        if not holds:
             self._decided(False)
-        return agreed is not False
+        return holds
+
+    def _shares_documents(self) -> bool:
+        """Likewise, before they are named."""
+        assert self._clinic is not None
+        try:
+            return self._clinic.shares_documents()
+        except HealthHelperError:
+            return False
 
     def _take_speech_back(self) -> None:
         """What is on its way outside as sound."""
@@ -947,8 +1003,15 @@ class Talk:
             self._fail_answer()
         if self._late is not None and now_s >= self._late_until_s:
             self._drop_late()
-        if self._conversation is not None and now_s - self._gathered_s >= LOOKS_AGAIN_S:
+        gathers = (
+            self._gathering is not None and self._gathering.is_alive()
+        )  # a store that hangs is asked once
+        if self._conversation is not None and not gathers and now_s - self._gathered_s >= LOOKS_AGAIN_S:
             self._renew(self._visit)
+        if self._being_said is not None and self._being_said.outside and now_s >= self._looks_s:
+            self._looks_s = now_s + _LOOKS_S
+            if not self._still_agreed():
+                self._take_speech_back()
         waits = self._being_said is not None or bool(self._understanding)
         if self._parts and not waits and now_s >= self._due_s:
             self._end_turn()

@@ -349,13 +349,14 @@ class Window(QMainWindow):
 
     def _make_talk(self, language: str) -> Talking:
         assert self._parts.talk is not None  # else its page is not shown
+        preferences = self._preferences  # and nothing of this window, which the conversation may outlive
         return self._parts.talk(
             language,
             self._shelf.kept_now,
             self._whose.person,
             tuple(self._visit),
             self._preferences.microphone,
-            lambda: self._preferences.manner,
+            lambda: preferences.manner,
         )
 
     def _forget_talk(self) -> None:

@@ -142,6 +142,18 @@ def test_a_way_that_is_known_to_be_another_makes_nobody_of_us(rng: np.random.Gen
     assert loudest[0] > 13.0 and loudest[1] < 10.0, loudest
 
 
+@pytest.mark.parametrize("hole_s", [0.01, 0.03, 0.1])
+def test_a_hole_in_what_is_heard_of_us_is_nobody(hole_s: float, rng: np.random.Generator) -> None:
+    """A device had no sound in time. The echo that is expected and does not come would be as loud as somebody, were it taken out."""
+    played = rng.standard_normal(6 * S) * 0.1
+    heard = through(played, way(rng)) * 0.5 + rng.standard_normal(6 * S) * 1e-5
+    for at in range(3 * S, 6 * S - S // 2, S // 2):
+        heard[at : at + int(hole_s * S)] = 0.0
+    found = cleaned(heard, played)[3 * S // BLOCK :]
+    assert max(one.rises_db for one in found) < 10.0
+    assert max(one.left_db for one in found) < -25.0
+
+
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_silence_and_harms_nothing(rubbish: float, rng: np.random.Generator) -> None:
     played = voice(5.0, rng)

@@ -33,6 +33,7 @@ from PySide6.QtWidgets import QComboBox, QDialog, QLabel, QWidget
 
 from backend_lambda.streaming.runtime import Prelude
 from client import app
+from client.assistant.triage.word_net import WordNet
 from client.clock import SystemClock
 from client.devices.ports import Spoken
 from client.devices.speakers import Loudspeaker
@@ -326,8 +327,8 @@ def sound_left(root: object) -> float:
             if thing.dtype == np.float32 and thing.ndim == 1:
                 total += int(np.count_nonzero(np.abs(thing) > 1e-4))
             continue
-        if isinstance(thing, str | bytes | int | float | QWidget):
-            continue
+        if isinstance(thing, str | bytes | int | float | QWidget | WordNet):
+            continue  # the weights of triage are numbers of the same kind, and no sound
         for one in _inside(thing):
             if id(one) not in seen:
                 kept.append(one)

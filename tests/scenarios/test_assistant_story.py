@@ -425,7 +425,10 @@ def test_a_cloud_that_dies_in_mid_answer_leaves_what_was_released(visit: Visit) 
 
 
 def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit: Visit) -> None:
-    """Both ends as they are heard in the room: all of the way but the model, which takes no time here."""
+    """Both ends as they are heard in the room: all of the way but the model, which takes no time here.
+
+    The figures are judged by `health-helper bench assistant --turn FILE`, of the file that HH_ASSISTANT_STORY_JSON names here.
+    """
     visit.cloud.aws.bedrock.always = Says(
         ("URGENCY: none\n", "Your heart rate was 70 per minute [v1]. ", "You can ask me more about it.")
     )
@@ -459,4 +462,3 @@ def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit:
     sys.stdout.write(f"{json.dumps(figures)}\n")
     if named := os.environ.get(FIGURES):
         Path(named).write_text(json.dumps(figures, indent=1) + "\n")
-    assert sorted(waits)[len(waits) // 2] <= 1.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -107,6 +109,21 @@ def test_a_voice_and_a_speed_are_chosen_tried_and_kept(room: Room, readers: Read
     click(choice.try_it)
     window.go_to_history()
     assert not readers.reading and choice._reader is None
+
+
+def test_a_conversation_that_goes_on_keeps_no_window_that_was_made_anew(room: Room, readers: Readers) -> None:
+    talks = with_talks(room)
+    running, window, _choice = settings(room)
+    window.go_to_chat()
+    window.go_to_scan()
+    before = weakref.ref(window)
+    del window, _choice
+    running.rebuild()
+    running.preferences.speech_percent = 150
+    assert talks.manner() == Manner("", 150)
+    pause(100)
+    gc.collect()
+    assert before() is None
 
 
 def test_it_is_done_by_keyboard_and_has_names(room: Room, readers: Readers) -> None:

@@ -27,7 +27,7 @@ _KEYS = {
     "": {"language", "review", "sources", "reading", "context", "words", "rule", "mask", "say"},
     "reading": {"unspaced", "prefixes", "exact", "letters"},
     "context": {"function_words", *_LISTS, *_NUMBERS},
-    "rule": {"category", "level", "reach", "when", "unless", "negatable"},
+    "rule": {"category", "level", "reach", "when", "hints", "unless", "negatable"},
     "mask": {"phrases"},
     "say": {"emergency", "urgent", "call_staff", "local_number", "category"},
 }
@@ -51,12 +51,15 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """when: each decides by itself. hints: each only makes it likelier, see judging."""
+
     category: str
     level: Level
     reach: int
     when: tuple[Pattern, ...]
     unless: tuple[str, ...] = ()
     negatable: bool = True
+    hints: tuple[Pattern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ def _rule(raw: Mapping[str, Any], reach: int) -> Rule:
         when=tuple(pattern(one) for one in raw["when"]),
         unless=tuple(raw.get("unless", ())),
         negatable=raw.get("negatable", True),
+        hints=tuple(pattern(one) for one in raw.get("hints", ())),
     )
 
 
@@ -297,11 +301,14 @@ def _rule_faults(rule: Any, words: Mapping[str, Any]) -> list[str]:
         found.append("reach: a whole number from 0 to 60")
     if not isinstance(rule.get("negatable", True), bool):
         found.append("negatable: true or false")
-    found += _texts_faults("when", rule.get("when"))
-    found += _texts_faults("unless", rule.get("unless", []), empty=True)
+    found += _texts_faults("when", rule.get("when"), empty=bool(rule.get("hints")))
+    for name in ("hints", "unless"):
+        found += _texts_faults(name, rule.get(name, []), empty=True)
     if found:
         return found
-    for written in (*rule["when"], *rule.get("unless", [])):
+    if rule.get("hints") and rule["level"] != "emergency":
+        found.append("hints: only of an emergency")
+    for written in (*rule["when"], *rule.get("hints", []), *rule.get("unless", [])):
         found += [
             f"{written!r}: <{name}> is not in [words]" for name in names_in(written) if name not in words
         ]

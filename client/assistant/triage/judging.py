@@ -13,17 +13,21 @@ from importlib.resources.abc import Traversable
 
 from client import config
 from client.assistant.triage.data import BadData, function_words_in, parsed
-from client.assistant.triage.levels import OTHER, VITALS, Level, Verdict
-from client.assistant.triage.matching import Language
+from client.assistant.triage.levels import VITALS, Level, Verdict
+from client.assistant.triage.linear_reader import BadWeights
+from client.assistant.triage.matching import Language, Look
 from client.assistant.triage.places import NUMBERS_FILE, Place, Places, filled
 from client.assistant.triage.reading import read
-from client.assistant.triage.second_reader import BadReader, SecondReader
+from client.assistant.triage.second_reader import SecondReader
+from client.assistant.triage.word_net import WordNet
 from client.errors import EnvironmentFault
 from client.language import said
 
 FALLBACK = "en"
 READER = ".reader"
 """Of the file of a language's second reader."""
+NET = "words.net"
+"""The file of the net of all of them."""
 _OWN_SHARE = 0.15
 """Share of function words below which a text may be in another language than it is said to be."""
 _FEWEST_WORDS = 3
@@ -69,6 +73,7 @@ class Triage:
         self._read: dict[str, Language] = {}
         self._common: dict[str, frozenset[str]] = {}
         self._readers: dict[str, SecondReader | None] = {}
+        self._net: WordNet | None = None
         self._codes: tuple[str, ...] = ()
         self._places: Places | None = None
 
@@ -99,24 +104,30 @@ class Triage:
     def judge(self, text: str, language: str) -> Verdict:
         """Any text. language: of the person; where the words are clearly of others, those count too."""
         own = self._language(self.resolved(language))
-        best, code = own.judge(text), own.code
+        looks = [(own.code, own.look(text))]
+        best, code = looks[0][1].finding(), own.code
         if best.level is Level.EMERGENCY:
             return Verdict(best.level, best.category, code)
-        languages = [own, *self._others(text, own)]
-        for other in languages[1:]:
-            found = other.judge(text)
+        looks += [(other.code, other.look(text)) for other in self._others(text, own)]
+        for one, look in looks[1:]:
+            found = look.finding()
             if found.level > best.level:
-                best, code = found, other.code
+                best, code = found, one
         if best.level is not Level.EMERGENCY:
-            for one in languages:
-                reader = self._reader(one.code)
-                if reader is not None and reader.suspects(one.read(text).words):
-                    return Verdict(Level.EMERGENCY, OTHER, one.code)
+            for one, look in looks:
+                category = self._suspected(one, look)
+                if category is not None:
+                    return Verdict(Level.EMERGENCY, category, one)
         return Verdict(best.level, best.category, code)
 
-    def words(self, text: str, language: str) -> list[str]:
-        """As a language reads them: what its second reader is taught with."""
-        return self._language(self.resolved(language)).read(text).words
+    def look(self, text: str, language: str) -> Look:
+        """A text as a language's rules see it: what its second reader is taught with."""
+        return self._language(self.resolved(language)).look(text)
+
+    def _suspected(self, code: str, look: Look) -> str | None:
+        """The category that a language's second reader takes a text for."""
+        reader = self._reader(code)
+        return None if reader is None else reader.suspects(look.parts(), look.finding().hint)
 
     def judge_with_vitals(self, text: str, language: str, readings: Readings) -> Verdict:
         """As `judge`; readings out of range raise the level of whoever feels ill. They alone raise nothing: staff are told of them."""
@@ -202,14 +213,25 @@ class Triage:
         if code not in self._readers:
             name = f"{code}{READER}"
             try:
-                self._readers[code] = SecondReader(self._folder.joinpath(name).read_bytes())
+                content = self._folder.joinpath(name).read_bytes()
             except FileNotFoundError:
                 self._readers[code] = None
             except OSError as error:
                 raise _broken(f"{name} {type(error).__name__}") from None
-            except BadReader as error:
-                raise _broken(f"{name} {error}") from None
+            else:
+                try:
+                    self._readers[code] = SecondReader(content, self._words_net(), code)
+                except BadWeights as error:
+                    raise _broken(f"{name} {error}") from None
         return self._readers[code]
+
+    def _words_net(self) -> WordNet:
+        if self._net is None:
+            try:
+                self._net = WordNet(self._content(NET))
+            except BadWeights as error:
+                raise _broken(f"{NET} {error}") from None
+        return self._net
 
     def _content(self, name: str) -> bytes:
         try:

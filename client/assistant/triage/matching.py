@@ -22,6 +22,9 @@ _MOST_TRIED = 20_000
 """Combinations of spans that are tried for a pattern: only texts made to be slow have more."""
 _AT_THE_BEGINNING = 3
 """Words: a cue that begins so early in its sentence, with a comma after it, holds for what follows the comma."""
+_NOTED = (
+    *("negation_before", "negation_after", "denial", "past", "present", "general", "but", "or", "subject"),
+)
 SYMPTOM = "symptom"
 """The list of [words] of what somebody who feels ill says, which readings out of range need beside them."""
 
@@ -32,6 +35,20 @@ class Span(NamedTuple):
     start: int
     end: int
     sure: bool = True
+
+
+class Noted(NamedTuple):
+    """A word, and the lists that it is part of, by their names (those of [context] in brackets)."""
+
+    word: str
+    lists: tuple[str, ...] = ()
+
+
+class Part(NamedTuple):
+    """Of a text. words: as the language reads them; noted: the same with their lists, some in their parts."""
+
+    words: Sequence[str]
+    noted: Sequence[Noted]
 
 
 Match = tuple[Span, ...]
@@ -58,17 +75,16 @@ class _Seek:
 class _Rule:
     rule: Rule
     when: tuple[_Seek, ...]
+    hints: tuple[_Seek, ...]
     unless: tuple[Group, ...]
 
 
 class Finding(NamedTuple):
-    """What a text holds, by the rules of a language."""
+    """What a text holds, by the rules of a language. hint: category of what makes an emergency likelier; None where one was found, or nothing."""
 
     level: Level
     category: str | None
-
-
-NOTHING = Finding(Level.NONE, None)
+    hint: str | None = None
 
 
 class Language:
@@ -79,16 +95,14 @@ class Language:
         self.data = data
         self.lexicon = Lexicon(data.letters)
         self.groups: list[list[_Term]] = []
-        self._named: dict[str, Group] = {}
+        self.named: dict[str, Group] = {}
         self._literal: dict[str, Group] = {}
         for name in data.words:
-            self._named[name] = self._new_group()
+            self.named[name] = self._new_group()
         for name, given in data.words.items():
-            self._fill(self._named[name], given)
+            self._fill(self.named[name], given)
         self.rules = [self._compiled(rule) for rule in data.rules]
-        self._symptom: _Seek | None = (
-            _Seek((self._named[SYMPTOM],), (), 0) if SYMPTOM in self._named else None
-        )
+        self._symptom: _Seek | None = _Seek((self.named[SYMPTOM],), (), 0) if SYMPTOM in self.named else None
         self.context = {name: self._filled(given) for name, given in data.context.items()}
         self.mask = self._filled(data.mask)
         self.lexicon.know(data.function_words)
@@ -102,13 +116,17 @@ class Language:
         """The text's words, by this language's letters."""
         return read(text, self.data.letters)
 
+    def look(self, text: str) -> Look:
+        """A text under these rules."""
+        return Look(self, self.read(text))
+
     def judge(self, text: str) -> Finding:
         """The highest level that is left of all that is found; of equal ones the first rule's."""
-        return _Text(self, self.read(text)).finding()
+        return self.look(text).finding()
 
     def has_symptom(self, text: str) -> bool:
         """Whether somebody says to feel ill (the list SYMPTOM), and takes it back nowhere."""
-        return self._symptom is not None and _Text(self, self.read(text)).holds(self._symptom)
+        return self._symptom is not None and self.look(text).holds(self._symptom)
 
     def _new_group(self) -> Group:
         self.groups.append([])
@@ -131,7 +149,7 @@ class Language:
         for name in names:
             before, _, rest = rest.partition(f"<{name}>")
             ways = [
-                (*way, *literal, _as_part(self._named[name]))
+                (*way, *literal, _as_part(self.named[name]))
                 for way in ways
                 for literal in self._literals(before)
             ]
@@ -145,7 +163,7 @@ class Language:
         """The group of a pattern's part: a named list itself, or one made for it."""
         names = names_in(written)
         if len(names) == 1 and written == f"<{names[0]}>":
-            return self._named[names[0]]
+            return self.named[names[0]]
         if written not in self._literal:
             self._literal[written] = self._filled([written])
         return self._literal[written]
@@ -157,11 +175,12 @@ class Language:
         return _Rule(
             rule,
             tuple(self._seek(one, rule.reach) for one in rule.when),
+            tuple(self._seek(one, rule.reach) for one in rule.hints),
             tuple(self._part(part) for written in rule.unless for part in pattern(written).parts),
         )
 
 
-class _Text:
+class Look:
     """One text under a language's rules."""
 
     def __init__(self, language: Language, words: Words) -> None:
@@ -172,12 +191,16 @@ class _Text:
         self._comma: list[bool] = []
         self._words: list[str] = []
         self._asked = words.asked
+        self.words = words.words
+        """As the language reads them; `noted` has some of them in their parts."""
+        self._sentence_of_words = words.sentence
         self._look_up(words)
         self._take_masked_out()
         self._breaks: set[int] | None = None
         self._buts: set[int] | None = None
         self._reached: dict[Span, set[int]] = {}
         self._void_cues: dict[str, list[Span]] = {}
+        self._finding: Finding | None = None
 
     # --- Words to spans
 
@@ -307,19 +330,78 @@ class _Text:
 
     def finding(self) -> Finding:
         """The highest level, and the category of the first rule that gives it."""
-        found = [
-            (one, [match for seek in one.when for match in self._matches(seek)])
-            for one in self._language.rules
+        if self._finding is None:
+            self._finding = self._judged()
+        return self._finding
+
+    def _judged(self) -> Finding:
+        found = [(one, self._all(one.when), self._all(one.hints)) for one in self._language.rules]
+        emergencies = [
+            (one, matches, hints) for one, matches, hints in found if one.rule.level is Level.EMERGENCY
         ]
-        emergencies = (matches for one, matches in found if one.rule.level is Level.EMERGENCY)
         used = {
-            at for matches in emergencies for match in matches for span in match for at in range(*span[:2])
+            at
+            for _, *both in emergencies
+            for matches in both
+            for match in matches
+            for span in match
+            for at in range(*span[:2])
         }
-        for level in (Level.EMERGENCY, Level.URGENT):
-            for one, matches in found:
-                if one.rule.level is level and any(self._counts(one, match, used) for match in matches):
-                    return Finding(level, one.rule.category)
-        return NOTHING
+        for one, matches, _ in emergencies:
+            if any(self._counts(one, match, used) for match in matches):
+                return Finding(Level.EMERGENCY, one.rule.category)
+        hinted = (
+            one.rule.category
+            for one, _, hints in emergencies
+            if any(self._counts(one, match, used) for match in hints)
+        )
+        hint = next(hinted, None)
+        for one, matches, _ in found:
+            if one.rule.level is Level.URGENT and any(self._counts(one, match, used) for match in matches):
+                return Finding(Level.URGENT, one.rule.category, hint)
+        return Finding(Level.NONE, None, hint)
+
+    def noted(self) -> list[Noted]:
+        """Each word with the lists that it is part of: those of [words], and of [context] that negations and times are found with; and where it stands.
+        What a misspelled word may be counts too. The second reader reads this: a list says of a rare word what it means.
+        """
+        language = self._language
+        lists: list[set[str]] = [set() for _ in self._words]
+        spans = [(name, self._of(group)) for name, group in language.named.items()]
+        spans += [(f"[{name}]", self._cues(name)) for name in _NOTED]
+        for name, found in spans:
+            for span in found:
+                for at in range(span.start, min(span.end, len(lists))):
+                    lists[at].add(name)
+        for at, (names, sentence) in enumerate(zip(lists, self._sentence, strict=True)):
+            names.update(
+                name
+                for name, so in (
+                    ("[begins]", not at or sentence != self._sentence[at - 1]),
+                    ("[comma]", self._comma[at]),
+                    ("[asked]", sentence in self._asked),
+                )
+                if so
+            )
+        return [Noted(word, tuple(sorted(names))) for word, names in zip(self._words, lists, strict=True)]
+
+    def parts(self) -> list[Part]:
+        """The whole text, and where it has several sentences each of them: what is said beside a sentence does not hide it."""
+        noted = self.noted()
+        whole = [Part(self.words, noted)]
+        sentences = dict.fromkeys(self._sentence)
+        if len(sentences) < 2:
+            return whole
+        of_words: dict[int, list[str]] = {}
+        of_noted: dict[int, list[Noted]] = {}
+        for word, sentence in zip(self.words, self._sentence_of_words, strict=True):
+            of_words.setdefault(sentence, []).append(word)
+        for one, sentence in zip(noted, self._sentence, strict=True):
+            of_noted.setdefault(sentence, []).append(one)
+        return whole + [Part(of_words[one], of_noted[one]) for one in sentences]
+
+    def _all(self, seeks: Iterable[_Seek]) -> list[Match]:
+        return [match for seek in seeks for match in self._matches(seek)]
 
     def holds(self, seek: _Seek) -> bool:
         """Whether the pattern is found and not taken back."""

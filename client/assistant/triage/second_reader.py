@@ -1,99 +1,81 @@
-"""A second reader beside the rules: weights for words, pairs of words and parts of words, learned from sentences that people wrote.
+"""What stands beside the rules: it was taught with sentences, and sees emergencies that are told in words nobody thought of.
 
-Rules say why, and miss what is told in words that nobody thought of. This one says only that a text is more like the emergencies than like the
-harmless sentences it was taught with (assets/benchmark/assistant/triage/teaching). It can raise a level and never lower one, holds no state, and
-gives the same for the same text everywhere. It is fitted by `health-helper bench triage --fit`; assets/triage/second_reader.md is its card.
-
-A linear model of hashed signs (Weinberger et al. 2009, "Feature hashing for large scale multitask learning"); plain Python, for a few hundred
-sums are no reason to load numpy.
+A pattern that has proved itself decides alone, and nothing here is asked. Where none did, three things are weighed together: a linear model and a
+net, each of which says how much the text is like the emergencies that it was taught with, and whether another pattern of the rules hints at one.
+It can raise a level and never lower one, holds no state, and gives the same for the same text everywhere. Fitted by `health-helper bench teach`;
+assets/triage/second_reader.md is its card.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import zlib
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-BITS = 17
-SCHEMA = "health-helper/second-reader/1"
-RARITY_STEPS = 16
-"""Of a natural unit: in so fine steps is kept how rare each sign is (inverse document frequency)."""
-SHORTEST = 12.0
-"""A text whose signs are together less (their rarities' root sum of squares) counts as if they were so much: one word alone decides little."""
+from client.assistant.triage.levels import CATEGORIES, OTHER, VITALS
+from client.assistant.triage.linear_reader import BadWeights, LinearReader
+from client.assistant.triage.matching import Part
+from client.assistant.triage.word_net import WordNet
+
 WINDOW, STEP = 24, 12
 """Words. A long text is read in pieces too: the one sentence that matters may be in the midst of it."""
-_APART, _STEM = 3, 5
-_MASK = (1 << BITS) - 1
-
-
-class BadReader(Exception):
-    """These are no weights."""
+_SURE_OF_CATEGORY = 0.5
+Word = TypeVar("Word")
 
 
 class SecondReader:
-    """Of one language. content: of its file: a line of JSON, then for each place a signed byte for its weight and one for its rarity."""
+    """Of one language. content: of its file (see LinearReader); its first line also says how much the linear model, the net and a hint count, and
+    from which sum on it suspects. net: of all languages. Raises BadWeights.
+    """
 
-    def __init__(self, content: bytes) -> None:
-        head, _, body = content.partition(b"\n")
+    def __init__(self, content: bytes, net: WordNet, language: str) -> None:
+        self._linear, self._net, self._language = LinearReader(content), net, language
+        facts = self._linear.facts
         try:
-            facts = json.loads(head)
-            right = facts["schema"] == SCHEMA
-            self.unspaced = bool(facts["unspaced"])
-            self._scale, self._bias = float(facts["scale"]), float(facts["bias"])
+            self._counts = (float(facts["linear"]), float(facts["net"]), float(facts["hint"]))
             self.threshold = float(facts["threshold"])
         except (ValueError, KeyError, TypeError) as error:
-            raise BadReader(type(error).__name__) from None
-        if (
-            not right
-            or len(body) != 2 << BITS
-            or not math.isfinite(self._scale * self._bias * self.threshold)
-        ):
-            raise BadReader("not as long as it should be")
-        self._weights, self._rarities = memoryview(body)[: 1 << BITS].cast("b"), memoryview(body)[1 << BITS :]
+            raise BadWeights(type(error).__name__) from None
+        if not math.isfinite(math.prod(self._counts) * self.threshold):
+            raise BadWeights("not all are numbers")
 
-    def suspects(self, words: Sequence[str]) -> bool:
-        """Whether a text is more like an emergency. words: as the language reads them."""
-        return self.score(words) >= self.threshold
+    def suspects(self, parts: Sequence[Part], hint: str | None) -> str | None:
+        """The category of the emergency that it takes a text for, None where it takes it for none. parts: see Look; hint: the category that the rules
+        hint at.
+        """
+        score, category = self.read(parts, hint)
+        return category if score >= self.threshold else None
 
-    def score(self, words: Sequence[str]) -> float:
-        """The greatest of the whole text and its pieces, in natural units of a logistic model (0: as likely as not)."""
-        return max(self._score(piece) for piece in pieces(words))
+    def read(self, parts: Sequence[Part], hint: str | None) -> tuple[float, str]:
+        """Its sum, and the category that it would name: that which the net is sure of, else the rules', else "other"."""
+        linear, net, shares = scores(self._linear, self._net, self._language, parts)
+        of_linear, of_net, of_hint = self._counts
+        score = of_linear * linear + of_net * net + of_hint * (hint is not None)
+        likeliest = max(shares, key=lambda one: shares[one], default=OTHER)
+        sure = (
+            likeliest in CATEGORIES and likeliest != VITALS and shares.get(likeliest, 0) > _SURE_OF_CATEGORY
+        )
+        return score, likeliest if sure else hint or OTHER
 
-    def _score(self, words: Sequence[str]) -> float:
-        places = signs(words, unspaced=self.unspaced)
-        total = sum(self._weights[place] for place in places)
-        size = math.sqrt(sum(self._rarities[place] ** 2 for place in places)) / RARITY_STEPS
-        return self._bias + self._scale * total / max(SHORTEST, size)
+
+def scores(
+    linear: LinearReader, net: WordNet, language: str, parts: Sequence[Part]
+) -> tuple[float, float, dict[str, float]]:
+    """Of the linear model and of the net, in natural units: of each the greatest of all parts and of the pieces of long ones; and the net's categories
+    there.
+    """
+    of_linear = max((linear.score(piece) for part in parts for piece in pieces(part.words)), default=0.0)
+    of_net = max(
+        (net.read(piece, language) for part in parts for piece in pieces(part.noted)),
+        key=lambda one: one[0],
+        default=(0.0, {}),
+    )
+    return of_linear, *of_net
 
 
-def pieces(words: Sequence[str]) -> Iterator[Sequence[str]]:
+def pieces(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
     """The whole, then windows of a long text."""
     yield words
     if len(words) > WINDOW + STEP:
         for at in range(0, len(words) - STEP, STEP):
             yield words[at : at + WINDOW]
-
-
-def signs(words: Sequence[str], *, unspaced: bool) -> set[int]:
-    """Places of what is found in these words, 0 to 2¹⁷ − 1: words, pairs that are at most three apart, whole and by their beginnings, and parts of
-    words (in a language without spaces: runs of signs).
-    """
-    found: set[str] = set()
-    for at, word in enumerate(words):
-        found.add(word)
-        for apart in range(1, min(_APART, at) + 1):
-            before = words[at - apart]
-            found.add(f"{apart > 1} {before} {word}")
-            if not unspaced:
-                found.add(f"~ {before[:_STEM]} {word[:_STEM]}")
-        if unspaced:
-            found.update("".join(words[at - length : at + 1]) for length in (1, 2, 3) if at >= length)
-        else:
-            whole = f"<{word}>"
-            found.update(
-                whole[begin : begin + length]
-                for length in (3, 4, 5)
-                for begin in range(len(whole) - length + 1)
-            )
-    return {zlib.crc32(one.encode("utf-8", "surrogatepass")) & _MASK for one in found}

@@ -124,6 +124,16 @@ def test_a_question_holds_the_least() -> None:
     assert question.documents == (DOCUMENT,)
 
 
+def test_a_name_that_was_masked_stays_masked_when_there_is_another_or_none() -> None:
+    talk = begun(known=Known(names=("Anna Li",)))
+    talk.heard("It aches, says Anna Li.")
+    for known in (Known(names=("Anna Moreau",)), NOBODY):
+        talk.know(FACTS, Readings(), known)
+        talk.heard("Is it bad for Anna Moreau?")
+        sent = " ".join(one.text for one in talk.question().turns)
+        assert "Anna" not in sent and "Li" not in sent.split() and "Moreau" not in sent
+
+
 def test_a_question_has_limits_and_ends_with_the_person() -> None:
     talk = begun()
     talk.know(Evidence((HEART_RATE,) * 40, documents=(DOCUMENT,) * 9), Readings())

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.assistant.triage import Level
-from client.assistant.triage.second_reader import SecondReader
-from client.evaluation import assistant, assistant_triage
+from client.evaluation import assistant, assistant_triage, word_net_fit
 from client.evaluation.assistant import Found, Part
 from client.evaluation.assistant_echo import Trial
 from client.evaluation.assistant_triage import Sentence
@@ -101,25 +100,48 @@ def test_all_parts_in_turn_with_plots(
     assert {path.name for path in folder.iterdir()} == {"hearing.png", "interrupting.png"}
 
 
-def test_the_second_reader_is_taught_from_sentences(command: Callable[..., Said], tmp_path: Path) -> None:
+def test_the_second_reader_is_taught_from_sentences(
+    command: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_net_fit, "ROUNDS", 1)
     sets = tmp_path / "sets"
     (sets / "teaching").mkdir(parents=True)
     ill, well = ("he cannot breathe", "she cannot wake"), ("what is a pulse", "I like tea")
     rows = [
-        {"text": f"{text} {number}", "level": level}
+        {"text": f"{text} {number}", "level": level, "language": "en"}
         for number in range(10)
         for level, texts in (("emergency", ill), ("none", well))
         for text in texts
     ]
     lines = "".join(f"{json.dumps(row)}\n" for row in rows)
     (sets / "teaching" / "en.jsonl").write_text(lines)
-    (sets / "development.jsonl").write_text('{"text": "hola", "level": "none", "language": "es"}\n')
-    arguments = ("--sets", str(sets), "--out", str(tmp_path), "--language", "en")
+    (sets / "development.jsonl").write_text("")
+    (sets / "validation.jsonl").write_text(lines)
+    arguments = ("--sets", str(sets), "--out", str(tmp_path))
     said = command("bench", "teach", *arguments)
-    assert said.status == 0 and said.out.startswith("en: 40 sentences; alone it finds 100.0%")
-    reader = SecondReader((tmp_path / "en.reader").read_bytes())
-    assert reader.suspects(["she", "cannot", "breathe"]) and not reader.suspects(["i", "like", "tea"])
-    assert command("bench", "teach", "--language", "xx").status == 2
-    assert command("bench", "teach", *arguments[:2], "--out", str(tmp_path / "no")).status in {2, 4}
+    assert said.status == 0 and said.out.startswith("en: 80 sentences; of those not yet learned from")
+    assert {path.name for path in tmp_path.iterdir()} >= {"en.reader", "words.net"}
+    assert command("bench", "teach", *arguments[:2], "--out", str(tmp_path / "no")).status == 4
     (sets / "teaching" / "en.jsonl").write_text("no json\n")
     assert command("bench", "teach", *arguments).status == 2
+
+
+@pytest.mark.parametrize(("median_s", "status", "missed"), [(0.9, 0, "none"), (1.6, 1, "turn: 1.60 s")])
+def test_figures_of_whole_turns_are_judged(
+    median_s: float, status: int, missed: str, command: Callable[..., Said], tmp_path: Path
+) -> None:
+    figures = {"end_of_speech_to_first_word": {"median_s": median_s, "most_s": 1.9}, "turns": 3}
+    (tmp_path / "turn.json").write_text(json.dumps(figures))
+    said = command("bench", "assistant", "--turn", str(tmp_path / "turn.json"))
+    assert said.status == status and f"Targets missed: {missed}" in said.out
+    assert f"{median_s:.2f} s median" in said.out
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"turns": 3}', '{"turns": 3, "end_of_speech_to_first_word": {"median_s": "x"}}']
+)
+def test_what_holds_no_figures_is_told(content: str, command: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "turn.json").write_text(content)
+    said = command("bench", "assistant", "--turn", str(tmp_path / "turn.json"))
+    assert said.status == 2 and "holds no figures of a turn" in said.err
+    assert command("bench", "assistant", "--turn", str(tmp_path / "none.json")).status == 2

@@ -173,7 +173,7 @@ class Box:
     def __init__(self, clock: HandClock) -> None:
         self._clock = clock
         self._ends_s = clock.now_s()
-        self.opened = self.stops = self.closed = 0
+        self.opened = self.stops = self.closed = self.moves = 0
         self.given: list[float] = []
         self.refuses: Exception | None = None
         self.breaks: Exception | None = None
@@ -392,6 +392,8 @@ class Stage:
     wants_clinic_recogniser: bool = False
     has_recogniser: bool = True
     gather: Callable[[Sequence[str]], Gathered | None] | None = None
+    clinic_voice: FakeVoice | None = None
+    shares_documents: bool = True
 
     def __post_init__(self) -> None:
         self.room, self.box, self.voice = Room(self.clock), Box(self.clock), FakeVoice()
@@ -438,6 +440,9 @@ class Stage:
             decide=self._decide,
             recogniser=self.clinic_recogniser if self.wants_clinic_recogniser else None,
             close=self._close_line,
+            of_guest=self.guest,
+            shares_documents=lambda: self.shares_documents,
+            voice=self.clinic_voice,
         )
 
     def _agreed(self) -> bool | None:

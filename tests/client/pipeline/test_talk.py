@@ -29,6 +29,7 @@ from tests.client.assistant.conversing import EVIDENCE, LANGUAGES
 from tests.client.pipeline.talk_fakes import (
     DONE,
     START,
+    FakeVoice,
     Hang,
     Stage,
     eventually,
@@ -284,7 +285,101 @@ def test_what_another_program_has_taken_back_holds_before_anything_leaves(stage:
     assert stage.clinic.connections == 0
 
 
+def test_what_another_program_has_taken_back_holds_for_what_is_being_said(stage: Stage) -> None:
+    stage.wants_clinic_recogniser = True
+    hands_free(stage)
+    stage.room.hear(0.95, 20)
+    stage.until(lambda state: state.phase is Phase.HEARING)
+    (utterance,) = stage.clinic_recogniser.utterances
+    stage.agreed = False
+    stage.turn(1.1)
+    eventually(utterance.cancelled.is_set)
+    taken = utterance.samples
+    stage.room.hear(0.95, 20)
+    assert utterance.samples == taken
+
+
+def test_what_another_program_has_taken_back_holds_for_what_is_read_aloud(stage: Stage) -> None:
+    stage.clinic_voice = clinics = FakeVoice("the clinic's voice")
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    stage.until(answered)
+    talk.read_aloud(1)
+    eventually(lambda: clinics.said)
+    clinics.said.clear()
+    stage.agreed = False
+    talk.read_aloud(0)
+    eventually(lambda: stage.voice.said == ["what is a pulse"])
+    assert not clinics.said
+    stage.until(lambda state: "as you wish" in state.why)
+
+
+def test_what_a_person_agreed_to_is_gone_with_the_person(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    stage.until(answered)
+    stage.agreed = None  # nobody of that name is in the store any more
+    talk.say("and what is a breath")
+    state = stage.until(lambda state: len(state.turns) == 4 and answered(state))
+    assert len(stage.clinic.asked) == 1 and state.answerer == "on this device"
+
+
+def test_documents_that_were_taken_back_are_not_named_any_more(stage: Stage) -> None:
+    talk = stage.begin()
+    talk.say("what is a pulse")
+    stage.until(answered)
+    stage.shares_documents = False
+    talk.say("and what is a breath")
+    stage.until(lambda state: len(state.turns) == 4 and answered(state))
+    assert [len(one.documents) for one in stage.clinic.asked] == [1, 0]
+
+
 # --- What is kept of the person
+
+
+@pytest.mark.parametrize("trouble", [fault("The store is in trouble"), ZeroDivisionError(), None])
+def test_while_nobody_knows_whose_name_is_masked_nothing_leaves(
+    stage: Stage, trouble: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "show", Mock())
+    wanted: list[Gathered] = []
+
+    def gather(_visit: Sequence[str]) -> Gathered | None:
+        if trouble is not None and not wanted:
+            raise trouble
+        return wanted[-1] if wanted else None
+
+    stage.gather = gather
+    talk = stage.begin()
+    talk.say("it aches, says Ada Quill")
+    state = stage.until(answered)
+    assert stage.clinic.connections == 0 and state.answerer == "on this device" and state.why
+    wanted.append(Gathered(EVIDENCE, (), Known(("Ada Quill",))))
+    talk.renew([])
+    stage.until(lambda state: not state.why)
+    talk.say("it aches, says Ada Quill")
+    stage.until(lambda state: len(state.turns) == 4 and answered(state))
+    assert not any("Quill" in one.text for one in stage.clinic.asked[0].turns)
+
+
+def test_a_store_that_hangs_is_asked_once(stage: Stage) -> None:
+    gate, asked = threading.Event(), 0
+
+    def gather(_visit: Sequence[str]) -> Gathered:
+        nonlocal asked
+        asked += 1
+        assert asked == 1 or gate.wait(10.0)
+        return Gathered(EVIDENCE)
+
+    stage.gather = gather
+    talk = stage.begin()
+    for times in range(5):
+        stage.turn(module.LOOKS_AGAIN_S + 1.0)
+        talk.say(f"what is a pulse, {times}")
+        stage.until(lambda state: answered(state) and state.turns[-2].text.endswith(f", {times}"))  # noqa: B023 (asked here)
+    assert asked == 2
+    gate.set()
+    eventually(lambda: asked == 3, lambda: "it is looked again")
 
 
 def test_what_is_kept_in_mid_conversation_reaches_it(stage: Stage) -> None:
@@ -510,7 +605,7 @@ UNPROVED = "Your heart rate was 250 per minute. "
 """The checker ends an answer with that in it."""
 
 
-def ended_by_the_checker(stage: Stage, *then: ChatEvent | Hang) -> tuple[Talk, threading.Event]:
+def ended_by_the_checker(stage: Stage, *then: ChatEvent | Exception | Hang) -> tuple[Talk, threading.Event]:
     """Its answer goes on with `then` once the event is set."""
     gate = threading.Event()
 
@@ -542,6 +637,18 @@ def test_what_the_model_holds_to_be_urgent_counts_though_its_answer_was_ended(
     assert not any("250" in one or "More of it" in one for one in stage.texts())
     if isinstance(by, ChatUrgency):
         eventually(lambda: stage.clinic.closed == 1, lambda: "nothing more is wanted of it")
+
+
+@pytest.mark.parametrize("by", [faults.RateLimited(90.0), ChatError("rate_limited", 90.0)])
+def test_a_cloud_that_says_when_is_obeyed_also_after_its_answer_was_ended(
+    stage: Stage, by: ChatError | Exception
+) -> None:
+    talk, gate = ended_by_the_checker(stage, by)
+    gate.set()
+    stage.until(lambda state: state.retry_in_s == 90)
+    talk.say("and what is a breath")
+    stage.until(lambda state: state.turns[-2].text.startswith("and what") and answered(state))
+    assert len(stage.clinic.asked) == 1
 
 
 def test_what_comes_too_late_or_of_a_forgotten_conversation_raises_nothing(stage: Stage) -> None:

@@ -45,6 +45,7 @@ def changed(before: str, after: str) -> bytes:
         ('"calf + swollen"', '"calf +swollen"', "a space on both sides"),
         ('"calf + swollen"', '"calf + "', "a space on both sides"),
         ('"calf + swollen"', "", "when: is no list"),
+        ('"calf + swollen"', '"calf + swollen"]\nhints = ["calf"', "hints: only of an emergency"),
         ("{number} now.", "{nummer} now.", "only {number} and {crisis}"),
         ('call_staff = "Call staff"', "", "call_staff is missing"),
         ("breathing = ", "breeding = ", "no such category"),

@@ -108,7 +108,7 @@ def test_the_past_and_the_general_are_elsewhere(text: str, expected: str, level:
 
 def test_the_first_rule_of_the_highest_level_names_the_category(small: Language) -> None:
     assert small.judge("calf swollen, can't breathe, chest pain").category == "chest_pain"
-    assert small.judge("my calf is swollen") == ("urgent", "clot")
+    assert small.judge("my calf is swollen")[:2] == ("urgent", "clot")
 
 
 def test_a_part_may_be_nearer_than_its_reach_or_not_count(level: Judged) -> None:
