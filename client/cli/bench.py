@@ -248,7 +248,7 @@ def _add_teaching(bench: typer.Typer) -> None:
             Path, typer.Option("--out", metavar="FOLDER", help="Where the weights are written.")
         ] = Path("assets/triage"),
     ) -> None:
-        """Teach the second reader of triage anew, from sentences (in a checkout). Some minutes.
+        """Teach the second reader of triage anew, from sentences (in a checkout). A quarter of an hour.
 
         Says of each language how good rules and reader are together, on sentences that they were not taught with: those of validation.jsonl, on
         which also the threshold is chosen. They are learned from in the end too.

@@ -142,7 +142,14 @@ def record_assistant(kept: Kept, person: Person, clock: Clock, *, given: bool, y
         sure(f"Does {person.name} agree?", yes=yes)
     kept.consents.record(person.id, Subject.ASSISTANT, ASSISTANT_VERSION, given, LANGUAGE, clock.utc())
     if given:
-        print(f"{person.name} agrees: what they say to the assistant and ask it is sent.", file=sys.stderr)
+        once = (
+            ""
+            if kept.policy.assistant
+            else " once the policy of this device lets the assistant ask the clinic"
+        )
+        print(
+            f"{person.name} agrees: what they say to the assistant and ask it is sent{once}.", file=sys.stderr
+        )
     else:
         print(
             f"{person.name} does not agree: nothing more that they say to the assistant or ask it is sent.",
