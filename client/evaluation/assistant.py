@@ -70,7 +70,11 @@ def turn(figures: Path) -> tuple[str, list[str]]:
             float(values["end_of_speech_to_first_word"][name]) for name in ("median_s", "most_s")
         )
         turns = int(values["turns"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stages = [
+            f"- {name}: {float(of['median_s']):.2f} s ({float(of['least_s']):.2f} to {float(of['most_s']):.2f})"
+            for name, of in values.get("stages_from_the_end_of_speech", {}).items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             title=f"{figures.name} holds no figures of a turn",
             remedy="Let tests/scenarios/test_assistant_story.py write it: HH_ASSISTANT_STORY_JSON names the file.",
@@ -79,6 +83,8 @@ def turn(figures: Path) -> tuple[str, list[str]]:
         f"## A turn with the clinic, {turns} of them\n\nEnd of speech to the first word of the answer, without the model's time: "
         f"{median_s:.2f} s median (wanted: {TURN_S:.1f} at most), {most_s:.2f} at worst."
     )
+    if stages:
+        text = "\n".join([f"{text}\n\nReached after the end of speech (median, least to most):\n", *stages])
     within = median_s <= TURN_S
     return text, [] if within else [f"turn: {median_s:.2f} s to the first word, over {TURN_S:.1f}"]
 

@@ -127,8 +127,8 @@ def teach(triage: Triage, sets: Path, told: Callable[[float], None] = lambda _sh
     languages = [one for one in triage.languages if (sets / "teaching" / f"{one}.jsonl").is_file()]
     if not languages:
         raise BadInput(
-            title=said("There are no sentences to teach with"),
-            remedy=said("Choose a folder with teaching/LANGUAGE.jsonl in it."),
+            title="There are no sentences to teach with",
+            remedy="Choose a folder with teaching/LANGUAGE.jsonl in it.",
         )
     lessons = {
         one: read(

@@ -39,7 +39,7 @@ from client.devices.ports import Spoken
 from client.devices.speakers import Loudspeaker
 from client.devices.voices import SystemVoice
 from client.parts import Kept
-from client.pipeline.talk_state import Mode, TalkState
+from client.pipeline.talk_state import Mode, Phase, TalkState
 from client.policy import Policy
 from client.store.consents import Subject
 from client.ui.pages.chat import ChatPage
@@ -84,6 +84,8 @@ class Ear:
             stderr=subprocess.DEVNULL,
         )
         self.heard_s: list[float] = []
+        self.read_s: list[float] = []
+        """Of each of `heard_s`: when it was read, by the clock of this process."""
         self._thread = threading.Thread(target=self._listen, daemon=True, name="ear")
         self._thread.start()
 
@@ -103,7 +105,40 @@ class Ear:
         while piece := self._recorder.stdout.read(4 * self._PIECE):
             pieces += 1
             if float(np.abs(np.frombuffer(piece, "<f4")).max(initial=0.0)) > _AUDIBLE:
+                self.read_s.append(time.monotonic())
                 self.heard_s.append(pieces * self._PIECE / self._RATE_HZ)
+
+    def read_at(self, heard_s: float) -> float:
+        """When that was read."""
+        return self.read_s[self.heard_s.index(heard_s)]
+
+
+class Stages:
+    """When a turn reaches each of its stages for the first time, by the clock of this process; looked at every few milliseconds."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.reached_s: dict[str, float] = {}
+        self._visit, self._turns = visit, len(visit.talk.state.turns)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True, name="stages")
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.003):
+            state, now_s = self._visit.talk.state, time.monotonic()
+            turns = state.turns[self._turns :]
+            for name, here in (
+                ("the utterance has ended", state.phase is Phase.UNDERSTANDING or bool(turns)),
+                ("it is text, and judged", bool(turns)),
+                ("the answer's first sentence", len(turns) > 1 and bool(turns[1].text)),
+                ("our voice has it", state.speaking is not None),
+            ):
+                if here:
+                    self.reached_s.setdefault(name, now_s)
 
 
 @dataclass

@@ -34,6 +34,7 @@ from tests.client.pipeline.talk_fakes import FakeRecogniser
 from tests.scenarios.assistant_world import (
     OURS,
     Ear,
+    Stages,
     Visit,
     files_under,
     labels,
@@ -439,13 +440,21 @@ def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit:
     visit.until(lambda state: state.phase is Phase.LISTENING, "the microphone")
     pause(800)
     waits: list[float] = []
+    stages: dict[str, list[float]] = {}
     with closing(Ear()) as ear:
         for _ in range(TRIES):
+            ear.read_s.clear()
             ear.heard_s.clear()
-            visit.say(QUESTION, "what was my heart rate today")
-            wait_for(lambda: ear.first_gap(GAP_S) is not None, "the first word")
+            with closing(Stages(visit)) as turn:
+                visit.say(QUESTION, "what was my heart rate today")
+                wait_for(lambda: ear.first_gap(GAP_S) is not None, "the first word")
             ended_s, began_s = ear.first_gap(GAP_S) or (0.0, 0.0)
             waits.append(began_s - ended_s)
+            for name, reached_s in turn.reached_s.items():
+                stages.setdefault(name, []).append(reached_s - ear.read_at(ended_s))
+            assert len(turn.reached_s) == 4 and list(turn.reached_s) == list(stages), (
+                "each stage, in the same order"
+            )
             wait_for(lambda: visit.talk.state.turns[-1].complete, "all of it")
             assert len(visit.state.turns) == 2 * len(waits)
             assert visit.state.turns[-1].source == "cloud"
@@ -455,6 +464,7 @@ def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit:
     figures = {
         "end_of_speech_to_first_word": seconds(waits),
         "of_which_silence_that_ends_a_turn_s": AFTER_STATEMENT_S,
+        "stages_from_the_end_of_speech": {name: seconds(reached) for name, reached in stages.items()},
         "the_rest": seconds([one - AFTER_STATEMENT_S for one in waits]),
         "model_s": 0.0,
         "turns": len(waits),

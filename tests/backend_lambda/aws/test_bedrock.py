@@ -205,11 +205,9 @@ def test_a_count_without_an_end_is_no_end(aws: AwsStandIn, model: BedrockModel) 
 
 
 def test_silence_ends(aws: AwsStandIn, hasty: Clients, clock: SetClock) -> None:
-    aws.bedrock.then(Says(first_s=2.0))
-    began_s = time.monotonic()
+    aws.bedrock.then(Says(first_s=10.0))
     found, refusal = read(BedrockModel(hasty, clock))
-    assert time.monotonic() - began_s < 1.5
-    assert found == []
+    assert found == [], "what comes after ten seconds was not waited for"
     assert refusal is not None and (refusal.status, refusal.code) == (504, Code.TIMED_OUT)
 
 

@@ -490,7 +490,9 @@ def real(room: Room, aws: AwsStandIn) -> Iterator[Room]:
 TROUBLES = [kind for kind in Kind if kind is not Kind.DELAYED]
 
 
-def test_all_of_it_arrives(real: Room, aws: AwsStandIn) -> None:
+def test_all_of_it_arrives(real: Room, aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PUT_WITHIN_S", "TELL_WITHIN_S"):
+        monkeypatch.setattr(feeds, name, 30.0)  # a busy machine is no trouble of the stream
     items = [real.item() for _ in range(100)]
     assert {one.status for one in real.add(*items).results} == {STORED}
     found = {json.loads(record.data)["id"] for record in aws.kinesis.streams["vitals"]}

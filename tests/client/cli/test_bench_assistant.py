@@ -131,10 +131,13 @@ def test_figures_of_whole_turns_are_judged(
     median_s: float, status: int, missed: str, command: Callable[..., Said], tmp_path: Path
 ) -> None:
     figures = {"end_of_speech_to_first_word": {"median_s": median_s, "most_s": 1.9}, "turns": 3}
+    reached = {"median_s": 0.55, "least_s": 0.5, "most_s": 0.6}
+    figures |= {"stages_from_the_end_of_speech": {"the utterance has ended": reached}}
     (tmp_path / "turn.json").write_text(json.dumps(figures))
     said = command("bench", "assistant", "--turn", str(tmp_path / "turn.json"))
     assert said.status == status and f"Targets missed: {missed}" in said.out
     assert f"{median_s:.2f} s median" in said.out
+    assert "- the utterance has ended: 0.55 s (0.50 to 0.60)" in said.out
 
 
 @pytest.mark.parametrize(
