@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox, QDialog, QLabel, QWidget
@@ -46,6 +47,7 @@ from client.ui.pages.chat import ChatPage
 from client.ui.pages.chat_dialogs import TalkConsentDialog
 from client.ui.pages.enrol import EnrolDialog
 from tests.client.pipeline.test_talk_live import Person
+from tests.conftest import SHARED_DATA
 from tests.scenarios.canaries import Canary, text_canary
 from tests.stand_ins.api_gateway import Streaming
 from tests.stand_ins.hearing_server import HearingServer
@@ -155,6 +157,29 @@ class Voices:
             at = np.flatnonzero(np.abs(loud) > _AUDIBLE)
             self.made[text] = Spoken(loud[at[0] : at[-1] + 1], spoken.rate_hz)
         return self.made[text]
+
+
+def real_utterances() -> list[Spoken]:
+    """Stretches of 1.5 to 3 s of a recording of people (../shared/data/speech, if it is here) with silence around them and none within."""
+    file = SHARED_DATA / "speech" / "silero-test-16k.wav"
+    if not file.is_file():
+        return []
+    samples, rate_hz = soundfile.read(file, dtype="float32")
+    piece, pause_pieces = rate_hz // 50, 10
+    loud = [
+        float(np.abs(samples[at : at + piece]).max()) > 0.03 for at in range(0, len(samples) - piece, piece)
+    ]
+    found: list[Spoken] = []
+    begins = ends = None
+    for at, here in enumerate([*loud, *([False] * (pause_pieces + 1))]):
+        if here:
+            begins, ends = at if begins is None else begins, at + 1
+        elif begins is not None and ends is not None and at - ends > pause_pieces:
+            said = samples[begins * piece : ends * piece]
+            if begins > pause_pieces and 1.5 <= len(said) / rate_hz <= 3.0:
+                found.append(Spoken(np.clip(said / np.abs(said).max(), -1.0, 1.0), rate_hz))
+            begins = ends = None
+    return found
 
 
 class Box(Loudspeaker):

@@ -40,6 +40,7 @@ from tests.scenarios.assistant_world import (
     labels,
     lacking,
     noting_files,
+    real_utterances,
     seconds,
     sound_left,
     still_there,
@@ -426,7 +427,8 @@ def test_a_cloud_that_dies_in_mid_answer_leaves_what_was_released(visit: Visit) 
 
 
 def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit: Visit) -> None:
-    """Both ends as they are heard in the room: all of the way but the model, which takes no time here.
+    """Both ends as they are heard in the room: all of the way but the model, which takes no time here. A synthetic voice, then, where the recordings
+    are here, people: what they say is taken for the same question.
 
     The figures are judged by `health-helper bench assistant --turn FILE`, of the file that HH_ASSISTANT_STORY_JSON names here.
     """
@@ -441,12 +443,14 @@ def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit:
     pause(800)
     waits: list[float] = []
     stages: dict[str, list[float]] = {}
+    real = real_utterances()[:TRIES]
     with closing(Ear()) as ear:
-        for _ in range(TRIES):
+        for spoken in [visit.voices(QUESTION)] * TRIES + real:
             ear.read_s.clear()
             ear.heard_s.clear()
             with closing(Stages(visit)) as turn:
-                visit.say(QUESTION, "what was my heart rate today")
+                visit.hearing.words = ["what", "was", "my", "heart", "rate", "today"]
+                visit.person.say(spoken)
                 wait_for(lambda: ear.first_gap(GAP_S) is not None, "the first word")
             ended_s, began_s = ear.first_gap(GAP_S) or (0.0, 0.0)
             waits.append(began_s - ended_s)
@@ -463,6 +467,8 @@ def test_how_long_somebody_waits_for_the_first_word_of_the_clinics_answer(visit:
             pause(700)
     figures = {
         "end_of_speech_to_first_word": seconds(waits),
+        "with_a_synthetic_voice": seconds(waits[:TRIES]),
+        "with_real_speech": seconds(waits[TRIES:]) if real else None,
         "of_which_silence_that_ends_a_turn_s": AFTER_STATEMENT_S,
         "stages_from_the_end_of_speech": {name: seconds(reached) for name, reached in stages.items()},
         "the_rest": seconds([one - AFTER_STATEMENT_S for one in waits]),
