@@ -28,8 +28,6 @@ READER = ".reader"
 """Of the file of a language's second reader."""
 NET = "words.net"
 """The file of the net of all of them."""
-_OWN_SHARE = 0.15
-"""Share of function words below which a text may be in another language than it is said to be."""
 _FEWEST_WORDS = 3
 
 
@@ -170,7 +168,7 @@ class Triage:
         scripts = {_script(word) for word in words}
         hits = sum(word in own.function_words for word in words)
         foreign = _scripts(own.function_words).isdisjoint(scripts)
-        if not foreign and (len(words) < _FEWEST_WORDS or hits >= _OWN_SHARE * len(words)):
+        if not foreign and len(words) < _FEWEST_WORDS:
             return []
         plain = read(text).words
         found = []

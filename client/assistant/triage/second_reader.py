@@ -20,6 +20,8 @@ from client.assistant.triage.word_net import WordNet
 WINDOW, STEP = 24, 12
 """Words. A long text is read in pieces too: the one sentence that matters may be in the midst of it."""
 _SURE_OF_CATEGORY = 0.5
+_LONGEST_REPEATED = 4
+"""Words of what is taken for one thing said over and over."""
 Word = TypeVar("Word")
 
 
@@ -74,8 +76,23 @@ def scores(
 
 
 def pieces(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
-    """The whole, then windows of a long text."""
+    """The whole, then windows of a long text. What is said over and over ("hello hello hello") is read twice: more of it says no more."""
+    words = _at_most_twice(words)
     yield words
     if len(words) > WINDOW + STEP:
         for at in range(0, len(words) - STEP, STEP):
             yield words[at : at + WINDOW]
+
+
+def _at_most_twice(words: Sequence[Word]) -> Sequence[Word]:
+    kept: list[Word] = []
+    for word in words:
+        kept.append(word)
+        for length in range(1, _LONGEST_REPEATED + 1):
+            if (
+                len(kept) >= 3 * length
+                and kept[-length:] == kept[-2 * length : -length] == kept[-3 * length : -2 * length]
+            ):
+                del kept[-length:]
+                break
+    return kept

@@ -91,7 +91,7 @@ def test_one_sentence_in_the_midst_of_a_long_story_is_seen() -> None:
 def test_any_words_have_places_and_a_score(words: list[str], unspaced: bool) -> None:
     assert all(0 <= place < 1 << BITS for place in signs(words, unspaced=unspaced))
     assert all(0 <= place < 1 << NET_BITS for word in words for place in word_signs(Noted(word, ("pain",))))
-    assert next(iter(pieces(words))) == words
+    assert set(next(iter(pieces(words)))) == set(words)
     assert LinearReader(linear()).score(words) == -1.0
 
 
