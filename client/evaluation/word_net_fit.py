@@ -109,7 +109,7 @@ def loss_and_gradients(
 ) -> tuple[float, dict[str, Array], NDArray[np.int64], Array]:
     """The mean loss of a batch; of each array its gradient; which rows of the table it touches, and their gradients. rng: for what is left out."""
     arrays, texts = weights.arrays, len(batch.languages)
-    # Forward: as in word_net, with what the way back needs kept
+    # Forward: as in word_net, for many texts at once and with what the way back needs kept
     words = np.add.reduceat(weights.table[batch.signs], batch.begins) / batch.counts[:, None].astype(
         np.float32
     )

@@ -1,8 +1,9 @@
 """A small net that reads words in their order, one for all languages: what is an emergency, and of which kind.
 
 Each word is the mean of learned vectors of itself, of its parts (Bojanowski et al. 2017, "Enriching word vectors with subword information") and of
-the rules' lists that it is in: by these what was taught in one language holds in another, and for words that no sentence had. Runs of 1, 3, 5 and 9 words are compared with learned ones, and of each the best place and the sum count (Kim 2014, "Convolutional neural networks
-for sentence classification"). It sees what a list of words does not: that "no" stands before "pain", that "years ago" goes with "stroke".
+the rules' lists that it is in: by these what was taught in one language holds in another, and for words that no sentence had. Runs of 1, 3, 5 and 9
+words are compared with learned ones, and of each the best place and the sum count (Kim 2014, "Convolutional neural networks for sentence
+classification"). It sees what a list of words does not: that "no" stands before "pain", that "years ago" goes with "stroke".
 
 Fitted by `health-helper bench teach` (client/evaluation/word_net_fit.py); assets/triage/second_reader.md is its card.
 """
@@ -87,20 +88,11 @@ class WordNet:
         numbers = np.frombuffer(body, "<f2", offset=table).astype(np.float32)
         if not np.isfinite(numbers).all():
             raise BadWeights("not all weights are numbers")
-        self._arrays: Mapping[str, Array] = dict(
-            zip(
-                shapes,
-                (
-                    part.reshape(shape)
-                    for part, shape in zip(
-                        np.split(numbers, np.cumsum([math.prod(one) for one in shapes.values()])[:-1]),
-                        shapes.values(),
-                        strict=True,
-                    )
-                ),
-                strict=True,
-            )
-        )
+        ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+        self._arrays: Mapping[str, Array] = {
+            name: part.reshape(shape)
+            for (name, shape), part in zip(shapes.items(), np.split(numbers, ends), strict=True)
+        }
 
     def read(self, words: Sequence[Noted], language: str) -> tuple[float, dict[str, float]]:
         """How much it is like an emergency, in natural units of a logistic model; and the share of each of `categories`, 0 to 1, together 1."""
@@ -108,8 +100,7 @@ class WordNet:
             return -math.inf, {}
         vectors = np.stack([self._vector(word) for word in words[:LONGEST]])
         vectors = vectors + self._arrays["language"][self.languages.index(language)]
-        out = features(vectors[None], np.ones((1, len(vectors)), bool), self._arrays)[0]
-        out = out @ self._arrays["out"] + self._arrays["out_bias"]
+        out = features(vectors, self._arrays) @ self._arrays["out"] + self._arrays["out_bias"]
         shares = np.exp(out[1:] - out[1:].max())
         shares = shares / shares.sum()
         return float(out[0]), dict(zip(self.categories, shares.tolist(), strict=True))
@@ -119,21 +110,16 @@ class WordNet:
         return np.asarray(of_signs.mean(0) * self._scale, np.float32)
 
 
-def compared(vectors: Array, there: NDArray[np.bool_], width: int, arrays: Mapping[str, Array]) -> Array:
-    """How well the learned runs of one width fit around each word. vectors: texts × words × numbers; there: which words are some; gives texts ×
-    words × runs, 0 where they do not fit.
-    """
-    texts, count, _ = vectors.shape
-    half = width // 2
-    padded = np.zeros((texts, count + 2 * half, vectors.shape[2]), np.float32)
-    padded[:, half : half + count] = vectors
+def features(vectors: Array, arrays: Mapping[str, Array]) -> Array:
+    """Of each width the best fit of each learned run, then of each width the sums over the root of the text's length. vectors: words × numbers."""
+    fits = [_fits(vectors, width, arrays) for width in WIDTHS]
+    size = np.float32(math.sqrt(len(vectors)))
+    return np.concatenate([one.max(0) for one in fits] + [one.sum(0) / size for one in fits])
+
+
+def _fits(vectors: Array, width: int, arrays: Mapping[str, Array]) -> Array:
+    """How well the learned runs of one width fit around each word: words × runs, 0 where they do not."""
+    padded = np.pad(vectors, ((width // 2, width // 2), (0, 0)))
     weights = arrays[f"run{width}"]
-    found = sum(padded[:, at : at + count] @ weights[at] for at in range(width)) + arrays[f"bias{width}"]
-    return np.where(there[:, :, None], np.maximum(found, 0), 0).astype(np.float32)
-
-
-def features(vectors: Array, there: NDArray[np.bool_], arrays: Mapping[str, Array]) -> Array:
-    """Of each text: of each width the best fit of each run, then of each width the sums over the root of the text's length."""
-    size = np.sqrt(there.sum(1, keepdims=True)).astype(np.float32)
-    fits = [compared(vectors, there, width, arrays) for width in WIDTHS]
-    return np.concatenate([one.max(1) for one in fits] + [one.sum(1) / size for one in fits], 1)
+    found = sum(padded[at : at + len(vectors)] @ weights[at] for at in range(width)) + arrays[f"bias{width}"]
+    return np.asarray(np.maximum(found, 0), np.float32)

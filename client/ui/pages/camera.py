@@ -5,49 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from client.errors import HealthHelperError
 from client.language import said
 from client.parts import CameraEntry, Parts
 from client.pipeline.preview import Preview
-from client.pipeline.worker import Worker
+from client.ui.pages.device_choice import DeviceChoice, device_box
 from client.ui.preferences import Preferences
 from client.ui.views.devices import choices
-from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import button, form, label
 from client.ui.widgets.notice import announce
 from client.ui.widgets.picture import Picture
 
-_LOOK_EVERY_MS = 50
-_END_S = 0.3
 
-
-class CameraChoice(QWidget):
+class CameraChoice(DeviceChoice[CameraEntry]):
     """changed: another one was chosen. Its picture is there from "Show its picture" to "Hide its picture", or to the moment when the
     page is no longer shown.
 
     A driver may hang: a thread of its own lists the cameras, and the window looks at what came of it.
     """
 
-    changed = Signal()
-
     def __init__(self, parts: Parts, preferences: Preferences) -> None:
-        super().__init__()
+        super().__init__("cameras", parts.cameras)
         self._parts, self._preferences = parts, preferences
-        self._worker: Worker | None = None
-        self._listed: Future[Sequence[CameraEntry]] | None = None
         self._found: Sequence[CameraEntry] = ()
         self._preview: Preview | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK_EVERY_MS)
-        self._timer.timeout.connect(self._look)
-        self.box = ChoiceBox()
-        self.box.setAccessibleName(said("Camera"))
-        self.box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.box.setMinimumContentsLength(18)  # names of devices can be long
+        self.box = device_box(said("Camera"))
         self.box.activated.connect(self._choose)
         self.words = label("", "muted")
         self.picture = Picture()
@@ -69,26 +53,6 @@ class CameraChoice(QWidget):
         self._fill()
         self.try_it.setEnabled(False)
         self._tell("")
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's name)
-        """Cameras come and go: they are looked for whenever the page is shown, and not before."""
-        super().showEvent(event)
-        if self._worker is None:
-            self._worker = Worker("cameras")
-            self._listed = self._worker.do(self._parts.cameras)
-            self._timer.start()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's name)
-        super().hideEvent(event)
-        self.end()
-
-    def end(self) -> None:
-        """Let go of the camera and of whoever lists them."""
-        self._stop()
-        self._timer.stop()
-        worker, self._worker, self._listed = self._worker, None, None
-        if worker is not None:
-            worker.end(_END_S)
 
     def _fill(self) -> None:
         self.box.clear()

@@ -5,54 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from client.devices.ports import LevelSource
 from client.errors import HealthHelperError, SourceStalled
 from client.language import said
 from client.parts import MicrophoneEntry, Parts
-from client.pipeline.worker import Worker
+from client.ui.pages.device_choice import DeviceChoice, device_box
 from client.ui.preferences import Preferences
 from client.ui.views.devices import choices
 from client.ui.views.microphone import Hearing
-from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import button, form, label
 from client.ui.widgets.meter import LevelMeter
 from client.ui.widgets.notice import announce
 
-_LOOK_EVERY_MS = 50
 _AT_MOST_S = 60.0
 """Whoever goes away from a try leaves no open microphone behind."""
-_END_S = 0.3
 
 
-class MicrophoneChoice(QWidget):
+class MicrophoneChoice(DeviceChoice[MicrophoneEntry]):
     """changed: another one was chosen. Listens from "Try it" to "Stop", to the moment when it is no longer shown, or for a minute.
 
     The sound system may hang: a thread of its own waits for it, and the window looks at what came of it.
     """
 
-    changed = Signal()
-
     def __init__(self, parts: Parts, preferences: Preferences) -> None:
-        super().__init__()
+        super().__init__("microphone", parts.microphones)
         self._parts, self._preferences = parts, preferences
-        self._worker: Worker | None = None
-        self._listed: Future[Sequence[MicrophoneEntry]] | None = None
         self._source: LevelSource | None = None
         self._opened: Future[None] | None = None
         self._began_s = 0.0
         self._hearing = Hearing()
         self._announced: set[str] = set()
-        self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK_EVERY_MS)
-        self._timer.timeout.connect(self._look)
-        self.box = ChoiceBox()
-        self.box.setAccessibleName(said("Microphone"))
-        self.box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.box.setMinimumContentsLength(18)  # names of devices can be long
+        self.box = device_box(said("Microphone"))
         self.box.activated.connect(self._choose)
         self.meter = LevelMeter()
         self.words = label()
@@ -81,26 +66,6 @@ class MicrophoneChoice(QWidget):
         self._fill(())
         self.try_it.setEnabled(False)
         self._tell("")
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's name)
-        """Microphones come and go: they are looked for whenever the page is shown, and not before."""
-        super().showEvent(event)
-        if self._worker is None:
-            self._worker = Worker("microphone")
-            self._listed = self._worker.do(self._parts.microphones)
-            self._timer.start()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's name)
-        super().hideEvent(event)
-        self.end()
-
-    def end(self) -> None:
-        """Let go of the microphone and of the sound system."""
-        self._stop()
-        self._timer.stop()
-        worker, self._worker, self._listed = self._worker, None, None
-        if worker is not None:
-            worker.end(_END_S)
 
     def _fill(self, found: Sequence[MicrophoneEntry]) -> None:
         self.box.clear()

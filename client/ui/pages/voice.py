@@ -5,51 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from client.errors import HealthHelperError
 from client.language import said
 from client.parts import Parts, Reader, VoiceEntry
-from client.pipeline.worker import Worker
+from client.ui.pages.device_choice import DeviceChoice, device_box
 from client.ui.preferences import SPEEDS_PERCENT, Preferences
 from client.ui.views.devices import choices
 from client.ui.widgets.choice import ChoiceBox
 from client.ui.widgets.layout import button, form, label
 from client.ui.widgets.notice import announce
 
-_LOOK_EVERY_MS = 50
-_END_S = 0.3
 
-
-class VoiceChoice(QWidget):
+class VoiceChoice(DeviceChoice[VoiceEntry]):
     """changed: another voice or speed was chosen. Reads a sentence from "Try it" to its end, to "Stop", or until it is no longer shown.
 
     The system may take its time to say which voices it has: a thread of its own waits for it, and the window looks at what came of it.
     """
 
-    changed = Signal()
-
     def __init__(self, parts: Parts, preferences: Preferences, language: str) -> None:
-        super().__init__()
+        super().__init__("voices", lambda: parts.voices(language))
         self._parts, self._preferences, self._language = parts, preferences, language
-        self._worker: Worker | None = None
-        self._listed: Future[Sequence[VoiceEntry]] | None = None
         self._reader: Reader | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK_EVERY_MS)
-        self._timer.timeout.connect(self._look)
         self.speed = ChoiceBox()
         self.speed.setAccessibleName(said("Speed of reading aloud"))
         for percent in sorted({*SPEEDS_PERCENT, preferences.speech_percent}):
             self.speed.addItem(f"{percent} %", percent)
         self.speed.setCurrentIndex(self.speed.findData(preferences.speech_percent))
         self.speed.activated.connect(self._choose_speed)
-        self.box = ChoiceBox()
-        self.box.setAccessibleName(said("Voice"))
-        self.box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.box.setMinimumContentsLength(18)
+        self.box = device_box(said("Voice"))
         self.box.activated.connect(self._choose_voice)
         self.words = label()
         self.try_it = button(said("Try it"), self._toggle)
@@ -79,26 +64,6 @@ class VoiceChoice(QWidget):
         row.addWidget(self.try_it)
         row.addStretch(1)
         column.addLayout(row)
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's name)
-        """Voices are looked for whenever the page is shown, and not before."""
-        super().showEvent(event)
-        if self._worker is None:
-            self._worker = Worker("voices")
-            self._listed = self._worker.do(lambda: self._parts.voices(self._language))
-            self._timer.start()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's name)
-        super().hideEvent(event)
-        self.end()
-
-    def end(self) -> None:
-        """Silent, and let go of the loudspeaker."""
-        self._stop()
-        self._timer.stop()
-        worker, self._worker, self._listed = self._worker, None, None
-        if worker is not None:
-            worker.end(_END_S)
 
     def _fill(self, found: Sequence[VoiceEntry]) -> None:
         """A voice that was chosen for another language stays chosen for that one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,10 +27,10 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def clinic(kept: Kept, person: str | None) -> Clinic:
-    def nobody(*_: object) -> None:
+    def nobody(*_: object) -> NoReturn:
         raise AssertionError("nothing is connected here")
 
-    made = clinic_of(nobody, kept.consents, person, Policy(), "en", CLOCK, nobody)  # type: ignore[arg-type]
+    made = clinic_of(nobody, kept.consents, person, Policy(), "en", CLOCK, nobody)
     assert isinstance(made, Clinic)
     return made
 
